@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Every bound that a client, a file or a configuration can meet stands here, with its unit.
+namespace quartet::limits {
+
+/// Longest inline request line, and longest line of a multibulk or bulk header, in bytes.
+inline constexpr size_t kInlineBytes = 64 * 1024;
+/// Most arguments in one request.
+inline constexpr int64_t kArguments = 1024 * 1024;
+/// The same two for a client that has not authenticated yet.
+inline constexpr int64_t kUnauthenticatedArguments = 10;
+inline constexpr int64_t kUnauthenticatedBulkBytes = 16 * 1024;
+/// Default of `proto-max-bulk-len`: longest single argument and longest string value, in bytes.
+inline constexpr int64_t kBulkBytes = 512LL * 1024 * 1024;
+
+/// The buffer that all connections of a loop read into, in bytes.
+inline constexpr size_t kReadBufferBytes = 64 * 1024;
+/// Requests that are parsed ahead of execution, so that their look-ups can be prefetched together.
+inline constexpr size_t kBatchCommands = 64;
+/// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
+inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
+
+/// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
+inline constexpr size_t kInlineStringBytes = 16 * 1024;
+
+/// Most databases that may be configured.
+inline constexpr int64_t kDatabases = 16384;
+
+/// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
+inline constexpr int kNesting = 1000;
+
+}  // namespace quartet::limits

@@ -1,0 +1,214 @@
+#include "base/numbers.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace quartet {
+
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+
+/// Longest text that is read as a floating point number, in bytes; strtod needs a terminated copy.
+constexpr size_t kFloatChars = 255;
+
+template <class Float>
+std::optional<Float> parse_float(std::string_view text, Float (*convert)(const char*, char**)) {
+  if (text.empty() || text.size() > kFloatChars || std::isspace(static_cast<unsigned char>(text[0]))) return {};
+  char copy[kFloatChars + 1];
+  std::memcpy(copy, text.data(), text.size());
+  copy[text.size()] = 0;
+  char* end;
+  errno = 0;
+  const Float value = convert(copy, &end);
+  if (end != copy + text.size() || std::isnan(value)) return {};
+  if (errno == ERANGE && (std::isinf(value) || value == 0)) return {};
+  return value;
+}
+
+}  // namespace
+
+std::optional<int64_t> parse_int(std::string_view text) {
+  if (text.empty() || text.size() > 20) return {};
+  // Only the canonical form counts: "-0", "007" and "+1" stay strings.
+  const size_t digits = text[0] == '-' ? 1 : 0;
+  if (digits == text.size()) return {};
+  if (text[digits] == '0' && text.size() != 1) return {};
+  int64_t value;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+std::optional<uint64_t> parse_uint(std::string_view text) {
+  if (text.empty() || (text[0] == '0' && text.size() > 1)) return {};
+  uint64_t value;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+std::optional<double> parse_double(std::string_view text) { return parse_float<double>(text, std::strtod); }
+
+std::optional<long double> parse_long_double(std::string_view text) {
+  return parse_float<long double>(text, std::strtold);
+}
+
+size_t format_int(int64_t value, char* out) {
+  return static_cast<size_t>(std::to_chars(out, out + kNumberChars, value).ptr - out);
+}
+
+size_t format_double(double value, char* out) {
+  if (std::isinf(value)) {
+    const std::string_view text = value > 0 ? "inf" : "-inf";
+    std::memcpy(out, text.data(), text.size());
+    return text.size();
+  }
+  if (std::isnan(value)) {
+    std::memcpy(out, "nan", 3);
+    return 3;
+  }
+  // Doubles hold integers exactly up to 2^53; their plain form is both shorter and faster to write.
+  if (value == std::trunc(value) && std::fabs(value) < 9007199254740992.0 && !(value == 0 && std::signbit(value))) {
+    return format_int(static_cast<int64_t>(value), out);
+  }
+  return static_cast<size_t>(std::snprintf(out, kNumberChars, "%.17g", value));
+}
+
+std::string format_double(double value) {
+  char text[kNumberChars];
+  return std::string(text, format_double(value, text));
+}
+
+std::string format_long_double(long double value) {
+  // The longest finite long double has 4933 digits before the point.
+  char text[5 * 1024];
+  int length = std::snprintf(text, sizeof text, "%.17Lf", value);
+  if (std::memchr(text, '.', static_cast<size_t>(length))) {
+    while (text[length - 1] == '0') --length;
+    if (text[length - 1] == '.') --length;
+  }
+  if (length == 2 && text[0] == '-' && text[1] == '0') return "0";
+  return std::string(text, static_cast<size_t>(length));
+}
+
+std::optional<int64_t> parse_memory(std::string_view text) {
+  size_t digits = 0;
+  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) || (digits == 0 && text[0] == '-')))
+    ++digits;
+  int64_t value;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);
+  if (error != std::errc() || digits == 0) return {};
+  struct Unit {
+    std::string_view name;
+    int64_t bytes;
+  };
+  static constexpr Unit kUnits[] = {{"", 1},          {"b", 1},        {"k", 1000},          {"kb", 1024},
+                                    {"m", 1000000},   {"mb", 1 << 20}, {"g", 1000000000},    {"gb", 1LL << 30},
+                                    {"t", 1000000000000}, {"tb", 1LL << 40}};
+  const std::string unit = to_lower(text.substr(digits));
+  for (const Unit& known : kUnits) {
+    if (unit != known.name) continue;
+    int64_t bytes;
+    if (__builtin_mul_overflow(value, known.bytes, &bytes)) return {};
+    return bytes;
+  }
+  return {};
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = lower(c);
+  return out;
+}
+
+std::string to_upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = upper(c);
+  return out;
+}
+
+namespace {
+
+/// Matches one character against the class that begins behind '[' at `p`; moves `p` behind the class.
+bool match_class(std::string_view pattern, size_t& p, char c, bool ignore_case) {
+  const auto fold = [&](char x) { return ignore_case ? lower(x) : x; };
+  const bool negated = p < pattern.size() && pattern[p] == '^';
+  if (negated) ++p;
+  bool matched = false;
+  while (p < pattern.size() && pattern[p] != ']') {
+    if (pattern[p] == '\\' && p + 1 < pattern.size()) {
+      ++p;
+      if (fold(pattern[p]) == fold(c)) matched = true;
+      ++p;
+    } else if (p + 2 < pattern.size() && pattern[p + 1] == '-') {
+      auto low = static_cast<unsigned char>(fold(pattern[p])), high = static_cast<unsigned char>(fold(pattern[p + 2]));
+      if (low > high) std::swap(low, high);
+      const auto value = static_cast<unsigned char>(fold(c));
+      if (value >= low && value <= high) matched = true;
+      p += 3;
+    } else {
+      if (fold(pattern[p]) == fold(c)) matched = true;
+      ++p;
+    }
+  }
+  if (p < pattern.size()) ++p;
+  return matched != negated;
+}
+
+}  // namespace
+
+bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) {
+  const auto fold = [&](char x) { return ignore_case ? lower(x) : x; };
+  constexpr size_t kNone = std::string_view::npos;
+  size_t p = 0, t = 0;
+  // Only the last star ever needs another try: what lies before it has matched for good.
+  size_t star = kNone, star_text = 0;
+  while (true) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      while (p < pattern.size() && pattern[p] == '*') ++p;
+      if (p == pattern.size()) return true;
+      star = p;
+      star_text = t;
+      continue;
+    }
+    if (t == text.size()) return p == pattern.size();
+    bool matched = false;
+    size_t next = p;
+    if (p < pattern.size()) {
+      if (pattern[p] == '?') {
+        matched = true;
+        next = p + 1;
+      } else if (pattern[p] == '[') {
+        next = p + 1;
+        matched = match_class(pattern, next, text[t], ignore_case);
+      } else {
+        if (pattern[p] == '\\' && p + 1 < pattern.size()) ++next;
+        matched = fold(pattern[next]) == fold(text[t]);
+        ++next;
+      }
+    }
+    if (matched) {
+      p = next;
+      ++t;
+    } else if (star != kNone) {
+      p = star;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+}
+
+}  // namespace quartet
