@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cassert>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "base/shared_bytes.h"
+
+namespace quartet::storage {
+
+enum class Type : uint8_t { String, List, Set, Hash, SortedSet };
+
+/// How an entry's value lies in memory. OBJECT ENCODING's names are derived from it (see encoding_name).
+enum class Encoding : uint8_t {
+  Bytes,   ///< string: the bytes, inside the entry
+  Int,     ///< string: a 64-bit integer, inside the entry
+  Shared,  ///< string longer than limits::kInlineStringBytes: a SharedBytes block
+  Packed,  ///< small collection: one packed block (packed.h), inside the entry
+  Intset,  ///< small set of integers, sorted, inside the entry
+  Table,   ///< large collection: a pointer to the type's own structure
+};
+
+/// One key with its value: a single allocation where the value is small.
+///
+///   0          4       5       6           8
+///   [ lru:24 type:4 encoding:4 ][ flags:8 ][ key length:8 ][ value length:16 ]
+///   [ key length:32, value length:32 ]   only where the flag kWide is set: a length does not fit above
+///   [ expiry: 64, ms since the epoch ]   only where the flag kExpires is set
+///   [ integer or pointer: 64 ]           only for Int, Shared and Table
+///   [ key bytes ][ value bytes ]         value bytes only for Bytes, Packed and Intset
+///
+/// Entries are made, reshaped and freed by their Keyspace, which accounts for them.
+class Entry {
+ public:
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  Type type() const { return static_cast<Type>(type_); }
+  Encoding encoding() const { return static_cast<Encoding>(encoding_); }
+  std::string_view key() const { return {text(), key_length()}; }
+
+  bool expires() const { return flags_ & kExpires; }
+  /// Milliseconds since the epoch at which the entry ceases to be; -1 where it has none.
+  int64_t expiry() const { return expires() ? load(fixed()) : -1; }
+  bool expired(int64_t now_ms) const { return expires() && expiry() <= now_ms; }
+
+  /// The value where it lies inside the entry. REQUIRES: has_bytes(encoding()).
+  std::string_view bytes() const { return {text() + key_length(), value_length()}; }
+  char* mutable_bytes() { return text() + key_length(); }
+  /// REQUIRES: encoding() == Int.
+  int64_t integer() const { return load(payload()); }
+  void set_integer(int64_t value) { store(payload(), value); }
+  /// REQUIRES: encoding() is Shared or Table.
+  void* pointer() const { return reinterpret_cast<void*>(load(payload())); }
+  void set_pointer(void* value) { store(payload(), reinterpret_cast<int64_t>(value)); }
+  template <class T>
+  T& table() const {
+    return *static_cast<T*>(pointer());
+  }
+
+  /// 24 bits for the eviction policy: a clock of last access (LRU) or a clock and a counter (LFU).
+  uint32_t access() const { return access_; }
+  void set_access(uint32_t bits) { access_ = bits; }
+
+  /// Set on a string that was changed in place (APPEND, SETRANGE, ...): its encoding is then "raw" at any length.
+  bool modified() const { return flags_ & kModified; }
+  void set_modified() { flags_ |= kModified; }
+
+  static bool has_bytes(Encoding encoding) {
+    return encoding == Encoding::Bytes || encoding == Encoding::Packed || encoding == Encoding::Intset;
+  }
+
+ private:
+  friend class Keyspace;
+
+  static constexpr uint8_t kExpires = 1, kWide = 2, kModified = 4;
+
+  struct Shape {
+    Type type;
+    Encoding encoding;
+    size_t value_bytes;  // 0 unless has_bytes(encoding)
+    bool expires;
+  };
+
+  Entry() = default;
+  static bool wide(size_t key_bytes, size_t value_bytes) { return key_bytes > 0xff || value_bytes > 0xffff; }
+  static size_t size_for(size_t key_bytes, const Shape& shape) {
+    return 8 + (wide(key_bytes, shape.value_bytes) ? 8 : 0) + (shape.expires ? 8 : 0) +
+           (has_bytes(shape.encoding) ? 0 : 8) + key_bytes + shape.value_bytes;
+  }
+  /// Writes the header and lengths of an entry of this shape; the caller writes expiry, key and value.
+  void format(size_t key_bytes, const Shape& shape);
+
+  uint32_t* lengths() const { return reinterpret_cast<uint32_t*>(const_cast<Entry*>(this) + 1); }
+  size_t key_length() const { return flags_ & kWide ? lengths()[0] : key_length_; }
+  size_t value_length() const { return flags_ & kWide ? lengths()[1] : value_length_; }
+  void set_value_length(size_t n) {
+    if (flags_ & kWide) {
+      lengths()[1] = static_cast<uint32_t>(n);
+    } else {
+      value_length_ = static_cast<uint16_t>(n);
+    }
+  }
+
+  char* fixed() const {
+    return reinterpret_cast<char*>(const_cast<Entry*>(this) + 1) + (flags_ & kWide ? 8 : 0);
+  }
+  char* payload() const { return fixed() + (flags_ & kExpires ? 8 : 0); }
+  char* text() const { return payload() + (has_bytes(encoding()) ? 0 : 8); }
+  static int64_t load(const char* at) {
+    int64_t value;
+    std::memcpy(&value, at, 8);
+    return value;
+  }
+  static void store(char* at, int64_t value) { std::memcpy(at, &value, 8); }
+
+  uint32_t access_ : 24;
+  uint32_t type_ : 4;
+  uint32_t encoding_ : 4;
+  uint8_t flags_;
+  uint8_t key_length_;
+  uint16_t value_length_;
+};
+static_assert(sizeof(Entry) == 8, "the header of an entry is one word");
+
+/// TYPE's name for it: "string", "list", "set", "hash", "zset".
+std::string_view type_name(Type type);
+
+}  // namespace quartet::storage

@@ -1,0 +1,262 @@
+#include "storage/keyspace.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <new>
+
+namespace quartet::storage {
+
+namespace {
+
+size_t usable(const void* allocation) { return malloc_usable_size(const_cast<void*>(allocation)); }
+
+/// A value that was taken out of its keyspace because freeing it takes long.
+struct SlowEntry final : Garbage {
+  explicit SlowEntry(Entry* taken) : entry(taken) {}
+  ~SlowEntry() override { dispose(entry); }
+  Entry* entry;
+};
+
+}  // namespace
+
+Keyspace::Keyspace(int index, KeyspaceObserver& observer) : index_(index), observer_(observer) {}
+
+Keyspace::~Keyspace() {
+  dict_.for_each([](Entry& entry, bool) {
+    dispose(&entry);
+    return true;
+  });
+}
+
+Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
+  void* memory = std::malloc(Entry::size_for(key.size(), shape));
+  if (!memory) throw std::bad_alloc();
+  Entry* entry = new (memory) Entry;
+  entry->format(key.size(), shape);
+  entry->access_ = 0;
+  if (!Entry::has_bytes(shape.encoding)) Entry::store(entry->payload(), 0);
+  std::memcpy(entry->text(), key.data(), key.size());
+  return entry;
+}
+
+Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
+  const bool expires = expiry_ms >= 0;
+  Entry* entry = allocate(key, {type, encoding, value_bytes, expires});
+  if (expires) {
+    Entry::store(entry->fixed(), expiry_ms);
+    ++expiring_;
+  }
+  charged_ += usable(entry);
+  dict_.insert(hash(key), entry, expires);
+  return entry;
+}
+
+void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
+  const std::string_view key = entry->key();
+  const int64_t expiry = entry->expiry();
+  const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
+  const size_t kept = keeps_bytes ? std::min(entry->bytes().size(), shape.value_bytes) : 0;
+  const size_t before = usable(entry);
+
+  Entry* fresh = allocate(key, shape);
+  fresh->access_ = entry->access_;
+  if (entry->modified() && shape.type == entry->type()) fresh->flags_ |= Entry::kModified;
+  if (shape.expires) Entry::store(fresh->fixed(), expiry);
+  if (kept) std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), kept);
+  dict_.replace(hash(key), entry, fresh, shape.expires);
+  charged_ += usable(fresh) - before;
+  std::free(entry);
+  entry = fresh;
+}
+
+void Keyspace::resize(Entry*& entry, size_t value_bytes) {
+  assert(Entry::has_bytes(entry->encoding()));
+  const size_t key_bytes = entry->key().size();
+  const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires()};
+  const bool wide = entry->flags_ & Entry::kWide;
+  if (wide == Entry::wide(key_bytes, value_bytes)) {
+    // The common case keeps the layout: only the length changes, and the allocator may have the room already.
+    const size_t before = usable(entry);
+    const size_t bytes = Entry::size_for(key_bytes, shape);
+    if (bytes > before || bytes < before / 2) {
+      const Entry* old = entry;
+      const uint64_t key_hash = hash(entry->key());
+      auto* moved = static_cast<Entry*>(std::realloc(static_cast<void*>(entry), bytes));
+      if (!moved) throw std::bad_alloc();
+      if (moved != old) dict_.replace(key_hash, old, moved, moved->expires());
+      charged_ += usable(moved) - before;
+      entry = moved;
+    }
+    entry->set_value_length(value_bytes);
+    return;
+  }
+  reshape(entry, shape);
+}
+
+void Keyspace::reencode(Entry*& entry, Encoding encoding, size_t value_bytes) {
+  reshape(entry, {entry->type(), encoding, value_bytes, entry->expires()});
+}
+
+void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes) {
+  const size_t owned = memory_of(*entry) - usable(entry);
+  if (is_slow_to_free(*entry)) {
+    // The old value leaves under an entry of its own, which only carries it to the other thread.
+    Entry* carrier = allocate({}, {entry->type(), entry->encoding(), 0, false});
+    carrier->set_pointer(entry->pointer());
+    observer_.reclaim(std::make_unique<SlowEntry>(carrier));
+  } else {
+    dispose_value(entry);
+  }
+  charged_ -= owned;
+  entry->flags_ &= static_cast<uint8_t>(~Entry::kModified);
+  const bool same = entry->type() == type && entry->encoding() == encoding;
+  if (same && Entry::has_bytes(encoding)) {
+    resize(entry, value_bytes);
+  } else if (same) {
+    Entry::store(entry->payload(), 0);
+  } else {
+    reshape(entry, {type, encoding, value_bytes, entry->expires()});
+  }
+}
+
+void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
+  const bool expires = expiry_ms >= 0;
+  if (expires == entry->expires()) {
+    if (expires) Entry::store(entry->fixed(), expiry_ms);
+    return;
+  }
+  const Encoding encoding = entry->encoding();
+  const void* value = Entry::has_bytes(encoding) ? nullptr : entry->pointer();
+  const size_t value_bytes = Entry::has_bytes(encoding) ? entry->bytes().size() : 0;
+  reshape(entry, {entry->type(), encoding, value_bytes, expires});
+  if (!Entry::has_bytes(encoding)) entry->set_pointer(const_cast<void*>(value));
+  if (expires) {
+    Entry::store(entry->fixed(), expiry_ms);
+    ++expiring_;
+  } else {
+    --expiring_;
+  }
+}
+
+void Keyspace::forget(Entry* entry) {
+  const std::string_view key = entry->key();
+  dict_.erase(hash(key), key);
+  charged_ -= memory_of(*entry);
+  if (entry->expires()) --expiring_;
+}
+
+void Keyspace::erase(Entry* entry) {
+  forget(entry);
+  if (is_slow_to_free(*entry)) {
+    observer_.reclaim(std::make_unique<SlowEntry>(entry));
+  } else {
+    dispose(entry);
+  }
+}
+
+Entry* Keyspace::unlink(Entry* entry) {
+  forget(entry);
+  return entry;
+}
+
+void Keyspace::insert(Entry* entry) {
+  charged_ += memory_of(*entry);
+  if (entry->expires()) ++expiring_;
+  dict_.insert(hash(entry->key()), entry, entry->expires());
+}
+
+Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
+  const bool bytes = Entry::has_bytes(entry->encoding());
+  Entry* fresh = allocate(key, {entry->type(), entry->encoding(), bytes ? entry->bytes().size() : 0, entry->expires()});
+  fresh->access_ = entry->access_;
+  fresh->flags_ |= entry->flags_ & Entry::kModified;
+  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry());
+  if (bytes) {
+    std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), entry->bytes().size());
+  } else {
+    fresh->set_pointer(entry->pointer());
+  }
+  std::free(entry);
+  return fresh;
+}
+
+Entry* Keyspace::clone(const Entry& entry, std::string_view key) {
+  const bool bytes = Entry::has_bytes(entry.encoding());
+  Entry* fresh = allocate(key, {entry.type(), entry.encoding(), bytes ? entry.bytes().size() : 0, entry.expires()});
+  fresh->access_ = entry.access_;
+  fresh->flags_ |= entry.flags_ & Entry::kModified;
+  if (entry.expires()) Entry::store(fresh->fixed(), entry.expiry());
+  if (bytes) {
+    std::memcpy(fresh->mutable_bytes(), entry.bytes().data(), entry.bytes().size());
+  } else {
+    fresh->set_pointer(clone_value(entry));
+  }
+  return fresh;
+}
+
+Entry* Keyspace::drop_expired(Entry* entry) {
+  observer_.expired(*this, entry->key());
+  erase(entry);
+  return nullptr;
+}
+
+void Keyspace::clear() {
+  if (dict_.empty()) return;
+  struct Contents final : Garbage {
+    ~Contents() override {
+      dict.for_each([](Entry& entry, bool) {
+        dispose(&entry);
+        return true;
+      });
+    }
+    Dict<EntryTraits> dict;
+  };
+  auto contents = std::make_unique<Contents>();
+  contents->dict.swap(dict_);
+  expiring_ = charged_ = 0;
+  average_ttl_ = ttl_sum_ = ttl_count_ = 0;
+  observer_.reclaim(std::move(contents));
+}
+
+void Keyspace::swap_contents(Keyspace& other) {
+  dict_.swap(other.dict_);
+  std::swap(expiring_, other.expiring_);
+  std::swap(charged_, other.charged_);
+  std::swap(average_ttl_, other.average_ttl_);
+  // The cursors stand for positions in the order of hashes and are as good in the other table.
+}
+
+size_t Keyspace::expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at) {
+  if (expiring_ == 0) {
+    average_ttl_ = ttl_sum_ = ttl_count_ = 0;
+    return 0;
+  }
+  // The walk must not change the table, so a few buckets are looked through before their dead are erased.
+  constexpr size_t kBatchBuckets = 16;
+  size_t erased = 0;
+  while (buckets > 0) {
+    Entry* dead[kBatchBuckets * 7];
+    size_t found = 0;
+    expire_cursor_ = dict_.walk_marked(expire_cursor_, std::min(buckets, kBatchBuckets), [&](Entry& entry) {
+      ++looked_at;
+      if (entry.expired(now_ms)) {
+        dead[found++] = &entry;
+      } else {
+        ttl_sum_ += entry.expiry() - now_ms;
+        ++ttl_count_;
+      }
+    });
+    for (size_t i = 0; i < found; ++i) drop_expired(dead[i]);
+    erased += found;
+    buckets -= std::min(buckets, kBatchBuckets);
+    if (expire_cursor_ == 0) {
+      average_ttl_ = ttl_count_ ? ttl_sum_ / ttl_count_ : 0;
+      ttl_sum_ = ttl_count_ = 0;
+      break;
+    }
+  }
+  return erased;
+}
+
+}  // namespace quartet::storage

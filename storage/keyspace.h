@@ -1,0 +1,165 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "base/random.h"
+#include "storage/dict.h"
+#include "storage/entry.h"
+
+namespace quartet::storage {
+
+class Keyspace;
+
+/// Something that takes long to free; its destructor does it, on whatever thread it is called.
+class Garbage {
+ public:
+  virtual ~Garbage() = default;
+};
+
+/// What a keyspace tells the server about changes it makes by itself, and the place where it leaves what is slow to free.
+class KeyspaceObserver {
+ public:
+  virtual ~KeyspaceObserver() = default;
+  /// `entry` has expired and is about to be erased.
+  virtual void expired(Keyspace& keyspace, std::string_view key) = 0;
+  /// Takes what would take long to free, to destroy it on another thread.
+  virtual void reclaim(std::unique_ptr<Garbage> garbage) = 0;
+};
+
+/// One logical database: its entries, their expiry, and the account of their memory. It knows no protocol and is told
+/// the time. Entries move in memory when their shape changes; a pointer to an entry is good until a call that takes it
+/// by reference (and changes it) or erases it. All entries of one keyspace charge their bytes to it, whatever they hold.
+class Keyspace {
+ public:
+  Keyspace(int index, KeyspaceObserver& observer);
+  Keyspace(const Keyspace&) = delete;
+  Keyspace& operator=(const Keyspace&) = delete;
+  ~Keyspace();
+
+  int index() const { return index_; }
+  size_t size() const { return dict_.size(); }
+  /// Entries that have an expiry.
+  size_t expiring() const { return expiring_; }
+  /// Bytes of memory that the entries, their values and the tables take.
+  size_t memory() const { return charged_ + dict_.memory(); }
+  size_t table_memory() const { return dict_.memory(); }
+  size_t capacity() const { return dict_.capacity(); }
+
+  static uint64_t hash(std::string_view key) { return hash_bytes(key); }
+  void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
+  void prefetch_item(uint64_t hash) const { dict_.prefetch_item(hash); }
+
+  /// The live entry of a key, or null. An entry found to have expired is erased first, and the observer told.
+  Entry* find(std::string_view key, int64_t now_ms) { return find(hash(key), key, now_ms); }
+  Entry* find(uint64_t hash, std::string_view key, int64_t now_ms) {
+    Entry* entry = dict_.find(hash, key);
+    if (entry && entry->expires() && entry->expired(now_ms)) return drop_expired(entry);
+    return entry;
+  }
+  /// The entry even where it has expired; nothing is erased.
+  Entry* find_raw(std::string_view key) const { return dict_.find(key); }
+
+  /// Adds an entry with an empty value: no bytes, 0, or a null pointer by the encoding. Its expiry is -1 (none) or in
+  /// ms since the epoch. REQUIRES: the key is not there.
+  Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1);
+  /// Gives an existing entry another type or encoding and an empty value, as `create` does; the old value is disposed
+  /// of. Key and expiry remain.
+  void reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes = 0);
+  /// Makes the value inside the entry `value_bytes` long; the first bytes remain, new ones are not initialised.
+  /// REQUIRES: Entry::has_bytes(entry->encoding()).
+  void resize(Entry*& entry, size_t value_bytes);
+  /// Changes the encoding without disposing of the old value, whose structure the caller has taken over or emptied.
+  void reencode(Entry*& entry, Encoding encoding, size_t value_bytes = 0);
+
+  /// Sets the expiry in ms since the epoch; -1 removes it.
+  void set_expiry(Entry*& entry, int64_t expiry_ms);
+
+  /// Erases an entry and frees it, on another thread where that would take long.
+  void erase(Entry* entry);
+  /// Takes an entry out, with its charge; the caller owns it and inserts it into a keyspace or disposes of it.
+  Entry* unlink(Entry* entry);
+  /// Takes an entry in under its own key. REQUIRES: the key is not there.
+  void insert(Entry* entry);
+  /// Makes an entry with the same value and expiry under another key; in no keyspace yet.
+  static Entry* clone(const Entry& entry, std::string_view key);
+  /// The same entry under another key; in no keyspace. The value is moved, `entry` is freed. REQUIRES: unlinked.
+  static Entry* rekey(Entry* entry, std::string_view key);
+
+  /// Charges what a value's own structure has grown by (negative: shrunk). Used by the value types.
+  void charge(int64_t bytes) { charged_ += static_cast<size_t>(bytes); }
+
+  Entry* random(Random& generator) const { return dict_.random(generator); }
+  /// See Dict::scan. Visits expired entries too.
+  template <class Visit>
+  uint64_t scan(uint64_t cursor, Visit visit) const {
+    return dict_.scan(cursor, visit);
+  }
+  /// Calls `visit(Entry&)` until it returns false. The keyspace must not change meanwhile.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    dict_.for_each([&](Entry& entry, bool) { return visit(entry); });
+  }
+
+  /// Erases everything; the entries are freed by the observer's reclaim.
+  void clear();
+  /// Exchanges the contents, not the indices, of two keyspaces.
+  void swap_contents(Keyspace& other);
+
+  /// Goes on with the walk for expired entries through `buckets` more buckets and erases those it meets. Returns how
+  /// many it erased. `looked_at` counts the entries with an expiry it met.
+  size_t expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at);
+  /// Mean time to live of the entries that the last walk met, in ms.
+  int64_t average_ttl() const { return average_ttl_; }
+
+ private:
+  struct EntryTraits {
+    using Item = Entry;
+    static std::string_view key(const Entry& entry) { return entry.key(); }
+  };
+
+  static Entry* allocate(std::string_view key, const Entry::Shape& shape);
+  /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both shapes have bytes.
+  void reshape(Entry*& entry, const Entry::Shape& shape);
+  void forget(Entry* entry);
+  Entry* drop_expired(Entry* entry);
+
+  const int index_;
+  KeyspaceObserver& observer_;
+  Dict<EntryTraits> dict_;
+  size_t expiring_ = 0;
+  size_t charged_ = 0;
+
+  uint64_t expire_cursor_ = 0;
+  int64_t ttl_sum_ = 0;
+  int64_t ttl_count_ = 0;
+  int64_t average_ttl_ = 0;
+};
+
+/// One entry of a keyspace, through which a value type reads and changes it; `entry` follows when the entry moves.
+/// The value types (ListValue, HashValue, ...) are handles with the operations of their type. They are cheap to make
+/// and kept no longer than a command runs.
+struct Handle {
+  Keyspace& keyspace;
+  Entry* entry;
+};
+
+// Over all types (value.cc):
+
+/// Bytes of the entry and of everything it owns, as the allocator counts them.
+size_t memory_of(const Entry& entry);
+/// Elements of a collection, 1 for a string.
+size_t length_of(const Entry& entry);
+/// A deep copy of the structure of a value that lies outside its entry (Shared, Table), or the integer of an Int.
+void* clone_value(const Entry& entry);
+/// Whether freeing it should be left to another thread.
+bool is_slow_to_free(const Entry& entry);
+/// Frees what the entry's value owns outside the entry.
+void dispose_value(Entry* entry);
+/// Frees an entry that is in no keyspace, with everything it owns. Safe on any thread.
+void dispose(Entry* entry);
+/// OBJECT ENCODING's name for it, as Redis 7.0 would say.
+std::string_view encoding_name(const Entry& entry);
+
+}  // namespace quartet::storage

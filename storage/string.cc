@@ -1,0 +1,154 @@
+#include "storage/string.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace quartet::storage {
+
+namespace {
+
+size_t block_memory(const void* pointer) { return malloc_usable_size(const_cast<void*>(pointer)); }
+
+/// The block of a Shared entry, borrowed: the entry keeps its reference.
+class Borrowed {
+ public:
+  explicit Borrowed(const Entry& entry) : bytes_(SharedBytes::adopt(entry.pointer())) {}
+  Borrowed(const Borrowed&) = delete;
+  ~Borrowed() { bytes_.release(); }
+  SharedBytes& operator*() { return bytes_; }
+  SharedBytes* operator->() { return &bytes_; }
+
+ private:
+  SharedBytes bytes_;
+};
+
+/// Room for a block that grows: Redis's users append in small pieces, so the block doubles up to a megabyte at a time.
+size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 * 1024); }
+
+}  // namespace
+
+Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
+                           int64_t expiry_ms) {
+  const std::optional<int64_t> number = parse_int(value);
+  if (!entry) {
+    const Encoding encoding = number ? Encoding::Int
+                              : value.size() > limits::kInlineStringBytes ? Encoding::Shared
+                                                                          : Encoding::Bytes;
+    entry = keyspace.create(key, Type::String, encoding, encoding == Encoding::Bytes ? value.size() : 0, expiry_ms);
+    StringValue string(keyspace, entry);
+    if (number) {
+      entry->set_integer(*number);
+    } else if (encoding == Encoding::Bytes) {
+      std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+    } else {
+      string.assign_bytes(value);
+    }
+    return string.entry;
+  }
+  if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
+  if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  StringValue string(keyspace, entry);
+  string.set(value);
+  return string.entry;
+}
+
+size_t StringValue::size() const {
+  char scratch[kNumberChars];
+  return view(scratch).size();
+}
+
+std::string_view StringValue::view(char* scratch) const {
+  switch (entry->encoding()) {
+    case Encoding::Int: return {scratch, format_int(entry->integer(), scratch)};
+    case Encoding::Shared: return Borrowed(*entry)->view();
+    default: return entry->bytes();
+  }
+}
+
+SharedBytes StringValue::shared() const {
+  if (entry->encoding() != Encoding::Shared) return {};
+  return *Borrowed(*entry);
+}
+
+std::optional<int64_t> StringValue::integer() const {
+  if (entry->encoding() == Encoding::Int) return entry->integer();
+  char scratch[kNumberChars];
+  return parse_int(view(scratch));
+}
+
+void StringValue::set(std::string_view value) {
+  if (const auto number = parse_int(value)) {
+    set_integer(*number);
+  } else {
+    assign_bytes(value);
+  }
+}
+
+void StringValue::set_integer(int64_t value) {
+  if (entry->encoding() != Encoding::Int) keyspace.reset(entry, Type::String, Encoding::Int);
+  entry->set_integer(value);
+}
+
+void StringValue::assign_bytes(std::string_view value) {
+  if (value.size() <= limits::kInlineStringBytes) {
+    keyspace.reset(entry, Type::String, Encoding::Bytes, value.size());
+    std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+    return;
+  }
+  SharedBytes block = SharedBytes::copy_of(value);
+  keyspace.reset(entry, Type::String, Encoding::Shared);
+  keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
+  entry->set_pointer(block.release());
+}
+
+char* StringValue::writable(size_t size) {
+  char scratch[kNumberChars];
+  const std::string_view old = view(scratch);
+  const size_t old_size = old.size();
+  size = std::max(size, old_size);
+  if (entry->encoding() == Encoding::Shared) {
+    SharedBytes block = SharedBytes::adopt(entry->pointer());
+    if (!block.unique() || block.capacity() < size) {
+      SharedBytes larger = SharedBytes::allocate(size, size > old_size ? grown_capacity(size) : size);
+      std::memcpy(larger.data(), block.data(), old_size);
+      keyspace.charge(static_cast<int64_t>(block_memory(larger.allocation())) -
+                      static_cast<int64_t>(block_memory(block.allocation())));
+      block = std::move(larger);
+    }
+    std::memset(block.data() + old_size, 0, size - old_size);
+    block.set_size(size);
+    char* data = block.data();
+    entry->set_pointer(block.release());
+    entry->set_modified();
+    return data;
+  }
+  if (size > limits::kInlineStringBytes) {
+    SharedBytes block = SharedBytes::allocate(size, grown_capacity(size));
+    std::memcpy(block.data(), old.data(), old_size);
+    std::memset(block.data() + old_size, 0, size - old_size);
+    keyspace.reencode(entry, Encoding::Shared);
+    keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
+    char* data = block.data();
+    entry->set_pointer(block.release());
+    entry->set_modified();
+    return data;
+  }
+  if (entry->encoding() == Encoding::Int) {
+    keyspace.reset(entry, Type::String, Encoding::Bytes, old_size);
+    std::memcpy(entry->mutable_bytes(), old.data(), old_size);
+  }
+  keyspace.resize(entry, size);
+  std::memset(entry->mutable_bytes() + old_size, 0, size - old_size);
+  entry->set_modified();
+  return entry->mutable_bytes();
+}
+
+void StringValue::append(std::string_view tail) {
+  const size_t old_size = size();
+  std::memcpy(writable(old_size + tail.size()) + old_size, tail.data(), tail.size());
+}
+
+}  // namespace quartet::storage

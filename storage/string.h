@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/numbers.h"
+#include "base/shared_bytes.h"
+#include "storage/keyspace.h"
+
+namespace quartet::storage {
+
+/// A string under a key. Integers in canonical form are kept as integers, short strings inside the entry, long ones in
+/// a block that replies may refer to.
+class StringValue : public Handle {
+ public:
+  /// REQUIRES: entry->type() == Type::String.
+  StringValue(Keyspace& keyspace, Entry* entry) : Handle{keyspace, entry} {}
+
+  /// Creates a key with this value, or gives an existing entry of any type this value. The expiry is what is given: -1 is none.
+  static Entry* assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
+                       int64_t expiry_ms = -1);
+
+  size_t size() const;
+  /// The value as text. Integers are written to `scratch`, at least kNumberChars bytes; else the view is into the value
+  /// and good until it changes.
+  std::string_view view(char* scratch) const;
+  /// The value's block where it has one, so that a reply can refer to it; else an empty reference.
+  SharedBytes shared() const;
+  /// The value as a 64-bit integer if it is one in canonical form.
+  std::optional<int64_t> integer() const;
+
+  void set(std::string_view value);
+  void set_integer(int64_t value);
+  /// Makes the value at least `size` bytes long, new ones zero, and gives write access to all of it. The value becomes
+  /// a raw string, as Redis calls it. REQUIRES: size <= limits::kBulkBytes.
+  char* writable(size_t size);
+  void append(std::string_view tail);
+
+ private:
+  void assign_bytes(std::string_view value);
+};
+
+}  // namespace quartet::storage
