@@ -1,0 +1,45 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace quartet::persistence {
+
+/// One change of data, as a command that makes the same change on any copy of the data: deterministic and absolute.
+/// The views are good only during the call that hands the effect over.
+struct Effect {
+  int database;
+  std::span<const std::string_view> arguments;
+};
+
+/// A consumer of changes: the append-only file, a replica.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void append(const Effect& effect) = 0;
+  /// What comes between these two is one unit: all of it happens or nothing.
+  virtual void begin_unit() = 0;
+  virtual void end_unit() = 0;
+};
+
+/// The one way by which changes leave the server, in the order in which they happened.
+class Feed {
+ public:
+  void add(Sink& sink) { sinks_.push_back(&sink); }
+  void remove(Sink& sink);
+  /// Whether anybody listens; effects need not be built where nobody does.
+  bool active() const { return !sinks_.empty(); }
+
+  void append(const Effect& effect);
+  /// Units nest; only the outermost counts. A unit without effects is not passed on.
+  void begin_unit() { ++depth_; }
+  void end_unit();
+
+ private:
+  std::vector<Sink*> sinks_;
+  int depth_ = 0;
+  bool unit_open_ = false;
+};
+
+}  // namespace quartet::persistence

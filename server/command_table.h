@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/command.h"
+
+namespace quartet::server {
+
+/// Calls of one command since the start or CONFIG RESETSTAT. Times are in microseconds.
+struct CommandStats {
+  uint64_t calls = 0;
+  uint64_t microseconds = 0;
+  uint64_t rejected = 0;
+  uint64_t failed = 0;
+  /// Calls by the binary logarithm of their duration in nanoseconds; filled where `latency-tracking` is on.
+  std::unique_ptr<uint64_t[]> histogram;
+};
+
+/// A command in the running server: its declaration, its full name ("client|list") and its statistics.
+struct CommandEntry {
+  const Command* spec;
+  std::string full_name;
+  const CommandEntry* parent = nullptr;
+  uint32_t flags = 0;       // spec->flags with what is derived
+  uint32_t id = 0;
+  std::vector<std::unique_ptr<CommandEntry>> subcommands;
+  mutable CommandStats stats;
+};
+
+/// All commands by name, without regard to case.
+class CommandTable {
+ public:
+  explicit CommandTable(std::span<const std::span<const Command>> families);
+
+  /// Null where there is no such command. Names longer than any command's cost nothing.
+  const CommandEntry* find(std::string_view name) const;
+  /// The subcommand `name` of a command; null where it has none of that name.
+  static const CommandEntry* find_subcommand(const CommandEntry& command, std::string_view name);
+  /// "get", "client|list" or "client list" style full names.
+  const CommandEntry* find_full(std::string_view full_name) const;
+
+  const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
+  void reset_stats() const;
+
+ private:
+  struct Slot {
+    uint64_t hash = 0;
+    const CommandEntry* entry = nullptr;
+  };
+  std::vector<std::unique_ptr<CommandEntry>> commands_;
+  std::vector<Slot> slots_;
+  size_t mask_ = 0;
+};
+
+/// Appends the positions of the keys of a request, by its specifications. False where the arguments make no sense for them.
+bool find_keys(const Command& command, Args args, std::vector<int>& positions);
+
+/// One key that a request names and what the command does to it (KeyFlag bits), for COMMAND GETKEYSANDFLAGS.
+struct KeyUse {
+  int position;
+  uint32_t flags;
+};
+bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses);
+
+}  // namespace quartet::server

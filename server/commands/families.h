@@ -1,0 +1,28 @@
+#pragma once
+
+#include <span>
+
+#include "server/command.h"
+
+namespace quartet::server {
+
+// One function a family, at the foot of the family's file.
+std::span<const Command> admin_commands();         // admin.cc: INFO, CONFIG, SHUTDOWN, FLUSHALL, DBSIZE, TIME, ...
+std::span<const Command> bitmap_commands();        // bitmaps.cc
+std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, CLIENT, SELECT, PING, ...
+std::span<const Command> debug_commands();         // debug.cc: DEBUG
+std::span<const Command> hash_commands();          // hashes.cc
+std::span<const Command> introspection_commands(); // introspection.cc: COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR
+std::span<const Command> key_commands();           // keys.cc
+std::span<const Command> list_commands();          // lists.cc
+std::span<const Command> pubsub_commands();        // pubsub.cc
+std::span<const Command> scripting_commands();     // scripting.cc
+std::span<const Command> set_commands();           // sets.cc
+std::span<const Command> sorted_set_commands();    // sorted_sets.cc
+std::span<const Command> string_commands();        // strings.cc
+std::span<const Command> transaction_commands();   // transactions.cc
+
+/// All of them.
+std::span<const std::span<const Command>> all_families();
+
+}  // namespace quartet::server

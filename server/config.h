@@ -1,0 +1,138 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace quartet::server {
+
+/// One class of `client-output-buffer-limit`: bytes, bytes, seconds. 0 is no limit.
+struct OutputLimit {
+  int64_t hard_bytes = 0;
+  int64_t soft_bytes = 0;
+  int64_t soft_seconds = 0;
+};
+
+/// What one database is for. Keys given at the top of the file are the defaults of every database.
+struct DatabaseConfig {
+  std::string name;  // empty: the database has only its number
+};
+
+/// Every setting with its default. Names are Redis's directive names with `_` for `-`; the table in config.cc is the one place
+/// that knows names, bounds and units.
+struct Config {
+  // network
+  std::vector<std::string> bind = {"127.0.0.1", "-::1"};
+  int64_t port = 6379;
+  std::string unixsocket;
+  int64_t unixsocketperm = 0;  // octal in the file
+  int64_t tcp_backlog = 511;
+  int64_t timeout = 0;         // seconds
+  int64_t tcp_keepalive = 300; // seconds
+  bool protected_mode = true;
+  int64_t maxclients = 10000;
+  std::array<OutputLimit, 3> client_output_buffer_limit = {OutputLimit{0, 0, 0}, OutputLimit{268435456, 67108864, 60},
+                                                           OutputLimit{33554432, 8388608, 60}};
+  int64_t client_query_buffer_limit = limits::kQueryBufferBytes;
+  int64_t proto_max_bulk_len = limits::kBulkBytes;
+
+  // general
+  int64_t databases = 16;
+  std::string loglevel = "notice";
+  std::string logfile;
+  std::string pidfile;
+  std::string dir = ".";
+  int64_t hz = 10;
+  bool dynamic_hz = true;
+  bool activerehashing = true;
+  bool lazyfree_lazy_user_del = false;
+  bool lazyfree_lazy_user_flush = false;
+  bool lazyfree_lazy_expire = false;
+  bool lazyfree_lazy_eviction = false;
+  bool lazyfree_lazy_server_del = false;
+
+  // security
+  std::string requirepass;
+  std::string enable_debug_command = "no";    // no | yes | local
+  std::string enable_protected_configs = "no";
+  int64_t acllog_max_len = 128;
+
+  // memory
+  int64_t maxmemory = 0;
+  std::string maxmemory_policy = "noeviction";
+  int64_t maxmemory_samples = 5;
+  int64_t lfu_log_factor = 10;
+  int64_t lfu_decay_time = 1;
+
+  // persistence
+  bool appendonly = false;
+  std::string appendfsync = "everysec";
+  std::string save;  // "3600 1 300 100"
+  std::string dbfilename = "dump.rdb";
+
+  // data structures
+  int64_t hash_max_listpack_entries = 512;
+  int64_t hash_max_listpack_value = 64;
+  int64_t list_max_listpack_size = -2;
+  int64_t list_compress_depth = 0;
+  int64_t set_max_intset_entries = 512;
+  int64_t zset_max_listpack_entries = 128;
+  int64_t zset_max_listpack_value = 64;
+
+  // events, logs, scripts
+  std::string notify_keyspace_events;  // canonical form of the flags
+  int64_t slowlog_log_slower_than = 10000;  // microseconds
+  int64_t slowlog_max_len = 128;
+  int64_t latency_monitor_threshold = 0;  // ms
+  bool latency_tracking = true;
+  std::vector<double> latency_tracking_info_percentiles = {50, 99, 99.9};
+  int64_t busy_reply_threshold = 5000;  // ms; also lua-time-limit
+  int64_t shutdown_timeout = 10;        // seconds
+  std::string proc_title_template = "{title} {listen-addr} {server-mode}";
+
+  std::vector<DatabaseConfig> database;  // one for each of `databases`
+
+  std::string file;  // the file it was read from, absolute; empty where there was none
+};
+
+/// Reads and writes settings by name: the command line, the file, CONFIG GET, SET and REWRITE.
+class ConfigStore {
+ public:
+  ConfigStore();
+
+  const Config& values() const { return config_; }
+
+  /// `arguments` are those of main without argv[0]: [FILE] [--name value ...]. On failure a line that names file, key,
+  /// what is wrong and what is allowed.
+  [[nodiscard]] std::optional<std::string> load(const std::vector<std::string>& arguments);
+
+  /// Pairs of name and value whose name matches one of the patterns (CONFIG GET), in the order of the table.
+  std::vector<std::pair<std::string, std::string>> get(const std::vector<std::string_view>& patterns) const;
+
+  /// Sets all or none (CONFIG SET). On failure the whole text of the error reply as Redis 7.0 words it:
+  /// "ERR Unknown option or number of arguments for CONFIG SET - 'x'", "ERR CONFIG SET failed (possibly related to argument 'x') - ...".
+  [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs);
+
+  /// Called after a successful set with the names that changed. If it returns an error, the set is undone and called
+  /// again with the old values in place.
+  using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
+  void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }
+
+  /// Writes what differs from the file's values into the file; comments, order and layout of what is there remain. On
+  /// failure the text of the error reply.
+  [[nodiscard]] std::optional<std::string> rewrite();
+
+ private:
+  Config config_;
+  std::vector<Listener> listeners_;
+};
+
+}  // namespace quartet::server

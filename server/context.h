@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "protocol/reply.h"
+#include "server/command_table.h"
+#include "server/errors.h"
+#include "server/session.h"
+#include "storage/keyspace.h"
+
+namespace quartet::server {
+
+class Server;
+
+/// Classes of keyspace events, as `notify-keyspace-events` names them.
+enum class EventClass : uint32_t {
+  Generic = 1 << 2,    // g
+  String = 1 << 3,     // $
+  List = 1 << 4,       // l
+  Set = 1 << 5,        // s
+  Hash = 1 << 6,       // h
+  SortedSet = 1 << 7,  // z
+  Expired = 1 << 8,    // x
+  Evicted = 1 << 9,    // e
+  Stream = 1 << 10,    // t
+  KeyMiss = 1 << 11,   // m
+  New = 1 << 14,       // n
+};
+
+/// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
+/// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
+/// in a script or from a file.
+///
+/// A handler reads arguments, calls storage, tells `changed` for every key that it changed, and writes exactly one reply
+/// (or blocks). It does not change anything before its arguments are known to be good.
+struct Context {
+  Server& server;
+  Session& session;
+  const CommandEntry& command;
+  Args args;  // args[0] is the name as the client wrote it; of a subcommand args[1] is its name
+  protocol::Reply& reply;
+  const Time now;
+
+  storage::Keyspace& db() const { return *database; }
+  int64_t now_ms() const { return now.wall_ms(); }
+  std::string_view arg(size_t i) const { return args[i]; }
+
+  // --- Keys -------------------------------------------------------------------------------------------------------
+
+  /// The live entry of a key for reading, or null; counts a hit or a miss and touches the entry.
+  storage::Entry* find_read(std::string_view key);
+  /// The live entry of a key for changing it, or null.
+  storage::Entry* find_write(std::string_view key);
+  /// The same with a demand on the type: false, with the WRONGTYPE error written, where the key holds another one.
+  [[nodiscard]] bool find_read(std::string_view key, storage::Type type, storage::Entry*& entry);
+  [[nodiscard]] bool find_write(std::string_view key, storage::Type type, storage::Entry*& entry);
+
+  // --- Changes ----------------------------------------------------------------------------------------------------
+
+  /// Tells that the key was changed, after the change: WATCH, keyspace events, blocked clients, statistics and the feed
+  /// learn it from here. Every changing handler calls it for every key it changed, with Redis's name of the event.
+  void changed(std::string_view key, EventClass event_class, std::string_view event);
+  /// The same for a key of another database (MOVE, COPY).
+  void changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event);
+  /// An event with no change of its own ("del" after the pop that emptied a list, "new", "keymiss").
+  void notify(std::string_view key, EventClass event_class, std::string_view event);
+  /// Erases an entry of db() and tells `changed` with the generic event `event`.
+  void erase(storage::Entry* entry, std::string_view event = "del");
+  /// For collections after a removal: erases the entry, with the event "del", where it has become empty. Call `changed` for the removal first.
+  void erase_if_empty(storage::Entry* entry);
+
+  /// What the feed carries is by default the command as it came, if `changed` was called. A handler whose command is not
+  /// deterministic or not absolute says what to carry instead; several calls make several effects.
+  void effect(std::initializer_list<std::string_view> arguments);
+  void effect(Args arguments);
+  /// Nothing is carried although `changed` was called.
+  void no_effect();
+
+  // --- Blocking ---------------------------------------------------------------------------------------------------
+
+  /// Tries to serve a blocked command from `key`, which has just become ready: true if it wrote the reply. It sees the
+  /// arguments of the blocked command in its own context.
+  using Serve = bool (*)(Context&, std::string_view key);
+  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever); then the null array (or null) is the
+  /// reply. Inside MULTI and scripts nothing waits: that reply is written at once.
+  void block(Args keys, int64_t timeout_ms, Serve serve, bool null_array = true);
+
+  // --- Used by the dispatcher ---------------------------------------------------------------------------------------
+
+  storage::Keyspace* database;
+  bool deny_blocking = false;   // runs in MULTI or in a script
+  bool from_script = false;
+  bool dirty = false;           // changed() was called
+  bool explicit_effect = false;
+};
+
+}  // namespace quartet::server

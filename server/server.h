@@ -1,0 +1,185 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "persistence/feed.h"
+#include "server/blocking.h"
+#include "server/command_table.h"
+#include "server/config.h"
+#include "server/context.h"
+#include "server/pubsub.h"
+#include "server/session.h"
+#include "server/slowlog.h"
+#include "server/statistics.h"
+#include "server/transactions.h"
+#include "storage/keyspace.h"
+#include "storage/thresholds.h"
+
+namespace quartet::server {
+
+class Scripting;
+
+/// Work that is done on another thread. The reactor implements it with libuv's pool, tests at once.
+class Background {
+ public:
+  virtual ~Background() = default;
+  virtual void run(std::function<void()> work, std::function<void()> done) = 0;
+};
+
+/// What the server asks of the process around it.
+class Host {
+ public:
+  virtual ~Host() = default;
+  /// Leave the loop; the process ends with this status.
+  virtual void stop(int status) = 0;
+  /// Binds the listeners anew after `port`, `bind` or `unixsocket` changed; an error text where that fails.
+  virtual std::optional<std::string> rebind() { return {}; }
+  /// Looks for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
+  virtual void poll_input() {}
+  /// User and system CPU time of the process, resident memory: see process_info.h. 
+};
+
+/// The server below the sockets: databases, sessions, dispatch. Bytes come in by `received`, replies go out through each
+/// session's output buffer, time comes from the clock; nothing here waits. It is one thread's.
+class Server final : public storage::KeyspaceObserver {
+ public:
+  Server(Clock& clock, Log& log, ConfigStore& config, Background& background, Host& host,
+         std::span<const std::span<const Command>> families);
+  ~Server() override;
+
+  // --- For the reactor --------------------------------------------------------------------------------------------
+
+  /// A new connection; null where `maxclients` is reached or protected mode refuses it, and then `refusal` is what to write before
+  /// closing. The session lives until close_session.
+  Session* open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
+                        bool unix_socket, bool loopback, std::string_view& refusal);
+  /// The connection is gone. The session is destroyed.
+  void close_session(Session& session);
+
+  /// Where the next bytes of a session are to be read to: the buffer shared by all, or behind the session's unfinished input.
+  struct ReadBuffer {
+    char* data;
+    size_t size;
+  };
+  ReadBuffer read_buffer(Session& session);
+  /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request.
+  void received(Session& session, size_t n);
+  /// Executes what has waited in the session's input (after a block or a pause).
+  void resume(Session& session);
+  /// `n` bytes of the session's output were written to the socket.
+  void sent(Session& session, size_t n) {
+    session.out.consume(n);
+    stats.net_output_bytes += n;
+  }
+
+  /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.
+  int64_t tick();
+  /// The time until a blocked command or a pause ends, in ms; -1 where nothing waits. Looked at before the loop waits.
+  int64_t next_timeout_ms() const;
+  /// Ends what is due: blocked commands, pauses.
+  void run_timeouts();
+
+  // --- For handlers -----------------------------------------------------------------------------------------------
+
+  Clock& clock;
+  Log& log;
+  ConfigStore& config_store;
+  const Config& config;
+  Background& background;
+  Host& host;
+  CommandTable commands;
+  Random random;
+  Statistics stats;
+  PubSub pubsub;
+  Watches watches;
+  Blocking blocking;
+  SlowLog slowlog;
+  LatencyMonitor latency;
+  persistence::Feed feed;
+  std::unique_ptr<Scripting> scripting;
+  const Time started;
+  const std::string run_id;  // 40 hex digits
+
+  std::vector<std::unique_ptr<storage::Keyspace>> databases;
+  storage::Keyspace& database(int index) { return *databases[static_cast<size_t>(index)]; }
+  /// A database by number or by name; -1 where there is none.
+  int database_index(std::string_view text) const;
+
+  const std::map<uint64_t, std::unique_ptr<Session>>& sessions() const { return sessions_; }
+  Session* find_session(uint64_t id);
+  const std::vector<Session*>& monitors() const { return monitors_; }
+  void add_monitor(Session& session);
+  /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
+  void disconnect(Session& session, bool flush);
+
+  /// Runs one command with all guards, for scripts, EXEC and files. The reply goes to `session.reply`.
+  struct CallOptions {
+    bool deny_blocking = true;
+    bool from_script = false;
+  };
+  void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, const Time& now);
+
+  /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
+  const CommandEntry* resolve(Args args, protocol::Reply& reply);
+
+  /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere.
+  void flush(int database);
+  void swap_databases(int a, int b);
+
+  /// CLIENT PAUSE: until the monotonic time; writes only or all commands.
+  void pause(int64_t until_mono_ms, bool writes_only);
+  void unpause();
+  bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
+
+  /// Publishes keyspace events where the configuration wants them.
+  void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
+  /// See Context::changed.
+  void key_changed(storage::Keyspace& db, std::string_view key);
+
+  /// Bytes of the process's heap in use, of which the databases are a part.
+  size_t used_memory() const;
+  size_t blocked_clients() const { return blocking.size(); }
+
+  // storage::KeyspaceObserver
+  void expired(storage::Keyspace& keyspace, std::string_view key) override;
+  void reclaim(std::unique_ptr<storage::Garbage> garbage) override;
+  size_t lazyfree_pending() const { return lazyfree_pending_; }
+
+ private:
+  friend struct Context;
+
+  void execute_input(Session& session, std::string_view input, size_t& done);
+  void dispatch(Session& session, Args args);
+  bool admitted(Session& session, const CommandEntry& command, Args args);
+  void invoke(Context& ctx);
+  void finish_command(Context& ctx, const Time& begun);
+  void reply_and_reject(Session& session, const CommandEntry* command, std::string_view error);
+  void send_to_monitors(const Session& session, Args args, const Time& now);
+  void check_output_limit(Session& session);
+  void expire_cycle(const Time& now);
+  void close_idle(const Time& now);
+  void apply_config(const std::vector<std::string_view>& names);
+
+  storage::Thresholds thresholds_;
+  protocol::BlockPool pool_;
+  std::unique_ptr<char[]> shared_read_buffer_;
+  std::map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> monitors_;
+  uint64_t next_session_id_ = 1;
+  uint32_t notify_flags_ = 0;
+  int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
+  bool pause_writes_only_ = false;
+  size_t lazyfree_pending_ = 0;
+};
+
+}  // namespace quartet::server

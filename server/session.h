@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "protocol/output_buffer.h"
+#include "protocol/reply.h"
+#include "protocol/request_parser.h"
+#include "server/command_table.h"
+
+namespace quartet::server {
+
+/// The socket below a session. The reactor implements it; tests have one of their own.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  /// There are bytes in the session's output buffer: send them before the loop waits again.
+  virtual void flush_soon() = 0;
+  /// Close the socket when what is in the output buffer has been sent (`flush`), or at once. The connection then calls
+  /// Server::close_session, later and not from within this call.
+  virtual void close_soon(bool flush) = 0;
+  /// Input was paused (see Session::input_paused) and may go on.
+  virtual void resume_input() = 0;
+};
+
+/// A command waiting in MULTI, with its own copy of the arguments.
+struct QueuedCommand {
+  const CommandEntry* command;
+  std::vector<std::string> arguments;
+};
+
+struct Watch;           // transactions.h
+struct BlockedCommand;  // blocking.h
+
+/// Output buffer limits are set by class, and CLIENT KILL TYPE names them.
+enum class ClientClass : uint8_t { Normal, Replica, PubSub };
+
+enum class ReplyMode : uint8_t { On, Off, SkipNext, Skipping };
+
+/// The state of one client between its commands. Scripts have a session of their own, without a connection.
+struct Session {
+  Session(uint64_t session_id, protocol::BlockPool& pool) : id(session_id), out(pool), reply(out) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  const uint64_t id;
+  Connection* connection = nullptr;  // null for scripts
+  std::string address, local_address;  // "127.0.0.1:50000", "/path:0" for Unix sockets
+  int descriptor = -1;                 // for CLIENT LIST
+  bool unix_socket = false;
+  bool loopback = true;
+
+  protocol::OutputBuffer out;
+  protocol::Reply reply;
+
+  // Input: bytes of a request that is not finished, or that waits for a blocked command to end.
+  std::string input;
+  size_t input_done = 0;  // bytes at the front of `input` that are executed already
+  protocol::RequestParser parser;
+
+  int database = 0;
+  std::string user = "default";
+  bool authenticated = false;
+  std::string name, library_name, library_version;
+  ReplyMode reply_mode = ReplyMode::On;
+
+  bool in_multi = false;
+  bool multi_failed = false;  // an error while queueing: EXEC answers EXECABORT
+  std::vector<QueuedCommand> queue;
+  size_t queue_bytes = 0;
+  std::vector<std::unique_ptr<Watch>> watches;
+  bool watch_touched = false;
+
+  std::unordered_set<std::string> channels, patterns, shard_channels;
+  bool monitor = false;
+
+  std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
+  bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
+  bool no_evict = false;
+  bool no_touch = false;
+  bool closing = false;                // no further input is executed
+  bool postponed_by_script = false;
+
+  Time created, last_active;
+  const CommandEntry* last_command = nullptr;
+  uint64_t soft_limit_since_ms = 0;  // since when the output buffer has been over its soft limit; 0 = it is not
+
+  size_t subscriptions() const { return channels.size() + patterns.size(); }
+  bool subscribed() const { return subscriptions() + shard_channels.size() > 0; }
+  ClientClass client_class() const { return subscribed() ? ClientClass::PubSub : ClientClass::Normal; }
+  /// While true, input is kept and not executed.
+  bool input_paused() const { return blocked || paused || closing; }
+};
+
+}  // namespace quartet::server

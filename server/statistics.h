@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace quartet::server {
+
+/// Counters since the start or since CONFIG RESETSTAT, as INFO shows them.
+struct Statistics {
+  uint64_t connections_received = 0;
+  uint64_t connections_rejected = 0;
+  uint64_t commands_processed = 0;
+  uint64_t net_input_bytes = 0;
+  uint64_t net_output_bytes = 0;
+  uint64_t expired_keys = 0;
+  uint64_t evicted_keys = 0;
+  uint64_t keyspace_hits = 0;
+  uint64_t keyspace_misses = 0;
+  uint64_t unexpected_errors = 0;
+  uint64_t error_replies = 0;
+  uint64_t reads_processed = 0;
+  uint64_t writes_processed = 0;
+  uint64_t query_buffer_limit_disconnections = 0;
+  uint64_t output_buffer_limit_disconnections = 0;
+  uint64_t expire_cycle_cpu_us = 0;
+  uint64_t time_cap_reached = 0;
+  uint64_t lazyfreed_objects = 0;
+  uint64_t dirty = 0;  // changes since the last save
+  size_t peak_memory = 0;
+  /// Errors replied, by code ("ERR", "WRONGTYPE"); bounded, because scripts may invent codes.
+  std::map<std::string, uint64_t> errors;
+
+  /// Samples of a counter, for the *_per_sec fields.
+  struct Rate {
+    uint64_t last = 0;
+    std::array<uint64_t, 16> samples{};
+    size_t at = 0;
+    void sample(uint64_t total, int64_t elapsed_ms);
+    uint64_t per_second() const;
+  };
+  Rate commands_rate, input_rate, output_rate;
+  int64_t last_sample_ms = 0;
+};
+
+}  // namespace quartet::server

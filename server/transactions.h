@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "server/session.h"
+#include "storage/keyspace.h"
+
+namespace quartet::server {
+
+/// One key that a session watches.
+struct Watch {
+  Session* session;
+  int database;
+  std::string key;
+  bool expired_at_watch;  // it had expired already: its disappearance is no change
+};
+
+/// Who watches which key. A session's flag `watch_touched` makes its EXEC fail.
+class Watches {
+ public:
+  void add(Session& session, storage::Keyspace& db, std::string_view key, int64_t now_ms);
+  void remove_all(Session& session);
+  bool any() const { return !by_key_.empty(); }
+  size_t sessions_watching() const;
+
+  void key_changed(int database, std::string_view key) {
+    if (!by_key_.empty()) touch(database, key);
+  }
+  /// A database is about to be emptied; with `other`, to be exchanged with it: watched keys that exist in one of them are touched.
+  void database_emptied(storage::Keyspace& db, storage::Keyspace* other = nullptr);
+  /// Before EXEC: watched keys that have expired since count as changed.
+  bool expired_since(const Session& session, std::vector<std::unique_ptr<storage::Keyspace>>& databases, int64_t now_ms) const;
+
+ private:
+  void touch(int database, std::string_view key);
+
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, std::vector<Watch*>, Hash, std::equal_to<>> by_key_;
+};
+
+}  // namespace quartet::server
