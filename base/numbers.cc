@@ -139,6 +139,30 @@ std::string to_upper(std::string_view text) {
   return out;
 }
 
+std::string quoted_form(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '\\': out += "\\\\"; break;
+      case '"': out += "\\\""; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\a': out += "\\a"; break;
+      case '\b': out += "\\b"; break;
+      default:
+        if (c >= 0x20 && c < 0x7f) {
+          out += c;
+        } else {
+          char escaped[5];
+          std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(c));
+          out += escaped;
+        }
+    }
+  }
+  return out += '"';
+}
+
 namespace {
 
 /// Matches one character against the class that begins behind '[' at `p`; moves `p` behind the class.

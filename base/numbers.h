@@ -39,6 +39,9 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);
 
+/// `text` in double quotes with control characters, quotes and backslashes escaped, as MONITOR and redis-cli show it.
+std::string quoted_form(std::string_view text);
+
 /// Whether `text` matches the glob `pattern`: `*`, `?`, `[a-z]`, `[^x]`, and `\` before any of them.
 /// Time is bounded by a count of steps that grows with the product of the lengths, not exponentially.
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case = false);

@@ -40,12 +40,13 @@ class RequestParser {
   size_t needed() const { return needed_; }
   /// After Error: the text of the error reply, without '-' and line end: "ERR Protocol error: ...".
   const std::string& error() const { return error_; }
+  /// Forgets the progress within an unfinished request: the next call begins anew.
+  void reset();
 
  private:
   Status parse_multibulk(std::string_view input, const ParserLimits& limits, std::vector<std::string_view>& arguments);
   Status parse_inline(std::string_view input, const ParserLimits& limits, std::vector<std::string_view>& arguments);
   Status fail(std::string_view reason);
-  void reset();
 
   // Progress within an unfinished multibulk request; positions count from its first byte.
   int64_t arguments_left_ = -1;  // -1: the header `*n` has not been read

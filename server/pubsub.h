@@ -1,6 +1,6 @@
 #pragma once
 
-#include <map>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +14,9 @@ namespace quartet::server {
 class PubSub {
  public:
   enum class Kind : uint8_t { Channel, Pattern, Shard };
+
+  /// `written` is told of every session into whose output a message went.
+  explicit PubSub(std::function<void(Session&)> written) : written_(std::move(written)) {}
 
   /// Each writes the confirmation that the client gets for one channel.
   void subscribe(Session& session, Kind kind, std::string_view channel);
@@ -41,6 +44,7 @@ class PubSub {
   Channels& channels_of(Kind kind) { return tables_[static_cast<int>(kind)]; }
   const Channels& channels_of(Kind kind) const { return tables_[static_cast<int>(kind)]; }
 
+  std::function<void(Session&)> written_;
   Channels tables_[3];
 };
 

@@ -46,7 +46,6 @@ class Host {
   virtual std::optional<std::string> rebind() { return {}; }
   /// Looks for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
   virtual void poll_input() {}
-  /// User and system CPU time of the process, resident memory: see process_info.h. 
 };
 
 /// The server below the sockets: databases, sessions, dispatch. Bytes come in by `received`, replies go out through each
@@ -74,8 +73,6 @@ class Server final : public storage::KeyspaceObserver {
   ReadBuffer read_buffer(Session& session);
   /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request.
   void received(Session& session, size_t n);
-  /// Executes what has waited in the session's input (after a block or a pause).
-  void resume(Session& session);
   /// `n` bytes of the session's output were written to the socket.
   void sent(Session& session, size_t n) {
     session.out.consume(n);
@@ -119,6 +116,12 @@ class Server final : public storage::KeyspaceObserver {
   Session* find_session(uint64_t id);
   const std::vector<Session*>& monitors() const { return monitors_; }
   void add_monitor(Session& session);
+  /// Lets a blocked session's command answer from `key`, which may be ready; false where it could not.
+  bool serve_blocked(Session& session, std::string_view key);
+  /// The session's waiting input is to be executed when the running command has ended.
+  void resume_soon(Session& session);
+  /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
+  void output_added(Session& session);
   /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
   void disconnect(Session& session, bool flush);
 
@@ -127,7 +130,9 @@ class Server final : public storage::KeyspaceObserver {
     bool deny_blocking = true;
     bool from_script = false;
   };
-  void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, const Time& now);
+  void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
+  /// Commands, transactions and scripts that are running now, one within the other.
+  int depth() const { return depth_; }
 
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   const CommandEntry* resolve(Args args, protocol::Reply& reply);
@@ -158,23 +163,52 @@ class Server final : public storage::KeyspaceObserver {
  private:
   friend struct Context;
 
-  void execute_input(Session& session, std::string_view input, size_t& done);
-  void dispatch(Session& session, Args args);
-  bool admitted(Session& session, const CommandEntry& command, Args args);
-  void invoke(Context& ctx);
-  void finish_command(Context& ctx, const Time& begun);
-  void reply_and_reject(Session& session, const CommandEntry* command, std::string_view error);
-  void send_to_monitors(const Session& session, Args args, const Time& now);
-  void check_output_limit(Session& session);
+  /// Requests that were parsed together, so that their look-ups can be prefetched.
+  struct Batch {
+    struct Request {
+      size_t first_argument, end_argument, end_byte;
+    };
+    std::vector<std::string_view> arguments;
+    std::vector<Request> requests;
+  };
+
+  /// Executes the complete requests of `input` and returns how many bytes are done.
+  size_t execute_input(Session& session, std::string_view input);
+  /// Parses as many requests as go into a batch; false where the input is malformed, and then the error is left in the parser.
+  void execute_waiting(Session& session);
+  void resume_sessions();
+  bool parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed);
+  void prefetch(const Session& session, const Batch& batch) const;
+  /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
+  bool dispatch(Session& session, Args args, Time& now);
+  /// The guards between a known command and its execution; the first that refuses writes its error.
+  bool admitted(Session& session, const CommandEntry& command);
+  bool must_pause(const Session& session, const CommandEntry& command) const;
+  void queue(Session& session, const CommandEntry& command, Args args);
+  /// Runs the handler and everything that follows from it. `now` becomes the time after it.
+  void invoke(Context& ctx, Time& now);
+  void carry_effects(Context& ctx);
+  void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
+  void reject(Session& session, const CommandEntry& command, std::string_view error);
+  /// Counts the error that was written last.
+  void count_error(const Session& session);
+  void send_to_monitors(const Session& session, Args args, const Time& now, bool from_script);
   void expire_cycle(const Time& now);
-  void close_idle(const Time& now);
-  void apply_config(const std::vector<std::string_view>& names);
+  void watch_sessions(const Time& now);
+  std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
 
   storage::Thresholds thresholds_;
   protocol::BlockPool pool_;
-  std::unique_ptr<char[]> shared_read_buffer_;
+  // One buffer and batch for the loop, one for what is read while a script runs.
+  std::unique_ptr<char[]> read_buffers_[2];
+  Batch batches_[2];
+  int depth_ = 0;
+  int reading_depth_ = 0;
+  size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
+  std::vector<std::vector<std::string>> effects_;  // what handlers said by Context::effect, of the running command
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<Session*> monitors_;
+  std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
   uint32_t notify_flags_ = 0;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused

@@ -12,6 +12,7 @@
 #include "protocol/reply.h"
 #include "protocol/request_parser.h"
 #include "server/command_table.h"
+#include "server/input_buffer.h"
 
 namespace quartet::server {
 
@@ -44,7 +45,7 @@ enum class ReplyMode : uint8_t { On, Off, SkipNext, Skipping };
 
 /// The state of one client between its commands. Scripts have a session of their own, without a connection.
 struct Session {
-  Session(uint64_t session_id, protocol::BlockPool& pool) : id(session_id), out(pool), reply(out) {}
+  Session(uint64_t session_id, protocol::BlockPool& pool);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
@@ -60,8 +61,8 @@ struct Session {
   protocol::Reply reply;
 
   // Input: bytes of a request that is not finished, or that waits for a blocked command to end.
-  std::string input;
-  size_t input_done = 0;  // bytes at the front of `input` that are executed already
+  InputBuffer input;
+  bool executing = false;  // a command of it runs: its input must stay where it is
   protocol::RequestParser parser;
 
   int database = 0;
@@ -85,7 +86,6 @@ struct Session {
   bool no_evict = false;
   bool no_touch = false;
   bool closing = false;                // no further input is executed
-  bool postponed_by_script = false;
 
   Time created, last_active;
   const CommandEntry* last_command = nullptr;

@@ -32,7 +32,10 @@ class Watches {
   /// A database is about to be emptied; with `other`, to be exchanged with it: watched keys that exist in one of them are touched.
   void database_emptied(storage::Keyspace& db, storage::Keyspace* other = nullptr);
   /// Before EXEC: watched keys that have expired since count as changed.
-  bool expired_since(const Session& session, std::vector<std::unique_ptr<storage::Keyspace>>& databases, int64_t now_ms) const;
+  bool expired_since(const Session& session, const std::vector<std::unique_ptr<storage::Keyspace>>& databases,
+                     int64_t now_ms) const;
+  /// A key was erased because its time was over.
+  void expired(int database, std::string_view key);
 
  private:
   void touch(int database, std::string_view key);

@@ -110,6 +110,8 @@ class Keyspace {
   /// Goes on with the walk for expired entries through `buckets` more buckets and erases those it meets. Returns how
   /// many it erased. `looked_at` counts the entries with an expiry it met.
   size_t expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at);
+  /// Whether the walk has come round to its beginning.
+  bool expire_walk_at_start() const { return expire_cursor_ == 0; }
   /// Mean time to live of the entries that the last walk met, in ms.
   int64_t average_ttl() const { return average_ttl_; }
 

@@ -1,0 +1,91 @@
+#include "server/blocking.h"
+
+#include <algorithm>
+
+#include "server/server.h"
+
+namespace quartet::server {
+
+void Blocking::block(Session& session, BlockedCommand command) {
+  for (const std::string& key : command.keys) queues_[{command.database, key}].push_back(&session);
+  if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
+  session.blocked = std::make_unique<BlockedCommand>(std::move(command));
+  ++waiting_;
+}
+
+void Blocking::forget(Session& session) {
+  if (!session.blocked) return;
+  const BlockedCommand& blocked = *session.blocked;
+  for (const std::string& key : blocked.keys) {
+    const auto queue = queues_.find(Key(blocked.database, key));
+    if (queue == queues_.end()) continue;
+    queue->second.remove(&session);
+    if (queue->second.empty()) queues_.erase(queue);
+  }
+  if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
+  session.blocked.reset();
+  --waiting_;
+}
+
+void Blocking::unblock(Session& session, std::string_view error) {
+  const bool null_array = session.blocked->null_array;
+  forget(session);
+  if (!error.empty()) {
+    session.reply.error(error);
+  } else if (null_array) {
+    session.reply.null_array();
+  } else {
+    session.reply.null();
+  }
+  server_.output_added(session);
+  server_.resume_soon(session);
+}
+
+size_t Blocking::keys() const { return queues_.size(); }
+
+void Blocking::mark(int database, std::string_view key) {
+  Key wanted(database, key);
+  if (!queues_.contains(wanted) || ready_set_.contains(wanted)) return;
+  ready_set_.insert(wanted);
+  ready_.push_back(std::move(wanted));
+}
+
+void Blocking::databases_swapped(int a, int b) {
+  for (const auto& [key, queue] : queues_)
+    if (key.first == a || key.first == b) {
+      if (ready_set_.insert(key).second) ready_.push_back(key);
+    }
+}
+
+void Blocking::serve() {
+  // Serving may push to other keys (BLMOVE), which then become ready behind those that are.
+  while (!ready_.empty()) {
+    const Key key = std::move(ready_.front());
+    ready_.pop_front();
+    ready_set_.erase(key);
+    serve_key(key);
+  }
+}
+
+void Blocking::serve_key(const Key& key) {
+  const auto found = queues_.find(key);
+  if (found == queues_.end()) return;
+  // The queue changes while it is served, so it is walked over a copy; nobody in it can disappear meanwhile.
+  const std::vector<Session*> waiting(found->second.begin(), found->second.end());
+  for (Session* session : waiting) {
+    if (!session->blocked) continue;
+    if (!server_.serve_blocked(*session, key.second)) continue;
+    forget(*session);
+    server_.output_added(*session);
+    server_.resume_soon(*session);
+  }
+}
+
+void Blocking::expire(const Time& now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono_us) {
+    Session* session = server_.find_session(deadlines_.begin()->second);
+    unblock(*session);
+  }
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,158 @@
+#include "server/command_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "base/hash.h"
+#include "base/numbers.h"
+
+namespace quartet::server {
+
+namespace {
+
+constexpr size_t kLongestName = 32;
+
+/// Whether the keys of a command cannot be told from its first specification alone.
+bool has_movable_keys(const Command& command) {
+  if (command.get_keys) return true;
+  for (const KeySpec& spec : command.keys) {
+    if (spec.flags & kKeyNotKey) continue;
+    if (spec.begin != KeySpec::Begin::Index || spec.find != KeySpec::Find::Range) return true;
+  }
+  return false;
+}
+
+std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry* parent, uint32_t& next_id) {
+  auto entry = std::make_unique<CommandEntry>();
+  entry->spec = &spec;
+  entry->parent = parent;
+  entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(spec.name);
+  entry->flags = spec.flags | (has_movable_keys(spec) ? uint32_t{kMovableKeys} : 0);
+  entry->id = next_id++;
+  for (const Command& sub : spec.subcommands) entry->subcommands.push_back(make_entry(sub, entry.get(), next_id));
+  return entry;
+}
+
+/// The hash of a name in lower case, which is written to `folded`.
+uint64_t hash_name(std::string_view name, char* folded) {
+  for (size_t i = 0; i < name.size(); ++i) folded[i] = static_cast<char>(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+  return hash_bytes({folded, name.size()}, 0);
+}
+
+}  // namespace
+
+CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
+  uint32_t next_id = 0;
+  for (const auto family : families)
+    for (const Command& command : family) commands_.push_back(make_entry(command, nullptr, next_id));
+  std::sort(commands_.begin(), commands_.end(),
+            [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
+
+  mask_ = std::bit_ceil(commands_.size() * 4 + 1) - 1;
+  slots_.resize(mask_ + 1);
+  for (const auto& entry : commands_) {
+    assert(entry->spec->name.size() <= kLongestName);
+    char folded[kLongestName];
+    const uint64_t hash = hash_name(entry->spec->name, folded);
+    size_t at = hash & mask_;
+    while (slots_[at].entry) at = (at + 1) & mask_;
+    slots_[at] = {hash, entry.get()};
+  }
+}
+
+const CommandEntry* CommandTable::find(std::string_view name) const {
+  if (name.size() > kLongestName) return nullptr;
+  char folded[kLongestName];
+  const uint64_t hash = hash_name(name, folded);
+  for (size_t at = hash & mask_; slots_[at].entry; at = (at + 1) & mask_)
+    if (slots_[at].hash == hash && slots_[at].entry->spec->name == std::string_view(folded, name.size()))
+      return slots_[at].entry;
+  return nullptr;
+}
+
+const CommandEntry* CommandTable::find_subcommand(const CommandEntry& command, std::string_view name) {
+  for (const auto& sub : command.subcommands)
+    if (equals_ignoring_case(sub->spec->name, name)) return sub.get();
+  return nullptr;
+}
+
+const CommandEntry* CommandTable::find_full(std::string_view full_name) const {
+  const size_t bar = full_name.find('|');
+  const CommandEntry* command = find(full_name.substr(0, bar));
+  if (!command || bar == std::string_view::npos) return command;
+  return find_subcommand(*command, full_name.substr(bar + 1));
+}
+
+void CommandTable::reset_stats() const {
+  for (const auto& command : commands_) {
+    command->stats = {};
+    for (const auto& sub : command->subcommands) sub->stats = {};
+  }
+}
+
+namespace {
+
+bool uses_of(const KeySpec& spec, Args args, std::vector<KeyUse>& uses) {
+  const int count = static_cast<int>(args.size());
+  int first = spec.index;
+  if (spec.begin == KeySpec::Begin::Unknown) return true;
+  if (spec.begin == KeySpec::Begin::Keyword) {
+    const bool backwards = spec.index < 0;
+    int at = backwards ? count + spec.index : spec.index;
+    first = 0;
+    for (; backwards ? at > 0 : at < count - 1; at += backwards ? -1 : 1)
+      if (equals_ignoring_case(args[static_cast<size_t>(at)], spec.keyword)) {
+        first = at + 1;
+        break;
+      }
+    if (first == 0) return true;
+  }
+  int last;
+  if (spec.find == KeySpec::Find::Range) {
+    if (spec.last >= 0) {
+      last = first + spec.last;
+    } else if (spec.limit <= 1) {
+      last = count + spec.last;
+    } else {
+      last = first + (count - first) / spec.limit + spec.last;
+    }
+  } else if (spec.find == KeySpec::Find::KeyNum) {
+    const int number_at = first + spec.last;
+    if (number_at >= count) return false;
+    const auto keys = parse_int(args[static_cast<size_t>(number_at)]);
+    if (!keys || *keys < 0 || *keys > count) return false;
+    first += spec.limit;
+    last = first + static_cast<int>(*keys - 1) * spec.step;
+  } else {
+    return true;
+  }
+  if (last >= count || first >= count) return false;
+  for (int at = first; at <= last; at += spec.step) uses.push_back({at, spec.flags});
+  return true;
+}
+
+}  // namespace
+
+bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses) {
+  if (command.get_keys) {
+    std::vector<int> positions;
+    if (!command.get_keys(args, positions)) return false;
+    for (const int at : positions) uses.push_back({at, command.keys.empty() ? 0 : command.keys[0].flags});
+    return true;
+  }
+  for (const KeySpec& spec : command.keys) {
+    if (spec.flags & kKeyNotKey) continue;
+    if (!uses_of(spec, args, uses)) return false;
+  }
+  return true;
+}
+
+bool find_keys(const Command& command, Args args, std::vector<int>& positions) {
+  std::vector<KeyUse> uses;
+  if (!find_key_uses(command, args, uses)) return false;
+  for (const KeyUse& use : uses) positions.push_back(use.position);
+  return true;
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,97 @@
+#include "server/context.h"
+
+#include <algorithm>
+
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// The clock of last access that OBJECT IDLETIME reads: seconds, 24 bits.
+uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
+
+void touch(const Context& ctx, storage::Entry* entry) {
+  if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
+}
+
+}  // namespace
+
+storage::Entry* Context::find_read(std::string_view key) {
+  storage::Entry* entry = database->find(key, now_ms());
+  if (!entry) {
+    ++server.stats.keyspace_misses;
+    notify(key, EventClass::KeyMiss, "keymiss");
+    return nullptr;
+  }
+  ++server.stats.keyspace_hits;
+  touch(*this, entry);
+  return entry;
+}
+
+storage::Entry* Context::find_write(std::string_view key) {
+  storage::Entry* entry = database->find(key, now_ms());
+  if (entry) touch(*this, entry);
+  return entry;
+}
+
+bool Context::find_read(std::string_view key, storage::Type type, storage::Entry*& entry) {
+  entry = find_read(key);
+  if (!entry || entry->type() == type) return true;
+  reply.error(errors::kWrongType);
+  return false;
+}
+
+bool Context::find_write(std::string_view key, storage::Type type, storage::Entry*& entry) {
+  entry = find_write(key);
+  if (!entry || entry->type() == type) return true;
+  reply.error(errors::kWrongType);
+  return false;
+}
+
+void Context::changed(std::string_view key, EventClass event_class, std::string_view event) {
+  changed_in(*database, key, event_class, event);
+}
+
+void Context::changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event) {
+  dirty = true;
+  server.key_changed(db, key);
+  server.notify(db.index(), event_class, event, key);
+}
+
+void Context::notify(std::string_view key, EventClass event_class, std::string_view event) {
+  server.notify(database->index(), event_class, event, key);
+}
+
+void Context::erase(storage::Entry* entry, std::string_view event) {
+  // The key outlives its entry, because the events name it.
+  const std::string key(entry->key());
+  database->erase(entry);
+  changed(key, EventClass::Generic, event);
+}
+
+void Context::erase_if_empty(storage::Entry* entry) {
+  if (storage::length_of(*entry) == 0) erase(entry);
+}
+
+void Context::effect(std::initializer_list<std::string_view> arguments) {
+  effect(Args(arguments.begin(), arguments.size()));
+}
+
+void Context::effect(Args arguments) {
+  explicit_effect = true;
+  if (server.feed.active()) server.effects_.emplace_back(arguments.begin(), arguments.end());
+}
+
+void Context::no_effect() { explicit_effect = true; }
+
+void Context::block(Args keys, int64_t timeout_ms, Serve serve, bool null_array) {
+  if (deny_blocking) return null_array ? reply.null_array() : reply.null();
+  BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, null_array, 0, now};
+  for (const std::string_view key : keys)
+    if (std::find(blocked.keys.begin(), blocked.keys.end(), key) == blocked.keys.end()) blocked.keys.emplace_back(key);
+  if (timeout_ms > 0) blocked.deadline_us = now.mono_us + timeout_ms * 1000;
+  server.blocking.block(session, std::move(blocked));
+}
+
+}  // namespace quartet::server

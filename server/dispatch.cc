@@ -1,0 +1,374 @@
+// The way of a request: parsed in batches, let through the guards in order, queued by MULTI or executed, and then
+// accounted for, carried to the feed and shown to monitors.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/numbers.h"
+#include "server/scripting.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// A bulk string that is still on its way is read straight behind what is there, in one piece of this many bytes at most,
+/// so that a length alone allocates nothing much.
+constexpr size_t kReadAhead = 16 * 1024 * 1024;
+
+/// A command's name or argument as error messages quote it: at most 128 bytes.
+std::string_view quoted(std::string_view text) { return text.substr(0, 128); }
+
+std::string unknown_command(Args args) {
+  std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
+  const size_t shown = text.size();
+  for (size_t i = 1; i < args.size() && text.size() - shown < 128; ++i)
+    text += fmt::format("'{}' ", args[i].substr(0, 128 - (text.size() - shown)));
+  return text;
+}
+
+}  // namespace
+
+// --- Input ------------------------------------------------------------------------------------------------------------
+
+Server::ReadBuffer Server::read_buffer(Session& session) {
+  // While its own command runs, the session's input must not move.
+  if (session.executing) return {nullptr, 0};
+  reading_depth_ = depth_ > 0 ? 1 : 0;
+  if (session.input.empty()) {
+    std::unique_ptr<char[]>& shared = read_buffers_[reading_depth_];
+    if (!shared) shared = std::make_unique_for_overwrite<char[]>(limits::kReadBufferBytes);
+    return {shared.get(), limits::kReadBufferBytes};
+  }
+  const size_t have = session.input.size();
+  const size_t needed = session.parser.needed();
+  const size_t missing = needed > have ? needed - have : 0;
+  const size_t room = std::clamp(missing, limits::kReadBufferBytes, kReadAhead);
+  // Beyond the request that is being received, growth doubles, so that copying stays linear.
+  char* data = session.input.room(missing > kReadAhead ? std::min(missing, std::max(room, have)) : room);
+  return {data, session.input.room_left()};
+}
+
+void Server::received(Session& session, size_t n) {
+  ++stats.reads_processed;
+  stats.net_input_bytes += n;
+  session.last_active = clock.now();
+  if (session.input.empty()) {
+    const std::string_view input(read_buffers_[reading_depth_].get(), n);
+    const size_t done = session.input_paused() ? 0 : execute_input(session, input);
+    if (!session.closing) session.input.append(input.substr(done));
+  } else {
+    session.input.extend(n);
+    execute_waiting(session);
+  }
+  if (static_cast<int64_t>(session.input.size()) > config.client_query_buffer_limit && !session.closing) {
+    log.warning("Closing client that reached max query buffer length: id={} addr={}", session.id, session.address);
+    ++stats.query_buffer_limit_disconnections;
+    disconnect(session, false);
+  }
+  output_added(session);
+  if (depth_ == 0) resume_sessions();
+}
+
+void Server::execute_waiting(Session& session) {
+  if (session.input_paused() || session.input.empty()) return;
+  session.input.consume(execute_input(session, session.input.view()));
+}
+
+void Server::resume_sessions() {
+  // Sessions that are resumed may wake others in turn.
+  while (!to_resume_.empty()) {
+    const std::vector<uint64_t> ids = std::move(to_resume_);
+    to_resume_.clear();
+    for (const uint64_t id : ids) {
+      Session* session = find_session(id);
+      if (!session || session->executing) continue;
+      execute_waiting(*session);
+      output_added(*session);
+      if (session->connection && !session->input_paused()) session->connection->resume_input();
+    }
+  }
+}
+
+bool Server::parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed) {
+  using Status = protocol::RequestParser::Status;
+  batch.arguments.clear();
+  batch.requests.clear();
+  parsed = 0;
+  protocol::ParserLimits parser_limits;
+  parser_limits.bulk_bytes = config.proto_max_bulk_len;
+  parser_limits.authenticated = session.authenticated;
+  // What may follow a first AUTH is not known before it has run.
+  const size_t most = session.authenticated ? limits::kBatchCommands : 1;
+  while (batch.requests.size() < most && parsed < input.size()) {
+    const bool multibulk = input[parsed] == '*';
+    const size_t first = batch.arguments.size();
+    const Status status = session.parser.next(input.substr(parsed), parser_limits, batch.arguments);
+    if (status == Status::Incomplete) return true;
+    if (status == Status::Error) return false;
+    parsed += session.parser.consumed();
+    if (status == Status::Empty) continue;
+    batch.requests.push_back({first, batch.arguments.size(), parsed});
+    // Arguments of an inline request may lie in the parser, only until its next call.
+    if (!multibulk) return true;
+  }
+  return true;
+}
+
+void Server::prefetch(const Session& session, const Batch& batch) const {
+  if (batch.requests.size() < 2) return;
+  const storage::Keyspace& db = *databases[static_cast<size_t>(session.database)];
+  uint64_t hashes[limits::kBatchCommands];
+  size_t count = 0;
+  for (const Batch::Request& request : batch.requests) {
+    // Nearly every command's first key is its first argument; for the others this costs a line of cache.
+    if (request.end_argument - request.first_argument < 2) continue;
+    hashes[count] = storage::Keyspace::hash(batch.arguments[request.first_argument + 1]);
+    db.prefetch(hashes[count++]);
+  }
+  for (size_t i = 0; i < count; ++i) db.prefetch_item(hashes[i]);
+}
+
+size_t Server::execute_input(Session& session, std::string_view input) {
+  Batch& batch = batches_[depth_ > 0 ? 1 : 0];
+  size_t done = 0;
+  session.executing = true;
+  Time now = session.last_active;
+  while (done < input.size() && !session.input_paused()) {
+    size_t parsed;
+    const bool well_formed = parse_batch(session, input.substr(done), batch, parsed);
+    prefetch(session, batch);
+    size_t executed = 0;
+    bool stopped = false;
+    for (const Batch::Request& request : batch.requests) {
+      const Args args(batch.arguments.data() + request.first_argument, request.end_argument - request.first_argument);
+      if (!dispatch(session, args, now)) {
+        stopped = true;
+        break;
+      }
+      executed = request.end_byte;
+      if (session.input_paused()) {
+        stopped = &request != &batch.requests.back();
+        break;
+      }
+    }
+    if (stopped) {
+      // The parser may be in the middle of a request behind those that wait; it will meet them all again.
+      session.parser.reset();
+      done += executed;
+      break;
+    }
+    done += parsed;
+    if (!well_formed) {
+      session.reply.error(session.parser.error());
+      disconnect(session, true);
+      break;
+    }
+    if (batch.requests.empty() && parsed == 0) break;  // an unfinished request
+  }
+  session.executing = false;
+  return done;
+}
+
+// --- Guards -----------------------------------------------------------------------------------------------------------
+
+const CommandEntry* Server::resolve(Args args, protocol::Reply& reply) {
+  const CommandEntry* command = commands.find(args[0]);
+  if (!command) {
+    reply.error(unknown_command(args));
+    return nullptr;
+  }
+  if (!command->subcommands.empty() && args.size() > 1) {
+    const CommandEntry* sub = CommandTable::find_subcommand(*command, args[1]);
+    if (!sub && !command->spec->handler) {
+      reply.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", quoted(args[1]), to_upper(command->spec->name)));
+      return nullptr;
+    }
+    if (sub) command = sub;
+  }
+  const int arity = command->spec->arity;
+  const auto count = static_cast<int>(args.size());
+  if ((arity > 0 && count != arity) || count < -arity || !command->spec->handler) {
+    reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
+    return nullptr;
+  }
+  return command;
+}
+
+void Server::reject(Session& session, const CommandEntry& command, std::string_view error) {
+  ++command.stats.rejected;
+  session.reply.error(error);
+  count_error(session);
+}
+
+void Server::count_error(const Session& session) {
+  ++stats.error_replies;
+  const std::string code(session.reply.last_error());
+  constexpr size_t kKnownCodes = 128;  // a script can make up codes; the table of them stays bounded
+  if (stats.errors.size() < kKnownCodes || stats.errors.contains(code)) ++stats.errors[code];
+}
+
+bool Server::must_pause(const Session& session, const CommandEntry& command) const {
+  if (paused_until_ms_ == 0 || session.client_class() == ClientClass::Replica) return false;
+  if (!pause_writes_only_) return true;
+  if (command.flags & (kWrite | kMayReplicate)) return true;
+  // A transaction waits as a whole if one of its commands would.
+  if (!(command.flags & kRunsInMulti)) return false;
+  return std::any_of(session.queue.begin(), session.queue.end(),
+                     [](const QueuedCommand& queued) { return queued.command->flags & (kWrite | kMayReplicate); });
+}
+
+bool Server::admitted(Session& session, const CommandEntry& command) {
+  if (!session.authenticated && !(command.flags & kNoAuth)) {
+    reject(session, command, errors::kNoAuth);
+    return false;
+  }
+  if (session.in_multi && (command.flags & kNoMulti)) {
+    reject(session, command, "ERR Command not allowed inside a transaction");
+    return false;
+  }
+  if (session.subscribed() && session.reply.version() == 2 && !(command.flags & kRunsInSubscribed)) {
+    reject(session, command,
+           fmt::format("ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                       "in this context",
+                       command.full_name));
+    return false;
+  }
+  if (scripting->busy() && !(command.flags & kAllowBusy)) {
+    reject(session, command, "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+    return false;
+  }
+  return true;
+}
+
+void Server::queue(Session& session, const CommandEntry& command, Args args) {
+  QueuedCommand queued{&command, {args.begin(), args.end()}};
+  for (const std::string_view argument : args) session.queue_bytes += argument.size();
+  session.queue.push_back(std::move(queued));
+  session.reply.simple("QUEUED");
+}
+
+bool Server::dispatch(Session& session, Args args, Time& now) {
+  const CommandEntry* command = resolve(args, session.reply);
+  if (!command || !admitted(session, *command)) {
+    if (!command) count_error(session);
+    if (session.in_multi) session.multi_failed = true;
+    return true;
+  }
+  const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
+  if (!queues && must_pause(session, *command)) {
+    session.paused = true;
+    return false;
+  }
+  if (queues) {
+    queue(session, *command, args);
+    return true;
+  }
+  const size_t mark = session.out.size();
+  if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
+  Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
+  invoke(ctx, now);
+  if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
+    session.out.truncate(mark);
+    if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
+  }
+  return true;
+}
+
+// --- Execution --------------------------------------------------------------------------------------------------------
+
+void Server::call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now) {
+  Context ctx{*this, session, command, args, session.reply, now, &database(session.database)};
+  ctx.deny_blocking = options.deny_blocking;
+  ctx.from_script = options.from_script;
+  Time end = now;
+  invoke(ctx, end);
+  // Within a transaction or script time stands still: only the measure of it goes on.
+}
+
+void Server::invoke(Context& ctx, Time& now) {
+  const Time begun = now;
+  const uint64_t errors = ctx.reply.errors();
+  const bool outermost = depth_++ == 0;
+  const size_t effects_before = effects_.size();
+  ctx.command.spec->handler(ctx);
+  now = clock.now();
+  ctx.session.last_command = &ctx.command;
+  carry_effects(ctx);
+  effects_.resize(effects_before);
+  --depth_;
+  account(ctx, now.mono_us - begun.mono_us, ctx.reply.errors() - errors, now);
+  if (outermost && blocking.ready()) blocking.serve();
+}
+
+void Server::carry_effects(Context& ctx) {
+  if (!ctx.dirty || !feed.active()) return;
+  const int index = ctx.database->index();
+  if (!ctx.explicit_effect) {
+    // Commands that run others (EXEC, EVAL) change nothing themselves.
+    if (ctx.command.flags & kWrite) feed.append({index, ctx.args});
+    return;
+  }
+  const bool unit = effects_.size() > 1;
+  if (unit) feed.begin_unit();
+  for (const std::vector<std::string>& effect : effects_) {
+    const std::vector<std::string_view> arguments(effect.begin(), effect.end());
+    feed.append({index, arguments});
+  }
+  if (unit) feed.end_unit();
+}
+
+void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end) {
+  ++stats.commands_processed;
+  CommandStats& command_stats = ctx.command.stats;
+  ++command_stats.calls;
+  command_stats.microseconds += static_cast<uint64_t>(microseconds);
+  if (errors) {
+    ++command_stats.failed;
+    count_error(ctx.session);
+  }
+  if (config.latency_tracking) {
+    constexpr size_t kBuckets = 64;
+    if (!command_stats.histogram) command_stats.histogram = std::make_unique<uint64_t[]>(kBuckets);
+    ++command_stats.histogram[std::bit_width(static_cast<uint64_t>(microseconds))];
+  }
+  if (config.slowlog_log_slower_than >= 0 && microseconds >= config.slowlog_log_slower_than &&
+      !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script)
+    slowlog.add(ctx.session, ctx.args, microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+  if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
+    latency.add(ctx.command.flags & kFast ? "fast-command" : "command", static_cast<uint32_t>(microseconds / 1000),
+                end.wall_us / 1'000'000);
+  if (!monitors_.empty() && !(ctx.command.flags & (kSkipMonitor | kAdmin)))
+    send_to_monitors(ctx.session, ctx.args, ctx.now, ctx.from_script);
+}
+
+void Server::send_to_monitors(const Session& session, Args args, const Time& now, bool from_script) {
+  std::string line = fmt::format("{}.{:06} [{} {}]", now.wall_us / 1'000'000, now.wall_us % 1'000'000, session.database,
+                                 from_script ? std::string_view("lua") : std::string_view(session.address));
+  for (const std::string_view argument : args) {
+    line += ' ';
+    line += quoted_form(argument);
+  }
+  for (Session* monitor : monitors_) {
+    monitor->reply.simple(line);
+    output_added(*monitor);
+  }
+}
+
+bool Server::serve_blocked(Session& session, std::string_view key) {
+  const BlockedCommand& blocked = *session.blocked;
+  const std::vector<std::string_view> args(blocked.arguments.begin(), blocked.arguments.end());
+  const Time now = clock.now();
+  Context ctx{*this, session, *blocked.command, args, session.reply, now, &database(blocked.database)};
+  const size_t effects_before = effects_.size();
+  ++depth_;
+  const bool served = blocked.serve(ctx, key);
+  if (served) carry_effects(ctx);
+  effects_.resize(effects_before);
+  --depth_;
+  return served;
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace quartet::server {
+
+/// The two channels of `notify-keyspace-events`, beside the bits of EventClass: K and E.
+inline constexpr uint32_t kEventsByKey = 1 << 0;
+inline constexpr uint32_t kEventsByName = 1 << 1;
+
+/// The bits of a setting such as "KEA"; no value where a letter is unknown.
+std::optional<uint32_t> parse_event_flags(std::string_view text);
+/// The canonical form, as CONFIG GET shows it.
+std::string format_event_flags(uint32_t flags);
+
+}  // namespace quartet::server

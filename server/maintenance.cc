@@ -1,0 +1,106 @@
+// What the server does by itself as time passes: expiry in slices, timeouts of clients, samples for INFO.
+
+#include <algorithm>
+
+#include "server/process_info.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// The walk for expired entries works in slices of this length, so that no client waits longer for it.
+constexpr int64_t kExpireSliceUs = 1000;
+/// Buckets looked through between two looks at the clock.
+constexpr size_t kExpireBuckets = 256;
+/// How soon the next slice follows where many entries were found dead, in ms: a quarter of the time at most goes into it.
+constexpr int64_t kBusyExpireMs = 4;
+constexpr int64_t kSampleMs = 100;
+
+}  // namespace
+
+int64_t Server::tick() {
+  const Time now = clock.now();
+  const uint64_t expired_before = stats.expired_keys;
+  if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
+  const bool backlog = stats.expired_keys - expired_before > 256;
+
+  const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
+  if (elapsed >= kSampleMs) {
+    stats.commands_rate.sample(stats.commands_processed, elapsed);
+    stats.input_rate.sample(stats.net_input_bytes, elapsed);
+    stats.output_rate.sample(stats.net_output_bytes, elapsed);
+    stats.last_sample_ms = now.mono_ms();
+    stats.peak_memory = std::max(stats.peak_memory, used_memory());
+    watch_sessions(now);
+  }
+  if (depth_ == 0) {
+    if (blocking.ready()) blocking.serve();
+    resume_sessions();
+  }
+  return backlog ? kBusyExpireMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+}
+
+void Server::expire_cycle(const Time& now) {
+  const int64_t end_us = now.mono_us + kExpireSliceUs;
+  Time at = now;
+  for (size_t turn = 0; turn < databases.size(); ++turn) {
+    storage::Keyspace& db = *databases[(expire_database_ + turn) % databases.size()];
+    if (db.expiring() == 0) continue;
+    size_t looked_at = 0;
+    do {
+      db.expire_slice(now.wall_ms(), kExpireBuckets, looked_at);
+      at = clock.now();
+    } while (at.mono_us < end_us && !db.expire_walk_at_start());
+    if (at.mono_us >= end_us) {
+      // The next slice goes on with the database after this one, so that a large one keeps no other waiting.
+      expire_database_ = (expire_database_ + turn + (db.expire_walk_at_start() ? 1 : 0)) % databases.size();
+      ++stats.time_cap_reached;
+      break;
+    }
+  }
+  stats.expire_cycle_cpu_us += static_cast<uint64_t>(at.mono_us - now.mono_us);
+}
+
+void Server::watch_sessions(const Time& now) {
+  for (const auto& [id, session] : sessions_) {
+    if (session->closing || !session->connection) continue;
+    if (session->soft_limit_since_ms) output_added(*session);
+    const bool idle = config.timeout > 0 && now.mono_us - session->last_active.mono_us > config.timeout * 1'000'000;
+    if (!idle || session->blocked || session->subscribed() || session->monitor) continue;
+    log.verbose("Closing idle client id={} addr={}", session->id, session->address);
+    disconnect(*session, true);
+  }
+}
+
+int64_t Server::next_timeout_ms() const {
+  int64_t next_us = blocking.next_deadline_us();
+  if (paused_until_ms_ && (next_us == 0 || paused_until_ms_ * 1000 < next_us)) next_us = paused_until_ms_ * 1000;
+  if (next_us == 0) return -1;
+  const int64_t left_us = next_us - clock.now().mono_us;
+  return left_us <= 0 ? 0 : (left_us + 999) / 1000;
+}
+
+void Server::run_timeouts() {
+  const Time now = clock.now();
+  blocking.expire(now);
+  if (paused_until_ms_ && now.mono_ms() >= paused_until_ms_) unpause();
+  if (depth_ == 0) resume_sessions();
+}
+
+void Server::pause(int64_t until_mono_ms, bool writes_only) {
+  // A pause in force is made stricter and longer, never weaker.
+  pause_writes_only_ = paused_until_ms_ ? pause_writes_only_ && writes_only : writes_only;
+  paused_until_ms_ = std::max(paused_until_ms_, until_mono_ms);
+}
+
+void Server::unpause() {
+  paused_until_ms_ = 0;
+  for (const auto& [id, session] : sessions_) {
+    if (!session->paused) continue;
+    session->paused = false;
+    resume_soon(*session);
+  }
+}
+
+}  // namespace quartet::server

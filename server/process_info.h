@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace quartet::server {
+
+/// Bytes that the allocator has handed out and not got back.
+size_t allocated_bytes();
+/// What the allocator holds of the system, for fragmentation: bytes in active pages and bytes resident.
+struct AllocatorFigures {
+  size_t allocated = 0, active = 0, resident = 0;
+};
+AllocatorFigures allocator_figures();
+/// "jemalloc-5.3.0", or "libc".
+std::string allocator_name();
+
+/// Resident set of the process, in bytes.
+size_t resident_bytes();
+/// The machine's memory, in bytes.
+size_t system_memory_bytes();
+
+/// CPU time in microseconds.
+struct CpuTimes {
+  int64_t user_us, system_us;
+  int64_t children_user_us, children_system_us;
+  int64_t main_thread_user_us, main_thread_system_us;
+};
+CpuTimes cpu_times();
+
+}  // namespace quartet::server

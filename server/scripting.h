@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "server/context.h"
+
+namespace quartet::server {
+
+/// Lua 5.1 scripts: one interpreter for the whole server, a cache of scripts by their SHA-1, and the state of the script that runs.
+class Scripting {
+ public:
+  explicit Scripting(Server& server);
+  ~Scripting();
+  Scripting(const Scripting&) = delete;
+  Scripting& operator=(const Scripting&) = delete;
+
+  /// EVAL, EVAL_RO, EVALSHA, EVALSHA_RO: runs a script and writes its reply.
+  void eval(Context& ctx, bool by_sha, bool read_only);
+  /// SCRIPT LOAD: compiles and keeps a script; false with the error written where it does not compile. `sha` is 40 hex digits.
+  bool load(Context& ctx, std::string_view body, std::string& sha);
+  bool exists(std::string_view sha) const;
+  void flush();
+
+  bool running() const;
+  /// A script has run longer than `busy-reply-threshold`: other clients are answered BUSY.
+  bool busy() const;
+  /// SCRIPT KILL: "" if the script will end, else the error reply (NOTBUSY, UNKILLABLE).
+  std::string kill();
+
+  // For INFO and MEMORY STATS.
+  size_t memory() const;
+  size_t cached_scripts() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quartet::server

@@ -1,0 +1,205 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/numbers.h"
+#include "server/keyspace_events.h"
+#include "server/process_info.h"
+#include "server/scripting.h"
+
+namespace quartet::server {
+
+namespace {
+
+std::string make_run_id(Random& random) {
+  std::string id;
+  while (id.size() < 40) id += fmt::format("{:016x}", random.next());
+  id.resize(40);
+  return id;
+}
+
+}  // namespace
+
+Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, Background& background_, Host& host_,
+               std::span<const std::span<const Command>> families)
+    : clock(clock_),
+      log(log_),
+      config_store(config_),
+      config(config_.values()),
+      background(background_),
+      host(host_),
+      commands(families),
+      random(entropy()),
+      pubsub([this](Session& session) { output_added(session); }),
+      blocking(*this),
+      started(clock_.now()),
+      run_id(make_run_id(random)) {
+  for (int64_t i = 0; i < config.databases; ++i)
+    databases.push_back(std::make_unique<storage::Keyspace>(static_cast<int>(i), *this, thresholds_));
+  scripting = std::make_unique<Scripting>(*this);
+  stats.last_sample_ms = started.mono_ms();
+  apply_config({});
+  config_store.on_change([this](const std::vector<std::string_view>& names) { return apply_config(names); });
+}
+
+Server::~Server() = default;
+
+std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
+  thresholds_ = {config.hash_max_listpack_entries, config.hash_max_listpack_value,  config.list_max_listpack_size,
+                 config.list_compress_depth,       config.set_max_intset_entries,   config.zset_max_listpack_entries,
+                 config.zset_max_listpack_value};
+  notify_flags_ = parse_event_flags(config.notify_keyspace_events).value_or(0);
+  slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
+  const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (named("port") || named("bind") || named("unixsocket"))
+    if (auto error = host.rebind()) return error;
+  static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
+  for (size_t i = 0; i < std::size(kLevels); ++i)
+    if (config.loglevel == kLevels[i]) log.set_level(static_cast<LogLevel>(i));
+  return {};
+}
+
+int Server::database_index(std::string_view text) const {
+  if (const auto number = parse_int(text)) return *number >= 0 && *number < config.databases ? static_cast<int>(*number) : -1;
+  for (size_t i = 0; i < config.database.size(); ++i)
+    if (!config.database[i].name.empty() && config.database[i].name == text) return static_cast<int>(i);
+  return -1;
+}
+
+// --- Sessions ---------------------------------------------------------------------------------------------------------
+
+Session* Server::open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
+                              bool unix_socket, bool loopback, std::string_view& refusal) {
+  if (sessions_.size() >= static_cast<size_t>(config.maxclients)) {
+    refusal = "-ERR max number of clients reached\r\n";
+    ++stats.connections_rejected;
+    return nullptr;
+  }
+  if (config.protected_mode && config.requirepass.empty() && !loopback && !unix_socket) {
+    refusal =
+        "-DENIED Quartet is running in protected mode because protected mode is enabled and no password is set for the "
+        "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
+        "from external computers, set a password with 'requirepass', or turn protected mode off with 'protected-mode no' "
+        "where the port is not reachable from outside.\r\n";
+    ++stats.connections_rejected;
+    return nullptr;
+  }
+  ++stats.connections_received;
+  const uint64_t id = next_session_id_++;
+  auto session = std::make_unique<Session>(id, pool_);
+  session->connection = &connection;
+  session->address = std::move(address);
+  session->local_address = std::move(local_address);
+  session->descriptor = descriptor;
+  session->unix_socket = unix_socket;
+  session->loopback = loopback;
+  session->authenticated = config.requirepass.empty();
+  session->created = session->last_active = clock.now();
+  return sessions_.emplace(id, std::move(session)).first->second.get();
+}
+
+void Server::close_session(Session& session) {
+  blocking.forget(session);
+  watches.remove_all(session);
+  pubsub.forget(session);
+  std::erase(monitors_, &session);
+  sessions_.erase(session.id);
+}
+
+Session* Server::find_session(uint64_t id) {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void Server::add_monitor(Session& session) {
+  session.monitor = true;
+  monitors_.push_back(&session);
+}
+
+void Server::disconnect(Session& session, bool flush) {
+  session.closing = true;
+  if (session.connection) session.connection->close_soon(flush);
+}
+
+void Server::resume_soon(Session& session) { to_resume_.push_back(session.id); }
+
+void Server::output_added(Session& session) {
+  if (!session.connection || session.out.empty()) return;
+  session.connection->flush_soon();
+  const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
+  if (limit.hard_bytes == 0 && limit.soft_bytes == 0) return;
+  const auto memory = static_cast<int64_t>(session.out.memory());
+  bool over = limit.hard_bytes && memory > limit.hard_bytes;
+  if (limit.soft_bytes && memory > limit.soft_bytes) {
+    const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
+    if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;
+    over = over || now_ms - session.soft_limit_since_ms >= static_cast<uint64_t>(limit.soft_seconds) * 1000;
+  } else {
+    session.soft_limit_since_ms = 0;
+  }
+  if (!over || session.closing) return;
+  log.warning("Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).", session.id, session.address,
+              memory);
+  ++stats.output_buffer_limit_disconnections;
+  disconnect(session, false);
+}
+
+// --- Databases --------------------------------------------------------------------------------------------------------
+
+void Server::flush(int index) {
+  for (const auto& db : databases) {
+    if (index >= 0 && db->index() != index) continue;
+    watches.database_emptied(*db);
+    stats.dirty += db->size();
+    db->clear();
+  }
+}
+
+void Server::swap_databases(int a, int b) {
+  if (a == b) return;
+  watches.database_emptied(database(a), &database(b));
+  database(a).swap_contents(database(b));
+  blocking.databases_swapped(a, b);
+}
+
+void Server::key_changed(storage::Keyspace& db, std::string_view key) {
+  ++stats.dirty;
+  watches.key_changed(db.index(), key);
+  blocking.key_changed(db.index(), key);
+}
+
+void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
+  ++stats.expired_keys;
+  ++stats.dirty;
+  watches.expired(keyspace.index(), key);
+  if (feed.active()) {
+    const std::string_view arguments[] = {"DEL", key};
+    feed.append({keyspace.index(), arguments});
+  }
+  notify(keyspace.index(), EventClass::Expired, "expired", key);
+}
+
+void Server::reclaim(std::unique_ptr<storage::Garbage> garbage) {
+  ++lazyfree_pending_;
+  // std::function wants something that can be copied.
+  auto shared = std::make_shared<std::unique_ptr<storage::Garbage>>(std::move(garbage));
+  background.run([shared] { shared->reset(); },
+                 [this] {
+                   --lazyfree_pending_;
+                   ++stats.lazyfreed_objects;
+                 });
+}
+
+void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
+  if (!(notify_flags_ & static_cast<uint32_t>(event_class))) return;
+  if (notify_flags_ & kEventsByKey)
+    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyspace@{}__:{}", index, key), event);
+  if (notify_flags_ & kEventsByName)
+    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key);
+}
+
+size_t Server::used_memory() const { return allocated_bytes(); }
+
+}  // namespace quartet::server

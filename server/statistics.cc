@@ -1,0 +1,20 @@
+#include "server/statistics.h"
+
+#include <numeric>
+
+namespace quartet::server {
+
+void Statistics::Rate::sample(uint64_t total, int64_t elapsed_ms) {
+  if (elapsed_ms <= 0) return;
+  // CONFIG RESETSTAT may have set the counter back.
+  const uint64_t grown = total >= last ? total - last : total;
+  samples[at] = grown * 1000 / static_cast<uint64_t>(elapsed_ms);
+  at = (at + 1) % samples.size();
+  last = total;
+}
+
+uint64_t Statistics::Rate::per_second() const {
+  return std::accumulate(samples.begin(), samples.end(), uint64_t{0}) / samples.size();
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,70 @@
+#include "server/transactions.h"
+
+#include <algorithm>
+#include <set>
+
+namespace quartet::server {
+
+void Watches::add(Session& session, storage::Keyspace& db, std::string_view key, int64_t now_ms) {
+  for (const auto& watch : session.watches)
+    if (watch->database == db.index() && watch->key == key) return;
+  const storage::Entry* entry = db.find_raw(key);
+  const bool expired = entry && entry->expired(now_ms);
+  session.watches.push_back(std::make_unique<Watch>(Watch{&session, db.index(), std::string(key), expired}));
+  by_key_[std::string(key)].push_back(session.watches.back().get());
+}
+
+void Watches::remove_all(Session& session) {
+  for (const auto& watch : session.watches) {
+    const auto found = by_key_.find(watch->key);
+    std::erase(found->second, watch.get());
+    if (found->second.empty()) by_key_.erase(found);
+  }
+  session.watches.clear();
+  session.watch_touched = false;
+}
+
+size_t Watches::sessions_watching() const {
+  std::set<const Session*> sessions;
+  for (const auto& [key, watches] : by_key_)
+    for (const Watch* watch : watches) sessions.insert(watch->session);
+  return sessions.size();
+}
+
+void Watches::touch(int database, std::string_view key) {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return;
+  for (Watch* watch : found->second)
+    if (watch->database == database) watch->session->watch_touched = true;
+}
+
+void Watches::expired(int database, std::string_view key) {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return;
+  for (Watch* watch : found->second) {
+    if (watch->database != database) continue;
+    // A key that had expired when the watch began was as good as absent; that it goes now is no change.
+    if (!watch->expired_at_watch) watch->session->watch_touched = true;
+    watch->expired_at_watch = false;
+  }
+}
+
+void Watches::database_emptied(storage::Keyspace& db, storage::Keyspace* other) {
+  for (const auto& [key, watches] : by_key_)
+    for (Watch* watch : watches) {
+      const bool concerned = watch->database == db.index() || (other && watch->database == other->index());
+      if (concerned && (db.find_raw(key) || (other && other->find_raw(key)))) watch->session->watch_touched = true;
+    }
+}
+
+bool Watches::expired_since(const Session& session, const std::vector<std::unique_ptr<storage::Keyspace>>& databases,
+                            int64_t now_ms) const {
+  for (const auto& watch : session.watches) {
+    if (watch->expired_at_watch) continue;
+    const storage::Entry* entry = databases[static_cast<size_t>(watch->database)]->find_raw(watch->key);
+    if (entry && entry->expired(now_ms)) return true;
+  }
+  return false;
+}
+
+}  // namespace quartet::server
