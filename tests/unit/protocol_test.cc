@@ -224,7 +224,7 @@ TEST_CASE("output buffer: deferred places are filled in any order", "[protocol]"
     buffer.fill(empty, "");
   }
   buffer.append(" foot");
-  const std::string expected = "head " + std::string(OutputBuffer::kDeferredBytes, 'o') + "a<inner>" +
+  const std::string expected = "head "s + std::string(OutputBuffer::kDeferredBytes, 'o') + "a<inner>" +
                                std::string(behind, 'b') + " foot";
   CHECK(buffer.size() == expected.size());
   CHECK(buffer.to_string() == expected);
@@ -277,7 +277,7 @@ TEST_CASE("output buffer: truncation within a reference", "[protocol]") {
   buffer.append("b");
   buffer.truncate(11);
   buffer.append("c");
-  CHECK(buffer.to_string() == "a" + std::string(10, 'v') + "c");
+  CHECK(buffer.to_string() == "a"s + std::string(10, 'v') + "c");
   buffer.truncate(0);
   CHECK(buffer.empty());
   CHECK(value.unique());
