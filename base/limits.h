@@ -8,8 +8,8 @@ namespace quartet::limits {
 
 /// Longest inline request line, and longest line of a multibulk or bulk header, in bytes.
 inline constexpr size_t kInlineBytes = 64 * 1024;
-/// Most arguments in one request.
-inline constexpr int64_t kArguments = 1024 * 1024;
+/// Most arguments in one request; the unfinished input of a client (below) bounds what they take before that.
+inline constexpr int64_t kArguments = 2147483647;
 /// The same two for a client that has not authenticated yet.
 inline constexpr int64_t kUnauthenticatedArguments = 10;
 inline constexpr int64_t kUnauthenticatedBulkBytes = 16 * 1024;

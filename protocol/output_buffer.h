@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,7 @@ class BlockPool {
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool();
 
+  /// An uninitialised block of kBlockBytes. Throws std::bad_alloc.
   char* take();
   void give(char* block);
 
@@ -33,8 +35,20 @@ class BlockPool {
 
 /// Bytes on their way to one client: blocks that are filled in order, and references to long values that are sent from
 /// where they lie.
+///
+/// A segment is one contiguous run of bytes. Several segments may lie in one block, because a reference or a deferred
+/// place between two runs does not end the block; the last of them owns it:
+///
+///     block A                                     block B
+///     +--------+- - -+-----------+-------------+  +---------+----------------+
+///     | run    | gap | run       | run (owner) |  | run     | free           |
+///     +--------+- - -+-----------+-------------+  +---------+----------------+
+///              ^place            ^reference                 ^cursor_         ^limit_
 class OutputBuffer {
  public:
+  /// References to fewer bytes than this are copied instead: a segment costs the kernel about as much as the copy.
+  static constexpr size_t kReferenceBytes = 8 * 1024;
+
   explicit OutputBuffer(BlockPool& pool) : pool_(pool) {}
   OutputBuffer(const OutputBuffer&) = delete;
   OutputBuffer& operator=(const OutputBuffer&) = delete;
@@ -44,15 +58,27 @@ class OutputBuffer {
   /// Bytes appended and not yet consumed.
   size_t size() const { return size_; }
   /// Memory held by the buffer, in bytes; referenced values count, because the client keeps them alive.
-  size_t memory() const;
+  size_t memory() const { return held_ + segments_.capacity() * sizeof(Segment); }
 
-  void append(std::string_view bytes);
+  void append(std::string_view bytes) {
+    if (bytes.size() > room()) return append_slow(bytes);
+    if (bytes.empty()) return;  // neither the view nor the cursor need point anywhere
+    std::memcpy(cursor_, bytes.data(), bytes.size());
+    commit(bytes.size());
+  }
   /// Room for `n` contiguous bytes (n <= kBlockBytes), of which `commit` appends the first ones.
-  char* reserve(size_t n);
-  void commit(size_t n);
-  /// Appends without copying; small references are copied, because a segment of their own would cost more.
+  char* reserve(size_t n) {
+    if (n > room()) start_block();
+    return cursor_;
+  }
+  void commit(size_t n) {
+    cursor_ += n;
+    size_ += n;
+  }
+  /// Appends without copying, from kReferenceBytes on.
   void append_shared(const SharedBytes& bytes);
-  /// Moves everything that `other` holds to the end of this buffer. REQUIRES: both are of one pool.
+  /// Moves everything that `other` holds to the end of this buffer. REQUIRES: both are of one pool, `other` is another
+  /// buffer than this and has no open place.
   void append_buffer(OutputBuffer& other);
 
   /// A place for bytes that become known only after those that follow (the length of an array). `fill` writes them
@@ -62,12 +88,14 @@ class OutputBuffer {
   Place defer();
   void fill(Place place, std::string_view bytes);
 
-  /// Forgets everything that was appended after size() was `size`. REQUIRES: nothing was consumed since and no open place lies behind.
+  /// Forgets everything that was appended after size() was `size`. REQUIRES: since then nothing was consumed and no
+  /// place filled that was opened before; no open place lies behind.
   void truncate(size_t size);
 
-  /// Fills up to `count` vectors with the first pending bytes and returns how many it filled.
+  /// Fills up to `count` vectors with the first pending bytes and returns how many it filled. They stay valid until
+  /// the next call of a function that is not const.
   size_t gather(iovec* vectors, size_t count) const;
-  /// Drops the first `n` bytes: they were sent.
+  /// Drops the first `n` bytes: they were sent. REQUIRES: n <= size().
   void consume(size_t n);
   void clear();
   /// Everything pending as one string, for scripts and tests.
@@ -75,14 +103,33 @@ class OutputBuffer {
 
  private:
   struct Segment {
-    char* block = nullptr;  // owned, of kBlockBytes; null where `shared` is set
+    const char* data;
+    size_t length;          // of the last segment while cursor_ is set: not kept, see length_of
+    char* block = nullptr;  // null where `shared` is set
+    bool owner = false;     // of `block`: no later segment lies in it
     SharedBytes shared;
-    size_t begin = 0, end = 0;
   };
+
+  size_t room() const { return static_cast<size_t>(limit_ - cursor_); }
+  size_t length_of(size_t index) const {
+    const Segment& segment = segments_[index];
+    return cursor_ && index + 1 == segments_.size() ? static_cast<size_t>(cursor_ - segment.data) : segment.length;
+  }
+  void append_slow(std::string_view bytes);
+  void start_block();
+  void end_run();
+  void split_run();
+  void drop(Segment& segment);
+  void drop_last();
+
   BlockPool& pool_;
   std::vector<Segment> segments_;
   size_t first_ = 0;  // segments before this one are consumed
   size_t size_ = 0;
+  size_t held_ = 0;  // bytes of the blocks and referenced values of segments_
+  // Where the last segment ends and its block does; both null unless the last segment is a run that can grow.
+  char* cursor_ = nullptr;
+  char* limit_ = nullptr;
 };
 
 }  // namespace quartet::protocol

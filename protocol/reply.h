@@ -1,9 +1,11 @@
 #pragma once
 
+#include <charconv>
 #include <cstdint>
-#include <initializer_list>
+#include <cstring>
 #include <string_view>
 
+#include "base/shared_bytes.h"
 #include "protocol/output_buffer.h"
 
 namespace quartet::protocol {
@@ -23,8 +25,17 @@ class Reply {
   void simple(std::string_view text);
   /// `text` begins with the code in capitals ("ERR syntax error"); line ends within it are written as spaces.
   void error(std::string_view text);
-  void integer(int64_t value);
-  void bulk(std::string_view bytes);
+  void integer(int64_t value) { header(':', value); }
+  void bulk(std::string_view bytes) {
+    if (bytes.size() > kWholeBulkBytes) return long_bulk('$', {}, bytes);
+    char* begin = out_.reserve(kWholeBulkBytes + 2 * kHeaderBytes);
+    char* p = write_header(begin, '$', static_cast<int64_t>(bytes.size()));
+    if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
+    p += bytes.size();
+    *p++ = '\r';
+    *p++ = '\n';
+    out_.commit(static_cast<size_t>(p - begin));
+  }
   void bulk(const SharedBytes& bytes);
   /// The decimal form of an integer as a bulk string.
   void bulk_integer(int64_t value);
@@ -32,12 +43,12 @@ class Reply {
   void number(double value);
   void boolean(bool value);
   void big_number(std::string_view digits);
-  /// `format` is three characters, such as "txt".
+  /// `format` is three characters, such as "txt"; RESP2 clients do not see it.
   void verbatim(std::string_view text, std::string_view format = "txt");
-  void null();
-  void null_array();
+  void null() { raw(version_ == 3 ? "_\r\n" : "$-1\r\n"); }
+  void null_array() { raw(version_ == 3 ? "_\r\n" : "*-1\r\n"); }
 
-  void array(size_t count);
+  void array(size_t count) { header('*', static_cast<int64_t>(count)); }
   void map(size_t pairs);
   void set(size_t count);
   /// RESP3 push message; to RESP2 an array.
@@ -62,8 +73,29 @@ class Reply {
   std::string_view last_error() const { return {last_error_, last_error_length_}; }
 
  private:
-  void header(char type, int64_t count);
-  void end(Open open, char type, int64_t count);
+  /// Longest bulk string that is written in one piece, in bytes; what a block has left may go unused for one.
+  static constexpr size_t kWholeBulkBytes = 1024;
+  /// A type, an integer and a line end fit in.
+  static constexpr size_t kHeaderBytes = 24;
+
+  static char* write_header(char* p, char type, int64_t count) {
+    *p++ = type;
+    if (count >= 0 && count < 10) {
+      *p++ = static_cast<char>('0' + count);
+    } else {
+      p = std::to_chars(p, p + 20, count).ptr;
+    }
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
+  }
+  void header(char type, int64_t count) {
+    char* begin = out_.reserve(kHeaderBytes);
+    out_.commit(static_cast<size_t>(write_header(begin, type, count) - begin));
+  }
+  void line(char type, std::string_view text);
+  void long_bulk(char type, std::string_view prefix, std::string_view bytes);
+  void end(Open open, char type, size_t count);
 
   OutputBuffer& out_;
   int version_;

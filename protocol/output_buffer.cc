@@ -1,0 +1,232 @@
+#include "protocol/output_buffer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+#include <new>
+
+namespace quartet::protocol {
+
+namespace {
+
+/// A filled place and the run behind it become one run again where the run is at most this long: moving it costs less
+/// than sending two segments.
+constexpr size_t kMergeBytes = 1024;
+/// Consumed segments are removed from the front once there are this many, so that the removal costs little for each.
+constexpr size_t kConsumedSegments = 64;
+/// An empty buffer keeps room for this many segments.
+constexpr size_t kKeptSegments = 16;
+
+}  // namespace
+
+BlockPool::~BlockPool() {
+  for (char* block : free_) ::operator delete(block);
+}
+
+char* BlockPool::take() {
+  if (free_.empty()) return static_cast<char*>(::operator new(kBlockBytes));
+  char* block = free_.back();
+  free_.pop_back();
+  return block;
+}
+
+void BlockPool::give(char* block) {
+  if (free_.size() < kKeptBlocks) {
+    free_.push_back(block);
+  } else {
+    ::operator delete(block);
+  }
+}
+
+void OutputBuffer::append_slow(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (room() == 0) start_block();
+    const size_t n = std::min(room(), bytes.size());
+    std::memcpy(cursor_, bytes.data(), n);
+    commit(n);
+    bytes.remove_prefix(n);
+  }
+}
+
+/// Begins a run in a fresh block; what was free in the last one stays unused.
+void OutputBuffer::start_block() {
+  end_run();
+  char* block = pool_.take();
+  segments_.push_back({block, 0, block, true, {}});
+  held_ += BlockPool::kBlockBytes;
+  cursor_ = block;
+  limit_ = block + BlockPool::kBlockBytes;
+}
+
+/// Fixes the length of the last run; it cannot grow after that.
+void OutputBuffer::end_run() {
+  if (!cursor_) return;
+  Segment& run = segments_.back();
+  run.length = static_cast<size_t>(cursor_ - run.data);
+  cursor_ = limit_ = nullptr;
+}
+
+/// Begins another run at the cursor, in the block of the last one. REQUIRES: cursor_ is set.
+void OutputBuffer::split_run() {
+  segments_.push_back({cursor_, 0, segments_.back().block, true, {}});
+  Segment& run = segments_[segments_.size() - 2];
+  run.length = static_cast<size_t>(cursor_ - run.data);
+  run.owner = false;
+}
+
+void OutputBuffer::append_shared(const SharedBytes& bytes) {
+  if (bytes.size() < kReferenceBytes) return append(bytes.view());
+  Segment reference{bytes.data(), bytes.size(), nullptr, false, bytes};
+  if (cursor_) {
+    // The reference goes between what the block holds and what it has still room for.
+    split_run();
+    segments_.insert(segments_.end() - 1, std::move(reference));
+  } else {
+    segments_.push_back(std::move(reference));
+  }
+  size_ += bytes.size();
+  held_ += bytes.capacity();
+}
+
+void OutputBuffer::append_buffer(OutputBuffer& other) {
+  assert(this != &other && &pool_ == &other.pool_);
+  if (other.size_ < kReferenceBytes) {
+    for (size_t i = other.first_; i < other.segments_.size(); ++i)
+      append({other.segments_[i].data, other.length_of(i)});
+  } else {
+    segments_.reserve(segments_.size() + other.segments_.size() - other.first_);
+    end_run();
+    std::move(other.segments_.begin() + static_cast<ptrdiff_t>(other.first_), other.segments_.end(),
+              std::back_inserter(segments_));
+    size_ += other.size_;
+    held_ += other.held_;
+    cursor_ = other.cursor_;
+    limit_ = other.limit_;
+    other.segments_.clear();
+    other.cursor_ = other.limit_ = nullptr;
+    other.held_ = 0;
+  }
+  other.clear();
+}
+
+OutputBuffer::Place OutputBuffer::defer() {
+  reserve(kDeferredBytes);
+  const Place place = segments_.size() - 1;
+  // The place is the end of the run that is there; the next run leaves a gap for it to grow into.
+  split_run();
+  cursor_ += kDeferredBytes;
+  segments_.back().data = cursor_;
+  return place;
+}
+
+void OutputBuffer::fill(Place place, std::string_view bytes) {
+  assert(bytes.size() <= kDeferredBytes && place >= first_ && place < segments_.size());
+  Segment& run = segments_[place];
+  char* end = const_cast<char*>(run.data) + run.length;
+  std::memcpy(end, bytes.data(), bytes.size());
+  end += bytes.size();
+  run.length += bytes.size();
+  size_ += bytes.size();
+
+  if (place + 2 != segments_.size() || !cursor_) return;
+  const Segment& behind = segments_.back();
+  const size_t length = static_cast<size_t>(cursor_ - behind.data);
+  if (behind.block != run.block || length > kMergeBytes) return;
+  std::memmove(end, behind.data, length);
+  cursor_ = end + length;
+  run.owner = true;
+  segments_.pop_back();
+}
+
+void OutputBuffer::truncate(size_t size) {
+  assert(size <= size_);
+  size_t excess = size_ - size;
+  if (excess == 0) return;
+  end_run();
+  while (segments_.back().length < excess) {
+    excess -= segments_.back().length;
+    drop_last();
+  }
+  Segment& last = segments_.back();
+  if (last.block) {
+    last.length -= excess;
+    cursor_ = const_cast<char*>(last.data) + last.length;
+    limit_ = last.block + BlockPool::kBlockBytes;
+  } else if (last.length == excess) {
+    drop_last();
+  } else {
+    last.length -= excess;
+  }
+  size_ = size;
+}
+
+/// Lets go of what the segment holds; the caller removes it.
+void OutputBuffer::drop(Segment& segment) {
+  if (segment.shared) {
+    held_ -= segment.shared.capacity();
+    segment.shared = {};
+  } else if (segment.owner) {
+    held_ -= BlockPool::kBlockBytes;
+    pool_.give(segment.block);
+  }
+}
+
+/// Removes the last segment; an earlier one in its block becomes the owner. REQUIRES: cursor_ is null.
+void OutputBuffer::drop_last() {
+  Segment last = std::move(segments_.back());
+  segments_.pop_back();
+  if (last.owner) {
+    for (size_t i = segments_.size(); i-- > first_;) {
+      if (!segments_[i].block) continue;
+      last.owner = segments_[i].block != last.block;
+      if (!last.owner) segments_[i].owner = true;
+      break;
+    }
+  }
+  drop(last);
+}
+
+size_t OutputBuffer::gather(iovec* vectors, size_t count) const {
+  size_t filled = 0;
+  for (size_t i = first_; i < segments_.size() && filled < count; ++i) {
+    const size_t length = length_of(i);
+    if (length == 0) continue;
+    vectors[filled++] = {const_cast<char*>(segments_[i].data), length};
+  }
+  return filled;
+}
+
+void OutputBuffer::consume(size_t n) {
+  assert(n <= size_);
+  if (n == size_) return clear();
+  size_ -= n;
+  // Some bytes are left, so the loop ends before the last segment does.
+  for (size_t length; (length = length_of(first_)) <= n; ++first_) {
+    n -= length;
+    drop(segments_[first_]);
+  }
+  segments_[first_].data += n;
+  // The length of the growing run is derived from its data, which is enough for it.
+  segments_[first_].length -= n;
+  if (first_ >= kConsumedSegments && first_ * 2 >= segments_.size()) {
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void OutputBuffer::clear() {
+  for (size_t i = first_; i < segments_.size(); ++i) drop(segments_[i]);
+  segments_.clear();
+  if (segments_.capacity() > kKeptSegments) segments_ = {};
+  first_ = size_ = 0;
+  cursor_ = limit_ = nullptr;
+}
+
+std::string OutputBuffer::to_string() const {
+  std::string text;
+  text.reserve(size_);
+  for (size_t i = first_; i < segments_.size(); ++i) text.append(segments_[i].data, length_of(i));
+  return text;
+}
+
+}  // namespace quartet::protocol
