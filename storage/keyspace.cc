@@ -20,7 +20,8 @@ struct SlowEntry final : Garbage {
 
 }  // namespace
 
-Keyspace::Keyspace(int index, KeyspaceObserver& observer) : index_(index), observer_(observer) {}
+Keyspace::Keyspace(int index, KeyspaceObserver& observer, const Thresholds& thresholds)
+    : index_(index), observer_(observer), thresholds_(thresholds) {}
 
 Keyspace::~Keyspace() {
   dict_.for_each([](Entry& entry, bool) {

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "storage/dict.h"
 #include "storage/entry.h"
+#include "storage/thresholds.h"
 
 namespace quartet::storage {
 
@@ -33,12 +34,14 @@ class KeyspaceObserver {
 /// by reference (and changes it) or erases it. All entries of one keyspace charge their bytes to it, whatever they hold.
 class Keyspace {
  public:
-  Keyspace(int index, KeyspaceObserver& observer);
+  /// `thresholds` is read at every change of a collection, so that its owner may change them; it outlives the keyspace.
+  Keyspace(int index, KeyspaceObserver& observer, const Thresholds& thresholds = kDefaultThresholds);
   Keyspace(const Keyspace&) = delete;
   Keyspace& operator=(const Keyspace&) = delete;
   ~Keyspace();
 
   int index() const { return index_; }
+  const Thresholds& thresholds() const { return thresholds_; }
   size_t size() const { return dict_.size(); }
   /// Entries that have an expiry.
   size_t expiring() const { return expiring_; }
@@ -129,6 +132,7 @@ class Keyspace {
 
   const int index_;
   KeyspaceObserver& observer_;
+  const Thresholds& thresholds_;
   Dict<EntryTraits> dict_;
   size_t expiring_ = 0;
   size_t charged_ = 0;

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "storage/packed.h"
+
+namespace quartet::storage {
+
+enum class End : uint8_t { Head, Tail };
+
+/// How large a node of a list may grow, from `list-max-listpack-size`.
+struct NodeLimit {
+  size_t bytes;
+  size_t elements;
+  static NodeLimit from_setting(int64_t list_max_listpack_size);
+};
+
+/// A large list: a ring of nodes, each a block of packed elements without a header.
+///
+///   node:   [ room ][ element ] ... [ element ][ room ]
+///            0       begin                      end    capacity
+///
+/// Room at both sides makes a push or pop at either end of the list a matter of its own bytes. A node that is an end
+/// of the list has the full size; inside the list a node is cut to what it holds. An element that is longer than a
+/// node may be has one of its own.
+class ListTable {
+ public:
+  /// Where an element is: the node, counted from the head, and the offset within the node's elements.
+  struct Place {
+    size_t node;
+    size_t offset;
+  };
+
+  ListTable();
+  ListTable(const ListTable&) = delete;
+  ListTable& operator=(const ListTable&) = delete;
+  ~ListTable();
+  std::unique_ptr<ListTable> clone() const;
+
+  size_t size() const { return size_; }
+  /// Bytes of everything it owns and of itself, as the allocator counts them.
+  size_t memory() const { return own_bytes_ + ring_bytes_ + block_bytes_; }
+  /// Roughly how many blocks its destruction frees.
+  size_t allocations() const { return nodes_; }
+  /// Bytes of all elements.
+  size_t element_bytes() const { return element_bytes_; }
+
+  void push(End end, std::string_view value, const NodeLimit& limit);
+  /// Adds a run of `count` packed elements at the tail, as one node.
+  void append_run(std::string_view elements, size_t count, const NodeLimit& limit);
+  /// REQUIRES: count <= size().
+  void drop(End end, size_t count);
+  /// REQUIRES: index < size().
+  Place locate(size_t index) const;
+  /// Puts `value` in the place of an element.
+  void replace(Place place, std::string_view value, const NodeLimit& limit);
+  /// Puts `value` before or behind an element.
+  void insert(Place place, bool before, std::string_view value, const NodeLimit& limit);
+  /// See ListValue::remove. Returns how many it removed.
+  size_t remove(std::string_view value, const std::optional<int64_t>& integer, size_t skip, size_t most,
+                const NodeLimit& limit);
+
+  size_t nodes() const { return nodes_; }
+  /// The elements of a node, counted from the head.
+  std::string_view elements(size_t node) const { return at(node).elements(); }
+  size_t count(size_t node) const { return at(node).count; }
+
+ private:
+  struct Node {
+    char* block;
+    uint32_t capacity, begin, end, count;
+    std::string_view elements() const { return {block + begin, size_t{end} - begin}; }
+  };
+
+  Node& at(size_t node) const { return ring_[(first_ + node) & (ring_capacity_ - 1)]; }
+  Node make_node(size_t capacity);
+  void free_block(const Node& node);
+  void resize_block(Node& node, size_t capacity, size_t begin);
+  /// Makes room for a node before the one at `position`.
+  Node& open_ring(size_t position);
+  void close_ring(size_t position);
+  void erase_node(size_t position);
+  void fit(size_t position);
+  /// Replaces bytes within a node by room for others, and returns the address of that.
+  char* splice(Node& node, size_t offset, size_t old_bytes, size_t new_bytes);
+  void split(size_t position, size_t offset, size_t count_before);
+  void merge_around(size_t position, const NodeLimit& limit);
+
+  Node* ring_ = nullptr;
+  size_t ring_capacity_ = 0;
+  size_t first_ = 0;
+  size_t nodes_ = 0;
+  size_t size_ = 0;
+  size_t element_bytes_ = 0;
+  size_t block_bytes_ = 0;
+  size_t ring_bytes_ = 0;
+  size_t own_bytes_;
+};
+
+}  // namespace quartet::storage
