@@ -47,9 +47,13 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, Background& backg
 Server::~Server() = default;
 
 std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
-  thresholds_ = {config.hash_max_listpack_entries, config.hash_max_listpack_value,  config.list_max_listpack_size,
-                 config.list_compress_depth,       config.set_max_intset_entries,   config.zset_max_listpack_entries,
-                 config.zset_max_listpack_value};
+  thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;
+  thresholds_.hash_max_listpack_value = config.hash_max_listpack_value;
+  thresholds_.list_max_listpack_size = config.list_max_listpack_size;
+  thresholds_.list_compress_depth = config.list_compress_depth;
+  thresholds_.set_max_intset_entries = config.set_max_intset_entries;
+  thresholds_.zset_max_listpack_entries = config.zset_max_listpack_entries;
+  thresholds_.zset_max_listpack_value = config.zset_max_listpack_value;
   notify_flags_ = parse_event_flags(config.notify_keyspace_events).value_or(0);
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
