@@ -26,7 +26,7 @@ class Command(BaseCommand):
             order = f"order-{secrets.token_hex(6)}"
             tasks = group(create_invoice.s(order).set(headers=start_line.headers(order, runners))
                           for _ in range(submissions))
-            results = tasks.apply_async().get(timeout=2 * start_line.PATIENCE_SECONDS)
+            results = tasks.apply_async().get(timeout=2 * start_line.PATIENCE_SECONDS, interval=0.02)
             invoices = Invoice.objects.filter(order=order)
             made = sorted(result for result in results if result is not None)
             if made != sorted(invoices.values_list("pk", flat=True)):
