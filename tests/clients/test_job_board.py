@@ -98,7 +98,7 @@ def board(server: Server, source: Source, tmp_path: pathlib.Path) -> Board:
     with redis.Redis.from_url(server.url()) as client:
         client.flushall()
     environment = {
-        "REDIS_URL": f"redis://127.0.0.1:{server.port}",
+        "REDIS_URL": server.url(9),  # The board replaces the database with its own ones.
         "CELERY_BROKER_URL": server.url(0),
         "DATABASE_PATH": str(tmp_path / "db.sqlite3"),
         "SCRAPE_SOURCES": f"demo={source.address}/jobs.html",
@@ -132,6 +132,9 @@ def test_a_worker_scrapes_and_the_pages_show_it(board: Board, source: Source):
         assert "Database engineer" in page and "Python developer" in page
         page = visitor.get("/", location="Oslo").text
         assert "Database engineer" in page and "Python developer" not in page
+
+        assert "There are no jobs here yet" in visitor.get("/", page=2).text
+        assert visitor.get("/", page="x").status_code == 404
 
         # The listings above are in the cache now, and must be forgotten with the next posting.
         source.postings.append(("Site reliability engineer", "Contoso", "Oslo"))
@@ -172,11 +175,13 @@ def test_every_key_lands_in_its_database_with_prefix_and_timeout(board: Board, s
 
         assert any(key == "_kombu.binding.celery" for key in board.keys(0))
         poll(lambda: any(key.startswith("celery-task-meta-") for key in board.keys(0)), "the task's result")
-        # Without the patterns, what is left names every kind of key that the board stores.
+
+        # With digests, ids and random names left out, what remains names every kind of key that the board stores.
         def kinds(database: int) -> set[str]:
             return {re.sub(r"[0-9a-z]{16,}.*", "*", key) for key in board.keys(database)}
 
-        assert kinds(1) == {"board:1:views.decorators.cache.cache_page..GET.*", "board:1:views.decorators.cache.cache_header..*"}
+        assert kinds(1) == {"board:1:views.decorators.cache.cache_page..GET.*",
+                            "board:1:views.decorators.cache.cache_header..*"}
         assert kinds(2) == {"session:1:django.contrib.sessions.*"}
         assert kinds(3) == {"jobs:1:listing:*", "jobs:1:listing:generation", "jobs:1:status:demo", "jobs:1:proxies"}
         for database, longest in ((1, 60), (2, 14 * 24 * 3600), (3, 24 * 3600)):

@@ -19,6 +19,7 @@ TEMPLATES = [{
     "APP_DIRS": True,
     "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
 }]
+TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Only the database cache uses it. The page reads while the background process writes, so whoever comes

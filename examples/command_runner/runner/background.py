@@ -28,7 +28,8 @@ def start(command: str) -> str:
     """Starts a command of RUNNER_COMMANDS and returns the id under which its run can be followed."""
     run_id = secrets.token_urlsafe(12)
     runs.save(run_id, runs.new(command))
-    # A daemonic process is ended when the web server exits.
+    # Daemonic, so that a web server that is asked to stop ends its runs instead of waiting for them. One
+    # that is killed leaves them to run on, and after a restart their pages show how they went.
     processes.Process(target=run_command, args=(run_id, command), daemon=True).start()
     return run_id
 
@@ -36,7 +37,7 @@ def start(command: str) -> str:
 def run_command(run_id: str, command: str) -> None:
     """The background process."""
     django.setup()
-    # Turned into an exception, so that the command is ended too when the web server ends this process.
+    # Turned into an exception, so that whoever ends this process ends the command, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     run = runs.new(command)

@@ -21,6 +21,7 @@ TEMPLATES = [{
     "APP_DIRS": True,
     "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
 }]
+TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -34,14 +35,18 @@ DATABASES = {
     },
 }
 
-# The server's address: a path, which would name one database, is left out.
-REDIS_URL = urlsplit(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379"))._replace(path="").geturl()
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+
+
+def database_url(database: int) -> str:
+    """The address of one database of the server. A database that REDIS_URL names itself is replaced."""
+    return urlsplit(REDIS_URL)._replace(path=f"/{database}").geturl()
 
 
 def redis_cache(database: int, prefix: str, timeout: int) -> dict[str, object]:
     return {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": f"{REDIS_URL}/{database}",
+        "LOCATION": database_url(database),
         "KEY_PREFIX": prefix,
         "TIMEOUT": timeout,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 5, "SOCKET_TIMEOUT": 5},
@@ -59,7 +64,7 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_CACHE_ALIAS = "sessions"
 
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", f"{REDIS_URL}/0")
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", database_url(0))
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
 CELERY_TASK_TRACK_STARTED = True

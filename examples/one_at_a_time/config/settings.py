@@ -7,6 +7,7 @@ BASE_DIR = pathlib.Path(__file__).resolve().parents[1]
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "for-development-only")
 INSTALLED_APPS = ["invoices"]
+TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
