@@ -40,7 +40,7 @@ class Background:
         self.directory = directory
         self.environment = environment
 
-    def __enter__(self) -> "Background":
+    def __enter__(self) -> Background:
         self.log = tempfile.NamedTemporaryFile(prefix="quartet-test-", suffix=".log")
         # A session of its own, so that the whole group can be ended, children of children included.
         self.process = subprocess.Popen(
@@ -116,7 +116,7 @@ class Visitor:
         self.site = site
         self.session = requests.Session()
 
-    def __enter__(self) -> "Visitor":
+    def __enter__(self) -> Visitor:
         return self
 
     def __exit__(self, *_: object) -> None:
