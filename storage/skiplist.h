@@ -39,7 +39,11 @@ class SkiplistNode {
 
   SkiplistNode() = default;
 
-  Link* links() const { return const_cast<Link*>(reinterpret_cast<const Link*>(&length_ + 1)); }
+  /// The links begin right behind the length, without the padding that the compiler would leave there.
+  static constexpr size_t kLinksOffset = 28;
+  Link* links() const {
+    return reinterpret_cast<Link*>(reinterpret_cast<char*>(const_cast<SkiplistNode*>(this)) + kLinksOffset);
+  }
   Link& link(int level) const {
     assert(level > 0);
     return links()[level - 1];

@@ -15,7 +15,8 @@
 
 namespace quartet::storage {
 
-/// A large sorted set: a skiplist for the order and a dict for the members, both over the same nodes.
+/// A large sorted set: a skiplist for the order and a dict for the members, both over the same nodes. It lives on the
+/// heap and may be destroyed on any thread.
 class SortedSetTable {
  public:
   using Node = SkiplistNode;
@@ -35,10 +36,10 @@ class SortedSetTable {
   Node* find(uint64_t hash, std::string_view member) const { return dict_.find(hash, member); }
   /// REQUIRES: the member is not there.
   void insert(uint64_t hash, std::string_view member, double score);
-  /// The same for members that come in ascending order. REQUIRES: (score, member) is above everything there.
-  void append(uint64_t hash, std::string_view member, double score);
-  /// REQUIRES: `node` is in the table.
-  void erase(uint64_t hash, Node* node);
+  /// The same for a member above all others; `end` comes from list().seek_end and remains good from one append to the next.
+  void append(uint64_t hash, std::string_view member, double score, Skiplist::Path& end);
+  /// False where the member is not there.
+  bool erase(uint64_t hash, std::string_view member);
   /// Erases `count` nodes from `rank` on. REQUIRES: they are there.
   void erase_ranks(size_t rank, size_t count);
   void set_score(Node* node, double score) { list_.set_score(node, score); }
@@ -58,10 +59,7 @@ class SortedSetTable {
 
   Dict<Traits> dict_;
   Skiplist list_;
-  /// The nodes that an append goes behind; not valid while empty or after any other change.
-  Skiplist::Path end_;
-  bool end_known_ = false;
-  size_t own_bytes_;
+  const size_t own_bytes_;
 };
 
 /// Bounds of a range of scores. The infinities are ordinary bounds.
@@ -194,8 +192,8 @@ class SortedSetValue : public Handle {
   ScoreResult set_large(std::string_view member, double score, ScoreOptions options);
   ScoreResult set_small(std::string_view member, double score, ScoreOptions options);
   void convert_to_table();
-  template <class IsBefore, class IsWithin>
-  Slice slice_between(IsBefore is_before, IsWithin is_within, bool reverse, size_t offset, size_t limit) const;
+  template <class IsBelow, class IsAbove>
+  Slice slice_between(IsBelow is_below, IsAbove is_above, bool reverse, size_t offset, size_t limit) const;
 };
 
 template <class Visit>
