@@ -122,6 +122,11 @@ void Server::add_monitor(Session& session) {
   monitors_.push_back(&session);
 }
 
+void Server::remove_monitor(Session& session) {
+  session.monitor = false;
+  std::erase(monitors_, &session);
+}
+
 void Server::disconnect(Session& session, bool flush) {
   session.closing = true;
   if (session.connection) session.connection->close_soon(flush);

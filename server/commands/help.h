@@ -20,7 +20,7 @@ inline void reply_help(Context& ctx, std::initializer_list<std::string_view> lin
   ctx.reply.simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
   for (const std::string_view line : lines) ctx.reply.simple(line);
   ctx.reply.simple("HELP");
-  ctx.reply.simple("    Print this help.");
+  ctx.reply.simple("    Prints this help.");
 }
 
 }  // namespace quartet::server
