@@ -32,6 +32,9 @@ inline constexpr int64_t kDatabases = 16384;
 inline constexpr size_t kDatabaseNameBytes = 64;
 inline constexpr size_t kConfigFileBytes = 1024 * 1024;
 
+/// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
+inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
+
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;
 
