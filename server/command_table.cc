@@ -146,6 +146,7 @@ bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses)
   for (const KeySpec& spec : command.keys) {
     if (spec.flags & kKeyNotKey) continue;
     if (!uses_of(spec, args, uses)) return false;
+    if (command.key_flags && (spec.flags & kKeyVariable)) uses.back().flags = command.key_flags(args);
   }
   return true;
 }
