@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include "cursor.h"
 
 namespace quartet::test {
@@ -209,6 +211,47 @@ bool stands_bare(const std::string& text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
+// Takes what stands before the first slash of a pattern, if one begins here: $/ +/ -/ =txt/
+bool starts_pattern(Cursor& cursor) {
+    for (const std::string_view prefix : {"$", "+", "-"})
+        if (cursor.rest().starts_with(std::string(prefix) + '/')) return cursor.take(prefix);
+    if (cursor.peek() == '=' && cursor.rest().size() > 4 && cursor.rest()[4] == '/')
+        return cursor.take(std::string(cursor.rest().substr(0, 4)));
+    return false;
+}
+
+std::string mark_of(const Reply& reply, const Expectation* like) {
+    if (!like || reply.kind != Kind::array || reply.items.size() < 2) return "";
+    return like->pairs ? "pairs " : like->unordered ? "unordered " : "";
+}
+
+// The items of an aggregate on one line each, marked as in `like` where it has an item in the same place.
+std::vector<std::string> item_texts(const Reply& reply, const Expectation* like) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < reply.items.size(); ++i) {
+        const Expectation* item_like = like && i < like->items.size() ? &like->items[i] : nullptr;
+        const Reply& item = reply.items[i];
+        if (item.kind != Kind::array || mark_of(item, item_like).empty()) texts.push_back(to_text(item));
+        else texts.push_back(mark_of(item, item_like) + to_text(item));
+    }
+    return texts;
+}
+
+// The texts in indented lines of bounded width, `step` of them kept together.
+std::string flowing(const std::vector<std::string>& texts, std::size_t step) {
+    std::string out, row;
+    for (std::size_t i = 0; i < texts.size(); i += step) {
+        std::string group;
+        for (std::size_t j = i; j < std::min(i + step, texts.size()); ++j) group += ' ' + texts[j];
+        if (!row.empty() && row.size() + group.size() > line_width - 10) {
+            out += "\n   " + row;
+            row.clear();
+        }
+        row += group;
+    }
+    return row.empty() ? out : out + "\n   " + row;
+}
+
 }  // namespace
 
 Expectation parse_expectation(std::string_view text) { return Parser(text).whole(); }
@@ -225,8 +268,7 @@ bool is_complete(std::string_view text) {
             cursor.quoted_string();
             continue;
         }
-        if (cursor.rest().starts_with("$/") || cursor.rest().starts_with("+/") || cursor.rest().starts_with("-/")) {
-            cursor.take(std::string_view(&c, 1));
+        if (starts_pattern(cursor)) {
             cursor.slashed();
             continue;
         }
@@ -252,31 +294,17 @@ bool matches(const Expectation& expected, const Reply& reply, Variables& variabl
     return false;
 }
 
-std::string expectation_text(const Reply& reply, std::string_view hint) {
+std::string expectation_text(const Reply& reply, const Expectation* like) {
     if ((reply.kind == Kind::simple_string || reply.kind == Kind::error) && stands_bare(reply.text))
         return std::string(1, reply.kind == Kind::error ? '-' : '+') + reply.text;
-    std::string prefix;
-    if (reply.kind == Kind::array && !hint.empty()) prefix = std::string(hint) + ' ';
-    std::string line = prefix + to_text(reply);
-    if (line.size() <= line_width || !reply.is_aggregate()) return line;
-
-    // Long aggregates: the items flow over indented lines.
-    const bool paired = reply.kind == Kind::map || hint == "pairs";
-    const std::size_t step = paired ? 2 : 1;
+    if (!reply.is_aggregate()) return to_text(reply);
+    const bool paired = reply.kind == Kind::map || (like && like->pairs);
     const std::string bracket = to_text(Reply{reply.kind, {}, {}, {}});
-    std::string out = prefix + bracket.substr(0, bracket.size() - 2);
-    std::string row;
-    for (std::size_t i = 0; i < reply.items.size(); i += step) {
-        std::string item = to_text(reply.items[i]);
-        if (paired && i + 1 < reply.items.size()) item += ' ' + to_text(reply.items[i + 1]);
-        if (!row.empty() && row.size() + item.size() > line_width - 10) {
-            out += "\n   " + row;
-            row.clear();
-        }
-        row += ' ' + item;
-    }
-    if (!row.empty()) out += "\n   " + row;
-    return out + "\n  " + bracket.back();
+    const std::string open = mark_of(reply, like) + bracket.substr(0, bracket.size() - 2);
+    const std::vector<std::string> texts = item_texts(reply, like);
+    const std::string line = fmt::format("{} {}{}{}", open, fmt::join(texts, " "), texts.empty() ? "" : " ", bracket.back());
+    if (line.size() <= line_width) return line;
+    return open + flowing(texts, paired ? 2 : 1) + "\n  " + bracket.back();
 }
 
 }  // namespace quartet::test

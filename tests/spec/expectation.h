@@ -51,7 +51,7 @@ bool is_complete(std::string_view text);
 bool matches(const Expectation& expected, const Reply& reply, Variables& variables);
 
 // The expectation that fulfils exactly `reply`, as text for a spec file; long ones span lines, the
-// continuations indented. `hint` ("unordered", "pairs" or "") is put before an array.
-std::string expectation_text(const Reply& reply, std::string_view hint);
+// continuations indented. Arrays that `like` (may be null) marks as unordered or pairs are marked so again.
+std::string expectation_text(const Reply& reply, const Expectation* like = nullptr);
 
 }  // namespace quartet::test

@@ -82,7 +82,7 @@ private:
                 continue;
             }
             same = false;
-            lines.push_back(name + "< " + expectation_text(seen.replies[i], step ? step->hint : ""));
+            lines.push_back(name + "< " + expectation_text(seen.replies[i], step ? &step->expectation : nullptr));
         }
         if (seen.closed) lines.push_back(name + "< closed");
         const bool silent = seen.replies.empty() && !seen.closed && (is_sender || had_nothing);

@@ -106,7 +106,6 @@ private:
     void expectation(Step& step, std::string text) {
         while (!is_complete(text) && at_ + 1 < file_.lines.size()) text += '\n' + file_.lines[++at_];
         step.expectation = parse_expectation(text);
-        step.hint = step.expectation.pairs ? "pairs" : step.expectation.unordered ? "unordered" : "";
         step.last_line = number();
     }
 

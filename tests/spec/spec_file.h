@@ -32,8 +32,7 @@ struct Step {
     std::vector<Argument> arguments;  // send; config: name and value
     std::string bytes;                // send_raw
     Expectation expectation;          // expect
-    std::string hint;                 // expect: "unordered" or "pairs" if it began with that word
-    std::chrono::milliseconds time{};  // advance
+    std::chrono::milliseconds time{}; // advance
     int first_line = 0;               // in the file, counted from 1
     int last_line = 0;
 };

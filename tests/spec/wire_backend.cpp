@@ -33,10 +33,11 @@ WireBackend::WireBackend(std::string host, std::uint16_t port)
 std::unique_ptr<Connection> WireBackend::connect() { return std::make_unique<WireConnection>(host_, port_); }
 
 // The server is one loop: what was sent before the observer's command is read no later than it, and replies
-// leave at the end of the turn. The second round trip therefore starts after every earlier turn is complete.
+// leave at the end of the turn, so that the second round trip starts after them. A connection that ends with
+// its last reply is closed a turn later, hence the third.
 // ROLE is used because administrative commands do not show in MONITOR.
 void WireBackend::settle() {
-    for (int round = 0; round < 2; ++round) {
+    for (int round = 0; round < 3; ++round) {
         if (!observer_.send_all(encode_command({"ROLE"}))) throw std::runtime_error("the server is gone");
         ReplyReader reader;
         while (!reader.next()) {
