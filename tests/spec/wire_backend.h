@@ -19,6 +19,7 @@ private:
     std::string host_;
     std::uint16_t port_;
     Socket observer_;
+    std::size_t unsettled_bytes_ = 0;  // sent by the connections since the last settle()
 };
 
 }  // namespace quartet::test
