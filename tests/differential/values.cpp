@@ -48,9 +48,16 @@ std::string text(Random& random) {
     }
 }
 
+// Without NUL, because SORT ALPHA compares up to the first one and leaves the order of the rest to chance.
+std::string member_text(Random& random) {
+    std::string value = text(random);
+    std::erase(value, '\0');
+    return value;
+}
+
 std::string member(Random& random) {
     switch (random.below(20)) {
-        case 0: return text(random);
+        case 0: return member_text(random);
         case 1: return std::string(64 + random.below(2), static_cast<char>('a' + random.below(3)));
         case 2: case 3: case 4: return fmt::format("m{}", random.below(200));
         case 5: case 6: case 7: case 8: case 9: case 10: return std::to_string(random.below(40));
