@@ -78,7 +78,6 @@ std::string Cursor::quoted_string() {
 }
 
 std::string Cursor::slashed() {
-    if (!take("/")) throw SpecError("expected /");
     std::string out;
     while (!take("/")) {
         if (rest_.empty()) throw SpecError("unfinished regular expression");

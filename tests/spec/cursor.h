@@ -29,7 +29,7 @@ public:
     // which repeats it: "ab"*3 is ababab.
     std::string quoted_string();
 
-    // `/.../` with \/ for a slash; other backslashes are the expression's own.
+    // `.../`, behind the opening slash: \/ is a slash, other backslashes are the expression's own.
     std::string slashed();
 
     long number();

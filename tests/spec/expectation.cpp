@@ -60,7 +60,7 @@ private:
         if (cursor_.take(":")) return numeric(Kind::integer);
         if (cursor_.take(",")) return numeric(Kind::real);
         if (cursor_.take("=")) return verbatim();
-        if (cursor_.take("$/")) return slashed_text(Kind::bulk);
+        if (cursor_.take("$/")) return pattern(Kind::bulk);
         if (cursor_.take("#")) return exact(Kind::boolean, std::string(cursor_.word()));
         if (cursor_.take("(")) return exact(Kind::big_number, std::string(cursor_.word()));
         if (cursor_.peek() == '"' || cursor_.peek() == '\'') return exact(Kind::bulk, cursor_.quoted_string());
@@ -108,24 +108,20 @@ private:
 
     Expectation text_line(Kind kind, bool top) {
         if (cursor_.peek() == '"') return exact(kind, cursor_.quoted_string());
-        if (cursor_.take("/")) return slashed_text(kind);
+        if (cursor_.take("/")) return pattern(kind);
         return exact(kind, std::string(top ? cursor_.all() : cursor_.word()));
     }
 
-    // The opening slash is already taken.
-    Expectation slashed_text(Kind kind) {
-        const std::string rest = "/" + std::string(cursor_.rest());
-        Cursor inner(rest);
+    Expectation pattern(Kind kind) {
         Expectation expected = of_form(Form::pattern, kind);
-        expected.text = inner.slashed();
-        cursor_ = Cursor(cursor_.rest().substr(cursor_.rest().size() - inner.rest().size()));
+        expected.text = cursor_.slashed();
         return expected;
     }
 
     Expectation verbatim() {
         const std::string format(cursor_.rest().substr(0, 3));
         for (char c : format) cursor_.take(std::string_view(&c, 1));
-        if (cursor_.take("/")) return slashed_text(Kind::verbatim);
+        if (cursor_.take("/")) return pattern(Kind::verbatim);
         return exact(Kind::verbatim, cursor_.quoted_string(), format);
     }
 
@@ -211,13 +207,12 @@ bool stands_bare(const std::string& text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
-// Takes what stands before the first slash of a pattern, if one begins here: $/ +/ -/ =txt/
+// Takes the beginning of a pattern with its slash, if one begins here: $/ +/ -/ =txt/
 bool starts_pattern(Cursor& cursor) {
-    for (const std::string_view prefix : {"$", "+", "-"})
-        if (cursor.rest().starts_with(std::string(prefix) + '/')) return cursor.take(prefix);
-    if (cursor.peek() == '=' && cursor.rest().size() > 4 && cursor.rest()[4] == '/')
-        return cursor.take(std::string(cursor.rest().substr(0, 4)));
-    return false;
+    for (const std::string_view prefix : {"$/", "+/", "-/"})
+        if (cursor.take(prefix)) return true;
+    const bool verbatim = cursor.peek() == '=' && cursor.rest().size() > 4 && cursor.rest()[4] == '/';
+    return verbatim && cursor.take(cursor.rest().substr(0, 5));
 }
 
 std::string mark_of(const Reply& reply, const Expectation* like) {
