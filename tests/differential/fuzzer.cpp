@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -69,12 +70,17 @@ void Fuzzer::begin_again() {
 
 int Fuzzer::run() {
     long next_comparison = options_.compare_every;
-    while (index_ < options_.commands && differences_ < options_.max_differences) {
-        batch();
-        if (random_.percent(10)) compare_scan();
-        if (index_ < next_comparison && index_ < options_.commands) continue;
-        compare_data();
-        next_comparison += options_.compare_every;
+    try {
+        while (index_ < options_.commands && differences_ < options_.max_differences) {
+            batch();
+            if (random_.percent(10)) compare_scan();
+            if (index_ < next_comparison && index_ < options_.commands) continue;
+            compare_data();
+            next_comparison += options_.compare_every;
+        }
+    } catch (const std::runtime_error&) {
+        print_last_commands();
+        throw;
     }
     return differences_;
 }
@@ -200,6 +206,13 @@ void Fuzzer::print_history(const std::vector<std::string>& arguments) const {
     fmt::print("  recent commands on the same keys:\n");
     for (auto line = lines.rbegin(); line != lines.rend(); ++line)
         fmt::print("  {:>8} client {}: {}\n", (*line)->index, (*line)->client, shown((*line)->arguments));
+}
+
+void Fuzzer::print_last_commands() const {
+    fmt::print("broken off (seed {}) at command {}; the last commands:\n", options_.seed, index_);
+    const std::size_t first = history_.size() - std::min(history_.size(), shown_history);
+    for (std::size_t i = first; i < history_.size(); ++i)
+        fmt::print("  {:>8} client {}: {}\n", history_[i].index, history_[i].client, shown(history_[i].arguments));
 }
 
 }  // namespace quartet::test

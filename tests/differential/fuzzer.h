@@ -26,7 +26,8 @@ class Fuzzer {
 public:
     Fuzzer(const Peer& a, const Peer& b, FuzzOptions options);
 
-    // Runs to the end or to max_differences; prints each difference. Returns their number.
+    // Runs to the end or to max_differences; prints each difference. Returns their number. Throws
+    // std::runtime_error when a server closes a connection or falls silent, after printing where.
     int run();
 
 private:
@@ -52,6 +53,7 @@ private:
     void compare_scan();
     void report(const std::string& what, const std::vector<std::string>& arguments, const std::string& a, const std::string& b);
     void print_history(const std::vector<std::string>& arguments) const;
+    void print_last_commands() const;
     void begin_again();
     void connect_clients();
 

@@ -6,19 +6,21 @@ namespace quartet::test {
 
 using namespace std::chrono_literals;
 
+void PeerConnection::fail(const std::string& what) const { throw std::runtime_error(name_ + ' ' + what); }
+
 void PeerConnection::flush() {
-    if (!socket_.send_all(outgoing_)) throw std::runtime_error("the server has closed the connection");
+    if (!socket_.send_all(outgoing_)) fail("has closed the connection");
     outgoing_.clear();
 }
 
 Reply PeerConnection::receive() {
     while (true) {
         if (auto reply = reader_.next()) return *reply;
-        if (reader_.broken()) throw std::runtime_error("not RESP: " + quoted(reader_.pending().substr(0, 100)));
+        if (reader_.broken()) fail("sends what is not RESP: " + quoted(reader_.pending().substr(0, 100)));
         std::string bytes;
         switch (socket_.receive(bytes, 20s)) {
-            case Received::closed: throw std::runtime_error("the server has closed the connection");
-            case Received::nothing: throw std::runtime_error("no reply for 20 seconds");
+            case Received::closed: fail("has closed the connection");
+            case Received::nothing: fail("gives no reply for 20 seconds");
             case Received::bytes: reader_.feed(bytes);
         }
     }

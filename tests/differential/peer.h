@@ -14,7 +14,9 @@ namespace quartet::test {
 
 class PeerConnection {
 public:
-    PeerConnection(const std::string& host, std::uint16_t port) : socket_(host, port) {}
+    // `name` is for messages.
+    PeerConnection(std::string name, const std::string& host, std::uint16_t port)
+        : name_(std::move(name)), socket_(host, port) {}
 
     void send(const std::vector<std::string>& arguments) { outgoing_ += encode_command(arguments); }
     void flush();
@@ -25,6 +27,9 @@ public:
     Reply call(const std::vector<std::string>& arguments);
 
 private:
+    [[noreturn]] void fail(const std::string& what) const;
+
+    std::string name_;
     Socket socket_;
     ReplyReader reader_;
     std::string outgoing_;
@@ -36,7 +41,7 @@ public:
     static Peer at(const std::string& address);
     static Peer spawned(const std::string& binary);
 
-    std::unique_ptr<PeerConnection> connect() const { return std::make_unique<PeerConnection>(host_, port_); }
+    std::unique_ptr<PeerConnection> connect() const { return std::make_unique<PeerConnection>(name_, host_, port_); }
     const std::string& name() const { return name_; }
 
 private:
