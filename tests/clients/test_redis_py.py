@@ -497,7 +497,7 @@ def test_client_list_and_kill(client, connect):
     for field in ("addr", "laddr", "fd", "age", "idle", "flags", "sub", "psub", "multi", "qbuf", "omem", "tot-mem",
                   "events", "user", "redir"):
         assert field in entry, field
-    assert [each["name"] for each in client.client_list(client_id=[identity])] == ["victim"]
+    assert [each["name"] for each in client.client_list(client_id=[str(identity)])] == ["victim"]
     assert client.client_kill_filter(_id=identity) == 1
     assert other.ping(), "the pool replaces a connection that was killed"
     assert other.client_id() > identity
@@ -533,11 +533,11 @@ def test_client_unblock(client, connect, background):
 def test_health_check(server, protocol):
     with redis.Redis(port=server.port, protocol=protocol, health_check_interval=3600) as client:
         client.ping()
+
         def pings():
             return client.info("commandstats")["cmdstat_ping"]["calls"]
         before = pings()
-        connection = client.connection_pool.get_connection() if int(redis.__version__.split(".")[0]) > 5 \
-            else client.connection_pool.get_connection("_")
+        connection = client.connection_pool.get_connection()
         connection.next_health_check = 0  # as if the interval had passed
         client.connection_pool.release(connection)
         assert pings() == before + 1
