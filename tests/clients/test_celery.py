@@ -273,20 +273,23 @@ def test_consumers_come_and_go(cluster, worker):
 
 def test_event_receiver(worker):
     """The first heartbeat tells that the receiver hears, and only then a task is sent."""
-    events, sent = [], []
+    expected = {"task-sent", "task-received", "task-started", "task-succeeded"}
+    events, sent = {}, []
+    deadline = time.monotonic() + TIMEOUT
 
     def collect(event):
         if event["type"] == "worker-heartbeat" and not sent:
             sent.append(add.delay(1, 1).id)
         elif sent and event.get("uuid") == sent[0]:
-            events.append(event)
-            receiver.should_stop = event["type"] == "task-succeeded"
+            events[event["type"]] = event
+        # Two processes send the task's events, so that the last to happen need not be the last to arrive.
+        receiver.should_stop = events.keys() >= expected or time.monotonic() > deadline
 
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": collect})
         receiver.capture(limit=None, timeout=TIMEOUT, wakeup=True)
-    assert {event["type"] for event in events} == {"task-sent", "task-received", "task-started", "task-succeeded"}
-    assert events[-1]["result"] == "2" and events[-1]["hostname"] == "main@test"
+    assert events.keys() == expected
+    assert events["task-succeeded"]["result"] == "2" and events["task-succeeded"]["hostname"] == "main@test"
 
 
 def test_events_dump(cluster, worker):
@@ -325,13 +328,14 @@ def test_killed_worker_gives_its_task_back(cluster):
 
 
 def test_restarted_server_is_found_again(cluster, worker):
+    """The worker may notice in its event loop or in a heartbeat that it retries; either way it comes back."""
     assert add.delay(1, 1).get(timeout=TIMEOUT) == 2
     cluster.server.stop()
-    wait_for(lambda: "Connection to broker lost" in worker.read(), "the worker notices")
     cluster.server.start()
-    assert add.delay(2, 2).get(timeout=TIMEOUT) == 4
+    assert add.delay(2, 2).get(timeout=2 * TIMEOUT) == 4
     assert chord(add.s(number, 0) for number in range(10))(total.s()).get(timeout=TIMEOUT) == 45
     assert worker.alive()
+    wait_for(lambda: app.control.ping(["main@test"], timeout=1), "the worker hears control commands again")
 
 
 def test_nothing_is_left_in_the_broker(cluster, worker):
