@@ -129,6 +129,8 @@ void Server::remove_monitor(Session& session) {
 
 void Server::disconnect(Session& session, bool flush) {
   session.closing = true;
+  // Nothing may be handed to a client that is on its way out.
+  blocking.forget(session);
   if (session.connection) session.connection->close_soon(flush);
 }
 

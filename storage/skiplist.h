@@ -23,6 +23,7 @@ class SkiplistNode {
 
   double score() const { return score_; }
   std::string_view member() const { return {reinterpret_cast<const char*>(links() + height_ - 1), length_}; }
+  ScoredMember scored() const { return {member(), score_}; }
   /// The neighbours in order; null at either end.
   SkiplistNode* next() const { return next_; }
   SkiplistNode* back() const { return reinterpret_cast<SkiplistNode*>(back_); }

@@ -6,24 +6,11 @@
 #include <cmath>
 #include <string>
 
+#include "storage/charge_guard.h"
+
 namespace quartet::storage {
 
 namespace {
-
-/// Charges what a table grows or shrinks by in a scope to its keyspace.
-class Charge {
- public:
-  Charge(Keyspace& keyspace, const SortedSetTable& table)
-      : keyspace_(keyspace), table_(table), before_(table.memory()) {}
-  Charge(const Charge&) = delete;
-  Charge& operator=(const Charge&) = delete;
-  ~Charge() { keyspace_.charge(static_cast<int64_t>(table_.memory()) - static_cast<int64_t>(before_)); }
-
- private:
-  Keyspace& keyspace_;
-  const SortedSetTable& table_;
-  const size_t before_;
-};
 
 /// What the options make of a score, where the member has the score `present` or is not there.
 ScoreResult decide(std::optional<double> present, double score, ScoreOptions options) {
@@ -167,7 +154,7 @@ ScoreResult SortedSetValue::set_large(std::string_view member, double score, Sco
   if (result.change == ScoreChange::Updated) {
     table().set_score(node, result.score);  // the node remains, and with it the memory
   } else if (result.change == ScoreChange::Added) {
-    const Charge charge(keyspace, table());
+    const ChargeGuard charge(keyspace, table());
     table().insert(hash, member, result.score);
   }
   return result;
@@ -198,7 +185,7 @@ void SortedSetValue::convert_to_table() {
   auto made = std::make_unique<SortedSetTable>();
   Skiplist::Path end;
   made->list().seek_end(end);
-  visit_all([&](std::string_view member, double score) {
+  for_each([&](std::string_view member, double score) {
     made->append(hash_bytes(member), member, score, end);
     return true;
   });
@@ -207,13 +194,13 @@ void SortedSetValue::convert_to_table() {
   entry->set_pointer(made.release());
 }
 
-bool SortedSetValue::remove(std::string_view member) {
+bool SortedSetValue::erase(std::string_view member) {
   if (large()) {
-    const Charge charge(keyspace, table());
+    const ChargeGuard charge(keyspace, table());
     return table().erase(hash_bytes(member), member);
   }
   const std::optional<size_t> rank = block().find(member);
-  if (rank) remove(slice(*rank, 1));
+  if (rank) erase(slice(*rank, 1));
   return rank.has_value();
 }
 
@@ -238,17 +225,8 @@ std::optional<size_t> SortedSetValue::reverse_rank(std::string_view member) cons
 }
 
 ScoredMember SortedSetValue::at(size_t rank) const {
-  if (large()) {
-    const SkiplistNode* node = table().list().at(rank);
-    return {node->member(), node->score()};
-  }
+  if (large()) return table().list().at(rank)->scored();
   return {block().member(rank), block().score(rank)};
-}
-
-ScoredMember SortedSetValue::random(Random& generator) const {
-  if (!large()) return at(generator.below(size()));
-  const SkiplistNode* node = table().random(generator);
-  return {node->member(), node->score()};
 }
 
 SortedSetValue::Slice SortedSetValue::slice(size_t start, size_t count, bool reverse) const {
@@ -296,10 +274,10 @@ SortedSetValue::Slice SortedSetValue::slice(const LexRange& range, bool reverse,
                        limit);
 }
 
-size_t SortedSetValue::remove(const Slice& slice) {
+size_t SortedSetValue::erase(const Slice& slice) {
   if (slice.count == 0) return 0;
   if (large()) {
-    const Charge charge(keyspace, table());
+    const ChargeGuard charge(keyspace, table());
     table().erase_ranks(slice.lowest(), slice.count);
     return slice.count;
   }

@@ -244,20 +244,8 @@ void client_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_client_info_tips[] = {"nondeterministic_output"    {.name = "no-touch", .arity = 3, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "7.2.0",
-     .summary = "Lets the connection read keys without touching their time of last access.", .syntax = "<ON | OFF>",
-     .complexity = "O(1)", .handler = client_no_touch_command},
-    {.name = "setinfo", .arity = 4, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "7.2.0",
-     .summary = "Tells the server the client's library.", .syntax = "<LIB-NAME libname | LIB-VER libver>",
-     .complexity = "O(1)", .handler = client_setinfo_command},
-};
-constexpr std::string_view k_client_list_tips[] = {"nondeterministic_output"    {.name = "no-touch", .arity = 3, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "7.2.0",
-     .summary = "Lets the connection read keys without touching their time of last access.", .syntax = "<ON | OFF>",
-     .complexity = "O(1)", .handler = client_no_touch_command},
-    {.name = "setinfo", .arity = 4, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "7.2.0",
-     .summary = "Tells the server the client's library.", .syntax = "<LIB-NAME libname | LIB-VER libver>",
-     .complexity = "O(1)", .handler = client_setinfo_command},
-};
+constexpr std::string_view k_client_info_tips[] = {"nondeterministic_output"};
+constexpr std::string_view k_client_list_tips[] = {"nondeterministic_output"};
 constexpr Command k_client_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = kConnection, .group = "connection", .since = "5.0.0",
      .summary = "Shows the subcommands.", .syntax = "",

@@ -83,8 +83,8 @@ bool Connection::receive() {
 bool Connection::receptive() const { return reading_ && closing_ == Closing::No && !session_->executing; }
 
 /// Reading goes on while a session waits, because that is how a lost client is noticed. Only where much input has piled
-/// up does it stop; the end of the connection is then still seen (UV_DISCONNECT), but not before the bytes in the
-/// kernel would have been: a client that only shut down its sending side counts as gone.
+/// up does it stop. The end of the connection is then still seen without reading (UV_DISCONNECT), but only once it has
+/// come past the bytes that the kernel has no room for; and a client that merely shut down its sending side counts as gone.
 void Connection::update_reading() {
   reading_ = !session_->input_paused() || session_->input.size() <= kHeldInputBytes;
   watch();

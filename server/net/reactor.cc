@@ -85,7 +85,7 @@ Reactor::~Reactor() { shut_down(); }
 std::optional<std::string> Reactor::listen(server::Server& server) {
   assert(!server_);
   server_ = &server;
-  if (std::optional<std::string> error = rebind()) {
+  if (std::optional<std::string> error = open_listeners()) {
     listeners_.clear();
     return error;
   }
@@ -102,6 +102,15 @@ std::string Reactor::endpoints() const {
 }
 
 std::optional<std::string> Reactor::rebind() {
+  const bool port_changed = config_.values().port != bound_port_;
+  const std::optional<std::string> error = open_listeners();
+  if (!error) return {};
+  log_.warning("{}", *error);
+  return port_changed ? "Unable to listen on this port. Check server logs." : "Failed to bind to specified addresses.";
+}
+
+std::optional<std::string> Reactor::open_listeners() {
+  bound_port_ = config_.values().port;
   const std::vector<Endpoint> wanted = wanted_endpoints(config_.values());
   // What is not wanted any more goes first, because `*` cannot be bound while one address of the same port is.
   std::erase_if(listeners_, [&](const Listener::Pointer& listener) {
@@ -114,10 +123,7 @@ std::optional<std::string> Reactor::rebind() {
     if (open) continue;
     std::string error;
     Listener::Pointer listener = Listener::open(*this, &loop_, endpoint, config_.values(), error);
-    if (!error.empty()) {
-      log_.warning("{}", error);
-      return error;
-    }
+    if (!error.empty()) return error;
     if (listener) {
       listeners_.push_back(std::move(listener));
     } else {

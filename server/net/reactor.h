@@ -64,6 +64,8 @@ class Reactor final : public server::Background, public server::Host {
 
   // server::Host
   void stop(int status) override;
+  /// Where it fails, listeners that are not wanted any more are closed all the same: the settings are put back then, and with
+  /// them, by a second call, the listeners.
   std::optional<std::string> rebind() override;
   /// One pass over all sockets without waiting and without the loop, which cannot be turned from within itself. Clients are read,
   /// executed and answered, new ones accepted; the session whose command is running is left out, and none is destroyed.
@@ -85,7 +87,7 @@ class Reactor final : public server::Background, public server::Host {
   void forget(Connection& connection);
 
  private:
-  void start_handles();
+  std::optional<std::string> open_listeners();
   void on_signal(int number);
   void tick();
   void end_turn();
@@ -105,6 +107,7 @@ class Reactor final : public server::Background, public server::Host {
   uv_signal_t terminate_, interrupt_;
 
   std::vector<Listener::Pointer> listeners_;
+  int64_t bound_port_ = 0;
   std::vector<Connection*> connections_;
   TurnList turn_list_;
   std::vector<pollfd> polled_;  // reused by poll_input
