@@ -8,11 +8,8 @@ namespace quartet::server {
 
 namespace {
 
-/// The clock of last access that OBJECT IDLETIME reads: seconds, 24 bits.
-uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
-
 void touch(const Context& ctx, storage::Entry* entry) {
-  if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
+  if (!ctx.session.no_touch) entry->set_access(ctx.access_clock());
 }
 
 }  // namespace

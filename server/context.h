@@ -47,6 +47,8 @@ struct Context {
 
   storage::Keyspace& db() const { return *database; }
   int64_t now_ms() const { return now.wall_ms(); }
+  /// The clock of last access (Entry::access), in seconds, 24 bits.
+  uint32_t access_clock() const { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
   std::string_view arg(size_t i) const { return args[i]; }
 
   // --- Keys -------------------------------------------------------------------------------------------------------

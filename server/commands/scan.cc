@@ -61,4 +61,45 @@ void ScanReply::send(Context& ctx, uint64_t cursor) const {
   }
 }
 
+namespace {
+
+using storage::Entry;
+
+void scan_command(Context& ctx) {
+  ScanOptions options;
+  if (!options.read_cursor(ctx, 1) || !options.read(ctx, 2, true)) return;
+  ScanReply found;
+  std::vector<Entry*> expired;
+  uint64_t cursor = options.cursor;
+  size_t seen = 0;
+  // A sparse table is not searched without end for one call.
+  for (size_t buckets = 0; buckets < 10 * options.count; ++buckets) {
+    cursor = ctx.db().scan(cursor, [&](Entry& entry) {
+      ++seen;
+      if (entry.expired(ctx.now_ms())) {
+        expired.push_back(&entry);
+      } else if (options.matches(entry.key()) &&
+                 (!options.has_type || equals_ignoring_case(options.type, storage::type_name(entry.type())))) {
+        found.add(entry.key());
+      }
+    });
+    if (cursor == 0 || seen >= options.count) break;
+  }
+  // To look an expired entry up is to erase it.
+  for (const Entry* entry : expired) ctx.db().find(entry->key(), ctx.now_ms());
+  found.send(ctx, cursor);
+}
+
+constexpr std::string_view k_scan_tips[] = {"nondeterministic_output", "request_policy:special"};
+
+constexpr Command kCommands[] = {
+    {.name = "scan", .arity = -2, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.8.0",
+     .summary = "Walks through the keys of a database in slices.", .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+     .complexity = "O(1)", .handler = scan_command, .tips = k_scan_tips},
+};
+
+}  // namespace
+
+std::span<const Command> scan_commands() { return kCommands; }
+
 }  // namespace quartet::server
