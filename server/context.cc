@@ -18,6 +18,12 @@ void touch(const Context& ctx, storage::Entry* entry) {
 }  // namespace
 
 storage::Entry* Context::find_read(std::string_view key) {
+  storage::Entry* entry = find_untouched(key);
+  if (entry) touch(*this, entry);
+  return entry;
+}
+
+storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
   if (!entry) {
     ++server.stats.keyspace_misses;
@@ -25,7 +31,6 @@ storage::Entry* Context::find_read(std::string_view key) {
     return nullptr;
   }
   ++server.stats.keyspace_hits;
-  touch(*this, entry);
   return entry;
 }
 

@@ -53,6 +53,8 @@ struct Context {
 
   /// The live entry of a key for reading, or null; counts a hit or a miss and touches the entry.
   storage::Entry* find_read(std::string_view key);
+  /// The same for commands that ask about the entry and do not use it (TYPE, TTL, EXISTS): it is not touched.
+  storage::Entry* find_untouched(std::string_view key);
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
   /// The same with a demand on the type: false, with the WRONGTYPE error written, where the key holds another one.

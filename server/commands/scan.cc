@@ -11,10 +11,10 @@ namespace {
 
 /// A cursor as C's strtoul reads it, but for spaces before it: "", "+5" and "-1" are cursors too.
 bool parse_cursor(std::string_view text, uint64_t& cursor) {
-  const bool negative = !text.empty() && text.front() == '-';
-  if (!text.empty() && (text.front() == '+' || negative)) text.remove_prefix(1);
   cursor = 0;
   if (text.empty()) return true;
+  const bool negative = text.front() == '-';
+  if (text.front() == '+' || negative) text.remove_prefix(1);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
   if (error != std::errc() || end != text.data() + text.size()) return false;
   if (negative) cursor = -cursor;
