@@ -31,6 +31,9 @@ enum class EventClass : uint32_t {
   New = 1 << 14,       // n
 };
 
+/// The clock of last access that Entry::access holds and OBJECT IDLETIME reads: seconds, 24 bits.
+inline uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
+
 /// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
 /// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
 /// in a script or from a file.
@@ -47,8 +50,6 @@ struct Context {
 
   storage::Keyspace& db() const { return *database; }
   int64_t now_ms() const { return now.wall_ms(); }
-  /// The clock of last access (Entry::access), in seconds, 24 bits.
-  uint32_t access_clock() const { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
   std::string_view arg(size_t i) const { return args[i]; }
 
   // --- Keys -------------------------------------------------------------------------------------------------------
