@@ -71,6 +71,8 @@ struct Context {
   void changed(std::string_view key, EventClass event_class, std::string_view event);
   /// The same for a key of another database (MOVE, COPY).
   void changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event);
+  /// A whole database was changed (FLUSHDB, SWAPDB), which Server has done and told of: what remains is to carry it.
+  void databases_changed() { dirty = true; }
   /// An event with no change of its own ("del" after the pop that emptied a list, "new", "keymiss").
   void notify(std::string_view key, EventClass event_class, std::string_view event);
   /// Erases an entry of db() and tells `changed` with the generic event `event`.
