@@ -105,7 +105,8 @@ char* write_element(char* out, std::string_view value, const std::optional<int64
 
 size_t find(std::string_view block, size_t offset, std::string_view value, const std::optional<int64_t>& integer,
             size_t stride) {
-  // The value's own encoding is what is compared, its first byte first: that tells lengths apart without reading the bytes.
+  // The value's own encoding is what is compared, its first byte first: that tells lengths apart without reading the
+  // bytes.
   char prefix[9];
   const char* end = integer ? write_integer(prefix, *integer) : write_bytes_prefix(prefix, value.size());
   const auto prefix_bytes = static_cast<size_t>(end - prefix);
