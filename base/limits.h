@@ -28,6 +28,12 @@ inline constexpr size_t kInlineStringBytes = 16 * 1024;
 
 /// Most databases that may be configured.
 inline constexpr int64_t kDatabases = 16384;
+/// Longest name of a database, and longest configuration file, in bytes.
+inline constexpr size_t kDatabaseNameBytes = 64;
+inline constexpr size_t kConfigFileBytes = 1024 * 1024;
+
+/// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
+inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;

@@ -28,14 +28,11 @@ void Blocking::forget(Session& session) {
 }
 
 void Blocking::unblock(Session& session, std::string_view error) {
-  const bool null_array = session.blocked->null_array;
   forget(session);
-  if (!error.empty()) {
-    session.reply.error(error);
-  } else if (null_array) {
+  if (error.empty()) {
     session.reply.null_array();
   } else {
-    session.reply.null();
+    session.reply.error(error);
   }
   server_.output_added(session);
   server_.resume_soon(session);

@@ -26,8 +26,8 @@ struct DatabaseConfig {
   std::string name;  // empty: the database has only its number
 };
 
-/// Every setting with its default. Names are Redis's directive names with `_` for `-`; the table in config.cc is the one place
-/// that knows names, bounds and units.
+/// Every setting with its default. Names are Redis's directive names with `_` for `-`; the table in config_table.cc
+/// is the one place that knows names and bounds.
 struct Config {
   // network
   std::vector<std::string> bind = {"127.0.0.1", "-::1"};
@@ -49,7 +49,8 @@ struct Config {
   std::string loglevel = "notice";
   std::string logfile;
   std::string pidfile;
-  std::string dir = ".";
+  std::string dir = ".";  // absolute once it was loaded
+  bool daemonize = false;  // known, so that `no` is accepted
   int64_t hz = 10;
   bool dynamic_hz = true;
   bool activerehashing = true;
@@ -119,10 +120,12 @@ class ConfigStore {
 
   /// Sets all or none (CONFIG SET). On failure the whole text of the error reply as Redis 7.0 words it:
   /// "ERR Unknown option or number of arguments for CONFIG SET - 'x'", "ERR CONFIG SET failed (possibly related to argument 'x') - ...".
-  [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs);
+  /// `local_client` is whether the client is one of this machine, which `enable-protected-configs local` asks.
+  [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
+                                               bool local_client = false);
 
-  /// Called after a successful set with the names that changed. If it returns an error, the set is undone and called
-  /// again with the old values in place.
+  /// Called after a successful set with the names that changed. If it returns an error (the reason, without "ERR"), the set
+  /// is undone, and every listener that was called is called again with the old values in place.
   using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
   void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }
 
@@ -131,6 +134,8 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> rewrite();
 
  private:
+  std::optional<std::string> notify(const std::vector<std::string_view>& names, size_t& notified) const;
+
   Config config_;
   std::vector<Listener> listeners_;
 };

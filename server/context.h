@@ -85,8 +85,8 @@ struct Context {
   /// Tries to serve a blocked command from `key`, which has just become ready: true if it wrote the reply. It sees the
   /// arguments of the blocked command in its own context.
   using Serve = bool (*)(Context&, std::string_view key);
-  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever); then the null array (or null) is the
-  /// reply. Inside MULTI and scripts nothing waits: that reply is written at once.
+  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever); then the null array is the
+  /// reply. Inside MULTI and scripts nothing waits: the null array, or null, is written at once.
   void block(Args keys, int64_t timeout_ms, Serve serve, bool null_array = true);
 
   // --- Used by the dispatcher ---------------------------------------------------------------------------------------

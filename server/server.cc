@@ -122,8 +122,15 @@ void Server::add_monitor(Session& session) {
   monitors_.push_back(&session);
 }
 
+void Server::remove_monitor(Session& session) {
+  session.monitor = false;
+  std::erase(monitors_, &session);
+}
+
 void Server::disconnect(Session& session, bool flush) {
   session.closing = true;
+  // Nothing may be handed to a client that is on its way out.
+  blocking.forget(session);
   if (session.connection) session.connection->close_soon(flush);
 }
 

@@ -116,6 +116,7 @@ class Server final : public storage::KeyspaceObserver {
   Session* find_session(uint64_t id);
   const std::vector<Session*>& monitors() const { return monitors_; }
   void add_monitor(Session& session);
+  void remove_monitor(Session& session);
   /// Lets a blocked session's command answer from `key`, which may be ready; false where it could not.
   bool serve_blocked(Session& session, std::string_view key);
   /// The session's waiting input is to be executed when the running command has ended.

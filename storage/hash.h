@@ -20,7 +20,7 @@ namespace quartet::storage {
 class HashValue : public Handle {
  public:
   /// REQUIRES: entry->type() == Type::Hash.
-  HashValue(Keyspace& keyspace, Entry* entry) : Handle{keyspace, entry} {}
+  using Handle::Handle;
 
   /// Adds a key with an empty hash. REQUIRES: the key is not there.
   static HashValue create(Keyspace& keyspace, std::string_view key);

@@ -37,7 +37,7 @@ Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
   entry->format(key.size(), shape);
   entry->access_ = 0;
   if (!Entry::has_bytes(shape.encoding)) Entry::store(entry->payload(), 0);
-  std::memcpy(entry->text(), key.data(), key.size());
+  if (!key.empty()) std::memcpy(entry->text(), key.data(), key.size());
   return entry;
 }
 

@@ -147,6 +147,7 @@ class Keyspace {
 /// The value types (ListValue, HashValue, ...) are handles with the operations of their type. They are cheap to make
 /// and kept no longer than a command runs.
 struct Handle {
+  Handle(Keyspace& of, Entry* handled) : keyspace(of), entry(handled) {}
   Keyspace& keyspace;
   Entry* entry;
 };

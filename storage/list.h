@@ -18,7 +18,7 @@ namespace quartet::storage {
 class ListValue : public Handle {
  public:
   /// REQUIRES: entry->type() == Type::List.
-  ListValue(Keyspace& keyspace, Entry* entry) : Handle{keyspace, entry} {}
+  using Handle::Handle;
 
   /// Adds a key with an empty list. REQUIRES: the key is not there.
   static ListValue create(Keyspace& keyspace, std::string_view key);
@@ -76,8 +76,9 @@ class ListValue : public Handle {
   NodeLimit limit() const { return NodeLimit::from_setting(keyspace.thresholds().list_max_listpack_size); }
   /// The offset of an element of the packed block.
   size_t packed_offset(size_t index) const;
-  void splice_element(size_t offset, size_t old_bytes, std::string_view value, int count_change);
-  void convert_if_large();
+  /// Whether the packed block may grow by so much; where it may not, the list becomes a table.
+  bool make_room(size_t more_elements, size_t more_bytes);
+  /// Packs a table that has become small.
   void convert_if_small();
 
   /// Calls `visit(const packed::Element&)` for `count` elements from `start` on, until it returns false.

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "storage/packed.h"
@@ -59,9 +58,8 @@ class ListTable {
   void replace(Place place, std::string_view value, const NodeLimit& limit);
   /// Puts `value` before or behind an element.
   void insert(Place place, bool before, std::string_view value, const NodeLimit& limit);
-  /// See ListValue::remove. Returns how many it removed.
-  size_t remove(std::string_view value, const std::optional<int64_t>& integer, size_t skip, size_t most,
-                const NodeLimit& limit);
+  /// Removes elements, looking from the head, and returns how many.
+  size_t remove(packed::Removal removal, const NodeLimit& limit);
 
   size_t nodes() const { return nodes_; }
   /// The elements of a node, counted from the head.
@@ -72,25 +70,40 @@ class ListTable {
   struct Node {
     char* block;
     uint32_t capacity, begin, end, count;
-    std::string_view elements() const { return {block + begin, size_t{end} - begin}; }
+    std::string_view elements() const { return {block + begin, bytes()}; }
+    size_t bytes() const { return size_t{end} - begin; }
+    size_t room(End side) const { return side == End::Head ? begin : size_t{capacity} - end; }
   };
 
   Node& at(size_t node) const { return ring_[(first_ + node) & (ring_capacity_ - 1)]; }
+  static bool fits(const Node& node, size_t bytes, const NodeLimit& limit) {
+    return node.count < limit.elements && node.bytes() + bytes <= limit.bytes;
+  }
+
   Node make_node(size_t capacity);
   void free_block(const Node& node);
-  void resize_block(Node& node, size_t capacity, size_t begin);
-  /// Makes room for a node before the one at `position`.
-  Node& open_ring(size_t position);
-  void close_ring(size_t position);
+  /// Gives a node another block, in which its elements begin at `begin`. REQUIRES: begin + bytes() <= capacity.
+  void move_block(Node& node, size_t capacity, size_t begin);
+  /// Cuts a node to its elements where much of it is room.
+  void cut(Node& node);
+
+  void resize_ring(size_t capacity);
+  /// Puts a node into the ring before the one at `position`.
+  Node& insert_node(size_t position, const Node& node);
+  /// Takes a node out of the ring and frees it.
   void erase_node(size_t position);
-  void fit(size_t position);
+
+  /// Makes room for `bytes` bytes at the side of a node of which `fits` is true; false where a new node costs less.
+  bool make_room(Node& node, End side, size_t bytes, const NodeLimit& limit);
   /// Replaces bytes within a node by room for others, and returns the address of that.
   char* splice(Node& node, size_t offset, size_t old_bytes, size_t new_bytes);
-  void split(size_t position, size_t offset, size_t count_before);
-  void merge_around(size_t position, const NodeLimit& limit);
+  /// Divides a node in two before `offset`. REQUIRES: there are elements on both sides.
+  void split(size_t position, size_t offset);
+  /// Joins the node with the one behind it where both are nearly empty.
+  bool merge(Node& node, const Node& behind, const NodeLimit& limit);
 
   Node* ring_ = nullptr;
-  size_t ring_capacity_ = 0;
+  size_t ring_capacity_ = 0;  // a power of two
   size_t first_ = 0;
   size_t nodes_ = 0;
   size_t size_ = 0;

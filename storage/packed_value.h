@@ -18,7 +18,7 @@ inline Entry* create_block(Keyspace& keyspace, std::string_view key, Type type) 
 /// count is left to the caller. The entry may move, and with it all addresses into the block.
 char* splice(Handle& handle, size_t offset, size_t old_bytes, size_t new_bytes);
 
-/// Adds `change` to the block's count. Only for blocks of fewer than 65535 elements.
+/// Brings the block's count up to date after `change` elements were added (negative: removed).
 void add_to_count(Handle& handle, int change);
 
 }  // namespace quartet::storage::packed

@@ -20,7 +20,7 @@ namespace quartet::storage {
 class SetValue : public Handle {
  public:
   /// REQUIRES: entry->type() == Type::Set.
-  SetValue(Keyspace& keyspace, Entry* entry) : Handle{keyspace, entry} {}
+  using Handle::Handle;
 
   /// Adds a key with an empty set, of integers to begin with. REQUIRES: the key is not there.
   static SetValue create(Keyspace& keyspace, std::string_view key);

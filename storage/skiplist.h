@@ -23,6 +23,7 @@ class SkiplistNode {
 
   double score() const { return score_; }
   std::string_view member() const { return {reinterpret_cast<const char*>(links() + height_ - 1), length_}; }
+  ScoredMember scored() const { return {member(), score_}; }
   /// The neighbours in order; null at either end.
   SkiplistNode* next() const { return next_; }
   SkiplistNode* back() const { return reinterpret_cast<SkiplistNode*>(back_); }
@@ -39,7 +40,11 @@ class SkiplistNode {
 
   SkiplistNode() = default;
 
-  Link* links() const { return const_cast<Link*>(reinterpret_cast<const Link*>(&length_ + 1)); }
+  /// The links begin right behind the length, without the padding that the compiler would leave there.
+  static constexpr size_t kLinksOffset = 28;
+  Link* links() const {
+    return reinterpret_cast<Link*>(reinterpret_cast<char*>(const_cast<SkiplistNode*>(this)) + kLinksOffset);
+  }
   Link& link(int level) const {
     assert(level > 0);
     return links()[level - 1];

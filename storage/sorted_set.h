@@ -7,15 +7,18 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <unordered_set>
 
 #include "storage/dict.h"
 #include "storage/keyspace.h"
+#include "storage/sampling.h"
 #include "storage/scored_block.h"
 #include "storage/skiplist.h"
 
 namespace quartet::storage {
 
-/// A large sorted set: a skiplist for the order and a dict for the members, both over the same nodes.
+/// A large sorted set: a skiplist for the order and a dict for the members, both over the same nodes. It lives on the
+/// heap and may be destroyed on any thread.
 class SortedSetTable {
  public:
   using Node = SkiplistNode;
@@ -35,10 +38,10 @@ class SortedSetTable {
   Node* find(uint64_t hash, std::string_view member) const { return dict_.find(hash, member); }
   /// REQUIRES: the member is not there.
   void insert(uint64_t hash, std::string_view member, double score);
-  /// The same for members that come in ascending order. REQUIRES: (score, member) is above everything there.
-  void append(uint64_t hash, std::string_view member, double score);
-  /// REQUIRES: `node` is in the table.
-  void erase(uint64_t hash, Node* node);
+  /// The same for a member above all others; `end` comes from list().seek_end and remains good from one append to the next.
+  void append(uint64_t hash, std::string_view member, double score, Skiplist::Path& end);
+  /// False where the member is not there.
+  bool erase(uint64_t hash, std::string_view member);
   /// Erases `count` nodes from `rank` on. REQUIRES: they are there.
   void erase_ranks(size_t rank, size_t count);
   void set_score(Node* node, double score) { list_.set_score(node, score); }
@@ -58,10 +61,7 @@ class SortedSetTable {
 
   Dict<Traits> dict_;
   Skiplist list_;
-  /// The nodes that an append goes behind; not valid while empty or after any other change.
-  Skiplist::Path end_;
-  bool end_known_ = false;
-  size_t own_bytes_;
+  const size_t own_bytes_;
 };
 
 /// Bounds of a range of scores. The infinities are ordinary bounds.
@@ -108,13 +108,13 @@ struct ScoreResult {
 
 /// A sorted set under a key: members in the order of (score, bytes of the member). A score is never NaN, and -0 equals +0.
 /// Small ones are a ScoredBlock inside the entry (Packed), large ones a SortedSetTable (Table); which one it is follows the
-/// keyspace's thresholds, and a large one stays large. Whoever removes the last member erases the entry.
+/// keyspace's thresholds, and a large one stays large. An empty set is left to the caller to erase.
 ///
 /// A rank is the number of members before a member: 0 is the lowest. Views of members are good until the set changes.
 class SortedSetValue : public Handle {
  public:
   /// REQUIRES: entry->type() == Type::SortedSet.
-  SortedSetValue(Keyspace& owner, Entry* held) : Handle{owner, held} {}
+  using Handle::Handle;
 
   /// An empty small one under a new key. REQUIRES: the key is not there.
   static SortedSetValue create(Keyspace& keyspace, std::string_view key);
@@ -125,19 +125,18 @@ class SortedSetValue : public Handle {
   static size_t packed_size(const Entry& entry) { return ScoredBlock(entry.bytes()).size(); }
 
   size_t size() const { return large() ? table().size() : block().size(); }
+  bool empty() const { return size() == 0; }
 
   /// Inserts the member or changes its score. A whole set is filled fastest in descending order. REQUIRES: `score` is
   /// not NaN; `member` is not a view into this set.
   ScoreResult set(std::string_view member, double score, ScoreOptions options = {});
-  /// False where the member is not there.
-  bool remove(std::string_view member);
+  /// Erases a member and returns whether it was there. `member` may be a view that this set gave out.
+  bool erase(std::string_view member);
   std::optional<double> score(std::string_view member) const;
   std::optional<size_t> rank(std::string_view member) const;
   std::optional<size_t> reverse_rank(std::string_view member) const;
   /// The member at a rank. REQUIRES: rank < size().
   ScoredMember at(size_t rank) const;
-  /// A member by chance, each about equally likely. REQUIRES: size() > 0.
-  ScoredMember random(Random& generator) const;
 
   /// Consecutive members, ready to be visited: where they begin and how many they are. Good until the set changes.
   struct Slice {
@@ -164,13 +163,13 @@ class SortedSetValue : public Handle {
   template <class Visit>
   void visit(const Slice& slice, Visit visit) const;
   template <class Visit>
-  void visit_all(Visit visitor) const {
+  void for_each(Visit visitor) const {
     visit(slice(0, SIZE_MAX), visitor);
   }
 
-  /// Removes the members of a slice; returns how many.
-  size_t remove(const Slice& slice);
-  /// Visits and removes up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns nothing.
+  /// Erases the members of a slice; returns how many.
+  size_t erase(const Slice& slice);
+  /// Visits and erases up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns nothing.
   template <class Visit>
   size_t pop(bool highest, size_t count, Visit visitor) {
     const Slice popped = slice(0, count, highest);
@@ -178,13 +177,20 @@ class SortedSetValue : public Handle {
       visitor(member, score);
       return true;
     });
-    return remove(popped);
+    return erase(popped);
   }
 
-  /// Calls `visit(std::string_view member, double score)` for some members and returns the next cursor, 0 at the end; a
-  /// member that is there all the time is visited at least once. A small set is visited whole. See Dict::scan.
+  /// Calls `visit(member, score)` for about `count` members beginning at `cursor`, and returns the next cursor; 0 is the
+  /// first cursor and the answer at the end. A small set is visited whole. See Dict::scan.
   template <class Visit>
-  uint64_t scan(uint64_t cursor, Visit visit) const;
+  uint64_t scan(uint64_t cursor, size_t count, Visit visit) const;
+
+  /// Calls `visit(member, score)` for `count` different members chosen at random (for all, where there are not more).
+  template <class Visit>
+  void sample(size_t count, Random& generator, Visit visit) const;
+  /// Calls `visit(member, score)` for a member chosen at random, `count` times. Does nothing on an empty set.
+  template <class Visit>
+  void draw(size_t count, Random& generator, Visit visit) const;
 
  private:
   bool large() const { return entry->encoding() == Encoding::Table; }
@@ -194,8 +200,8 @@ class SortedSetValue : public Handle {
   ScoreResult set_large(std::string_view member, double score, ScoreOptions options);
   ScoreResult set_small(std::string_view member, double score, ScoreOptions options);
   void convert_to_table();
-  template <class IsBefore, class IsWithin>
-  Slice slice_between(IsBefore is_before, IsWithin is_within, bool reverse, size_t offset, size_t limit) const;
+  template <class IsBelow, class IsAbove>
+  Slice slice_between(IsBelow is_below, IsAbove is_above, bool reverse, size_t offset, size_t limit) const;
 };
 
 template <class Visit>
@@ -217,11 +223,51 @@ void SortedSetValue::visit(const Slice& slice, Visit visit) const {
 }
 
 template <class Visit>
-uint64_t SortedSetValue::scan(uint64_t cursor, Visit visit) const {
-  if (large()) return table().scan(cursor, [&](SkiplistNode& node) { visit(node.member(), node.score()); });
-  const ScoredBlock members = block();
-  for (size_t rank = 0; rank < members.size(); ++rank) visit(members.member(rank), members.score(rank));
-  return 0;
+uint64_t SortedSetValue::scan(uint64_t cursor, size_t count, Visit visitor) const {
+  if (!large()) {
+    for_each([&](std::string_view member, double score) {
+      visitor(member, score);
+      return true;
+    });
+    return 0;
+  }
+  size_t seen = 0;
+  // A sparse table is not searched without end for one call.
+  for (size_t buckets = 0; buckets < 10 * count; ++buckets) {
+    cursor = table().scan(cursor, [&](const SkiplistNode& node) {
+      ++seen;
+      visitor(node.member(), node.score());
+    });
+    if (cursor == 0 || seen >= count) break;
+  }
+  return cursor;
+}
+
+template <class Visit>
+void SortedSetValue::sample(size_t count, Random& generator, Visit visitor) const {
+  const size_t population = size();
+  if (!large() || count > population / 4) {
+    Sampler sampler(population, count);
+    for_each([&](std::string_view member, double score) {
+      if (sampler.take(generator)) visitor(member, score);
+      return !sampler.done();
+    });
+    return;
+  }
+  std::unordered_set<const SkiplistNode*> chosen;
+  while (chosen.size() < count) {
+    const SkiplistNode* node = table().random(generator);
+    if (chosen.insert(node).second) visitor(node->member(), node->score());
+  }
+}
+
+template <class Visit>
+void SortedSetValue::draw(size_t count, Random& generator, Visit visitor) const {
+  if (size() == 0) return;
+  for (; count > 0; --count) {
+    const ScoredMember drawn = large() ? table().random(generator)->scored() : at(generator.below(size()));
+    visitor(drawn.member, drawn.score);
+  }
 }
 
 }  // namespace quartet::storage

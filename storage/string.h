@@ -14,7 +14,7 @@ namespace quartet::storage {
 class StringValue : public Handle {
  public:
   /// REQUIRES: entry->type() == Type::String.
-  StringValue(Keyspace& keyspace, Entry* entry) : Handle{keyspace, entry} {}
+  using Handle::Handle;
 
   /// Creates a key with this value, or gives an existing entry of any type this value. The expiry is what is given: -1 is none.
   static Entry* assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,

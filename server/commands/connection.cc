@@ -1,7 +1,168 @@
+#include <openssl/crypto.h>
+
+#include "server/arguments.h"
+#include "server/client_info.h"
 #include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/server.h"
+#include "server/version.h"
 
 namespace quartet::server {
 
-std::span<const Command> connection_commands() { return {}; }
+namespace {
+
+constexpr std::string_view kWrongPass = "WRONGPASS invalid username-password pair or user is disabled.";
+
+/// Compares in a time that tells nothing of where the difference lies.
+bool same_secret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+/// Whether the pair lets a client in. There is one user, `default`, whose password is `requirepass`; without one any is right.
+bool authenticate(Context& ctx, std::string_view user, std::string_view password) {
+  const std::string& required = ctx.server.config.requirepass;
+  if (user != "default" || (!required.empty() && !same_secret(password, required))) return false;
+  ctx.session.authenticated = true;
+  ctx.session.user = "default";
+  return true;
+}
+
+void auth_command(Context& ctx) {
+  if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);
+  const bool with_user = ctx.args.size() == 3;
+  if (!with_user && ctx.server.config.requirepass.empty())
+    return ctx.reply.error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        "configuration is correct?");
+  if (!authenticate(ctx, with_user ? ctx.arg(1) : "default", ctx.args.back())) return ctx.reply.error(kWrongPass);
+  ctx.reply.ok();
+}
+
+void reply_hello(Context& ctx) {
+  protocol::Reply& reply = ctx.reply;
+  reply.map(7);
+  reply.bulk("server");
+  reply.bulk("redis");
+  reply.bulk("version");
+  reply.bulk(kRedisVersion);
+  reply.bulk("proto");
+  reply.integer(reply.version());
+  reply.bulk("id");
+  reply.integer(static_cast<int64_t>(ctx.session.id));
+  reply.bulk("mode");
+  reply.bulk("standalone");
+  reply.bulk("role");
+  reply.bulk("master");
+  reply.bulk("modules");
+  reply.array(0);
+}
+
+void hello_command(Context& ctx) {
+  int64_t version = ctx.reply.version();
+  Arguments in(ctx);
+  if (in.more()) version = in.integer("ERR Protocol version is not an integer or out of range");
+  if (in.failed()) return void(in.ok());
+  if (version < 2 || version > 3) return ctx.reply.error("NOPROTO unsupported protocol version");
+  std::string_view name;
+  bool rename = false, authenticates = false;
+  while (in.more()) {
+    if (in.option("AUTH", 2)) {
+      const std::string_view user = in.next();
+      if (!authenticate(ctx, user, in.next())) return ctx.reply.error(kWrongPass);
+      authenticates = true;
+    } else if (in.option("SETNAME", 1)) {
+      name = in.next();
+      rename = true;
+      if (!valid_client_name(name))
+        return ctx.reply.error("ERR Client names cannot contain spaces, newlines or special characters.");
+    } else {
+      return ctx.reply.error(fmt::format("ERR Syntax error in HELLO option '{}'", in.peek()));
+    }
+  }
+  if (!ctx.session.authenticated && !authenticates)
+    return ctx.reply.error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+        "option can be used to authenticate the client and select the RESP protocol version at the same time");
+  if (rename) ctx.session.name = name;
+  ctx.reply.set_version(static_cast<int>(version));
+  reply_hello(ctx);
+}
+
+void ping_command(Context& ctx) {
+  if (ctx.args.size() > 2) return reply_wrong_arity(ctx);
+  const bool with_text = ctx.args.size() == 2;
+  if (ctx.session.subscribed() && ctx.reply.version() == 2) {
+    ctx.reply.array(2);
+    ctx.reply.bulk("pong");
+    ctx.reply.bulk(with_text ? ctx.arg(1) : "");
+  } else if (with_text) {
+    ctx.reply.bulk(ctx.arg(1));
+  } else {
+    ctx.reply.simple("PONG");
+  }
+}
+
+void echo_command(Context& ctx) { ctx.reply.bulk(ctx.arg(1)); }
+
+void select_command(Context& ctx) {
+  const int index = ctx.server.database_index(ctx.arg(1));
+  if (index < 0) return ctx.reply.error(parse_int(ctx.arg(1)) ? errors::kDbIndex : errors::kInvalidDb);
+  ctx.session.database = index;
+  ctx.reply.ok();
+}
+
+void quit_command(Context& ctx) {
+  ctx.reply.ok();
+  ctx.server.disconnect(ctx.session, true);
+}
+
+void reset_command(Context& ctx) {
+  Session& session = ctx.session;
+  ctx.server.watches.remove_all(session);
+  ctx.server.pubsub.forget(session);
+  ctx.server.remove_monitor(session);
+  session.in_multi = session.multi_failed = false;
+  session.queue.clear();
+  session.queue_bytes = 0;
+  session.database = 0;
+  session.name.clear();
+  session.reply_mode = ReplyMode::On;
+  session.no_evict = session.no_touch = false;
+  session.authenticated = ctx.server.config.requirepass.empty();
+  ctx.reply.set_version(2);
+  ctx.reply.simple("RESET");
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr std::string_view k_ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
+
+constexpr Command kCommands[] = {
+    {.name = "auth", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy, .categories = kConnection, .group = "connection", .since = "1.0.0",
+     .summary = "Authenticates the connection.", .syntax = "[username] password",
+     .complexity = "O(N)", .handler = auth_command},
+    {.name = "echo", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
+     .summary = "Gives back the message.", .syntax = "message",
+     .complexity = "O(1)", .handler = echo_command},
+    {.name = "hello", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy, .categories = kConnection, .group = "connection", .since = "6.0.0",
+     .summary = "Greets the server, and chooses the version of the protocol.", .syntax = "[protover [AUTH username password] [SETNAME clientname]]",
+     .complexity = "O(1)", .handler = hello_command},
+    {.name = "ping", .arity = -1, .flags = kFast | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "1.0.0",
+     .summary = "Asks whether the server is there.", .syntax = "[message]",
+     .complexity = "O(1)", .handler = ping_command, .tips = k_ping_tips},
+    {.name = "quit", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "1.0.0",
+     .summary = "Closes the connection.", .syntax = "",
+     .complexity = "O(1)", .handler = quit_command},
+    {.name = "reset", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "6.2.0",
+     .summary = "Sets the connection back to how it began.", .syntax = "",
+     .complexity = "O(1)", .handler = reset_command},
+    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
+     .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
+     .complexity = "O(1)", .handler = select_command},
+};
+
+}  // namespace
+
+std::span<const Command> connection_commands() { return kCommands; }
 
 }  // namespace quartet::server

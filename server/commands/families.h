@@ -9,7 +9,8 @@ namespace quartet::server {
 // One function a family, at the foot of the family's file.
 std::span<const Command> admin_commands();         // admin.cc: INFO, CONFIG, SHUTDOWN, FLUSHALL, DBSIZE, TIME, ...
 std::span<const Command> bitmap_commands();        // bitmaps.cc
-std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, CLIENT, SELECT, PING, ...
+std::span<const Command> client_commands();        // client.cc: CLIENT
+std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
 std::span<const Command> hash_commands();          // hashes.cc
 std::span<const Command> introspection_commands(); // introspection.cc: COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR

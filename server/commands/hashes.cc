@@ -1,7 +1,327 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/limits.h"
+#include "base/numbers.h"
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/commands/scan_options.h"
+#include "server/server.h"
+#include "storage/hash.h"
 
 namespace quartet::server {
 
-std::span<const Command> hash_commands() { return {}; }
+namespace {
+
+using storage::Entry;
+using storage::HashValue;
+using storage::Type;
+
+/// The hash of a key, made where it is missing; REQUIRES: `entry` is a hash or null.
+HashValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
+  return entry ? HashValue(ctx.db(), entry) : HashValue::create(ctx.db(), key);
+}
+
+void reply_value(Context& ctx, const HashValue& hash, std::string_view field) {
+  if (const SharedBytes shared = hash.shared(field)) return ctx.reply.bulk(shared);
+  char scratch[kNumberChars];
+  if (const auto value = hash.get(field, scratch)) return ctx.reply.bulk(*value);
+  ctx.reply.null();
+}
+
+// --- Writing ----------------------------------------------------------------------------------------------------------
+
+/// HSET and HMSET: returns how many fields are new, or no value where an error was written.
+std::optional<int64_t> set_fields(Context& ctx) {
+  if (ctx.args.size() % 2 != 0) {
+    reply_wrong_arity(ctx);
+    return {};
+  }
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Hash, entry)) return {};
+  HashValue hash = open_or_create(ctx, key, entry);
+  int64_t added = 0;
+  for (size_t i = 2; i < ctx.args.size(); i += 2) added += hash.set(ctx.arg(i), ctx.arg(i + 1));
+  ctx.changed(key, EventClass::Hash, "hset");
+  return added;
+}
+
+void hset_command(Context& ctx) {
+  if (const auto added = set_fields(ctx)) ctx.reply.integer(*added);
+}
+
+void hmset_command(Context& ctx) {
+  if (set_fields(ctx)) ctx.reply.ok();
+}
+
+void hsetnx_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Hash, entry)) return;
+  if (entry && HashValue(ctx.db(), entry).contains(ctx.arg(2))) return ctx.reply.integer(0);
+  open_or_create(ctx, key, entry).set(ctx.arg(2), ctx.arg(3));
+  ctx.changed(key, EventClass::Hash, "hset");
+  ctx.reply.integer(1);
+}
+
+void hdel_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Hash, entry)) return;
+  int64_t removed = 0;
+  if (entry) {
+    HashValue hash(ctx.db(), entry);
+    for (size_t i = 2; i < ctx.args.size() && !hash.empty(); ++i) removed += hash.erase(ctx.arg(i));
+    if (removed) {
+      ctx.changed(key, EventClass::Hash, "hdel");
+      ctx.erase_if_empty(hash.entry);
+    }
+  }
+  ctx.reply.integer(removed);
+}
+
+void hincrby_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1), field = ctx.arg(2);
+  Arguments in(ctx, 3);
+  const int64_t by = in.integer();
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Hash, entry)) return;
+  char scratch[kNumberChars];
+  int64_t value = 0;
+  if (const auto old = entry ? HashValue(ctx.db(), entry).get(field, scratch) : std::nullopt) {
+    const auto number = parse_int(*old);
+    if (!number) return ctx.reply.error("ERR hash value is not an integer");
+    value = *number;
+  }
+  if (__builtin_add_overflow(value, by, &value)) return ctx.reply.error(errors::kOverflow);
+  open_or_create(ctx, key, entry).set(field, {scratch, format_int(value, scratch)});
+  ctx.changed(key, EventClass::Hash, "hincrby");
+  ctx.reply.integer(value);
+}
+
+void hincrbyfloat_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1), field = ctx.arg(2);
+  const auto by = parse_long_double(ctx.arg(3));
+  if (!by) return ctx.reply.error(errors::kNotFloat);
+  if (std::isinf(*by)) return ctx.reply.error("ERR value is NaN or Infinity");
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Hash, entry)) return;
+  char scratch[kNumberChars];
+  long double value = 0;
+  if (const auto old = entry ? HashValue(ctx.db(), entry).get(field, scratch) : std::nullopt) {
+    const auto number = parse_long_double(*old);
+    if (!number) return ctx.reply.error("ERR hash value is not a float");
+    value = *number;
+  }
+  value += *by;
+  if (std::isnan(value) || std::isinf(value)) return ctx.reply.error("ERR increment would produce NaN or Infinity");
+  const std::string text = format_long_double(value);
+  open_or_create(ctx, key, entry).set(field, text);
+  ctx.changed(key, EventClass::Hash, "hincrbyfloat");
+  ctx.effect({"HSET", key, field, text});
+  ctx.reply.bulk(text);
+}
+
+// --- Reading ----------------------------------------------------------------------------------------------------------
+
+void hget_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  if (!entry) return ctx.reply.null();
+  reply_value(ctx, HashValue(ctx.db(), entry), ctx.arg(2));
+}
+
+void hmget_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  ctx.reply.array(ctx.args.size() - 2);
+  for (size_t i = 2; i < ctx.args.size(); ++i) {
+    if (entry) {
+      reply_value(ctx, HashValue(ctx.db(), entry), ctx.arg(i));
+    } else {
+      ctx.reply.null();
+    }
+  }
+}
+
+void hexists_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  ctx.reply.integer(entry && HashValue(ctx.db(), entry).contains(ctx.arg(2)));
+}
+
+void hlen_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  ctx.reply.integer(entry ? static_cast<int64_t>(HashValue(ctx.db(), entry).size()) : 0);
+}
+
+void hstrlen_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  char scratch[kNumberChars];
+  const auto value = entry ? HashValue(ctx.db(), entry).get(ctx.arg(2), scratch) : std::nullopt;
+  ctx.reply.integer(value ? static_cast<int64_t>(value->size()) : 0);
+}
+
+void hgetall_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  if (!entry) return ctx.reply.map(0);
+  const HashValue hash(ctx.db(), entry);
+  ctx.reply.map(hash.size());
+  hash.for_each([&](std::string_view field, std::string_view value) {
+    ctx.reply.bulk(field);
+    ctx.reply.bulk(value);
+    return true;
+  });
+}
+
+/// HKEYS and HVALS.
+void reply_half(Context& ctx, bool fields) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  if (!entry) return ctx.reply.array(0);
+  const HashValue hash(ctx.db(), entry);
+  ctx.reply.array(hash.size());
+  hash.for_each([&](std::string_view field, std::string_view value) {
+    ctx.reply.bulk(fields ? field : value);
+    return true;
+  });
+}
+
+void hkeys_command(Context& ctx) { reply_half(ctx, true); }
+void hvals_command(Context& ctx) { reply_half(ctx, false); }
+
+void hrandfield_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const bool counted = in.more();
+  const int64_t count = counted ? in.integer_in(-INT64_MAX, INT64_MAX) : 1;
+  const bool with_values = in.option("WITHVALUES");
+  if (in.more()) in.fail(errors::kSyntax);
+  if (count < -limits::kRandomElements) in.fail(errors::kOutOfRange);
+  if (with_values && (count > INT64_MAX / 2 || count < -INT64_MAX / 2)) in.fail(errors::kOutOfRange);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
+  const HashValue hash(ctx.db(), entry);
+  if (!counted) return hash.draw(1, ctx.server.random, [&](std::string_view field, std::string_view) { ctx.reply.bulk(field); });
+
+  const bool pairs = with_values && ctx.reply.version() == 3;
+  const auto reply_field = [&](std::string_view field, std::string_view value) {
+    if (pairs) ctx.reply.array(2);
+    ctx.reply.bulk(field);
+    if (with_values) ctx.reply.bulk(value);
+  };
+  const auto wanted = static_cast<size_t>(count < 0 ? -count : count);
+  const size_t shown = count < 0 ? wanted : std::min(wanted, hash.size());
+  ctx.reply.array(with_values && !pairs ? shown * 2 : shown);
+  if (count < 0) {
+    hash.draw(shown, ctx.server.random, reply_field);
+  } else {
+    hash.sample(shown, ctx.server.random, reply_field);
+  }
+}
+
+void hscan_command(Context& ctx) {
+  ScanOptions options;
+  if (!options.read_cursor(ctx, 2)) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
+  if (!entry) return ScanReply().send(ctx, 0);
+  if (!options.read(ctx, 3)) return;
+  ScanReply found;
+  const uint64_t next =
+      HashValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view field, std::string_view value) {
+        if (!options.matches(field)) return;
+        found.add(field);
+        found.add(value);
+      });
+  found.send(ctx, next);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_hdel_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_hexists_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_hget_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_hgetall_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_hgetall_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_hincrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_hincrbyfloat_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_hkeys_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_hkeys_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_hlen_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_hmget_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_hmset_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
+constexpr KeySpec k_hrandfield_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_hrandfield_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_hscan_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_hscan_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_hset_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
+constexpr KeySpec k_hsetnx_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
+constexpr KeySpec k_hstrlen_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_hvals_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_hvals_tips[] = {"nondeterministic_output_order"};
+
+constexpr Command kCommands[] = {
+    {.name = "hdel", .arity = -3, .flags = kWrite | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Removes fields of a hash.", .syntax = "key field [field ...]",
+     .complexity = "O(N)", .handler = hdel_command, .keys = k_hdel_keys},
+    {.name = "hexists", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Tells whether a hash has a field.", .syntax = "key field",
+     .complexity = "O(1)", .handler = hexists_command, .keys = k_hexists_keys},
+    {.name = "hget", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Gives the value of a field.", .syntax = "key field",
+     .complexity = "O(1)", .handler = hget_command, .keys = k_hget_keys},
+    {.name = "hgetall", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Gives all fields of a hash with their values.", .syntax = "key",
+     .complexity = "O(N)", .handler = hgetall_command, .keys = k_hgetall_keys, .tips = k_hgetall_tips},
+    {.name = "hincrby", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Adds a number to the integer in a field.", .syntax = "key field increment",
+     .complexity = "O(1)", .handler = hincrby_command, .keys = k_hincrby_keys},
+    {.name = "hincrbyfloat", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.6.0",
+     .summary = "Adds to the floating point number in a field.", .syntax = "key field increment",
+     .complexity = "O(1)", .handler = hincrbyfloat_command, .keys = k_hincrbyfloat_keys},
+    {.name = "hkeys", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Gives all fields of a hash.", .syntax = "key",
+     .complexity = "O(N)", .handler = hkeys_command, .keys = k_hkeys_keys, .tips = k_hkeys_tips},
+    {.name = "hlen", .arity = 2, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Counts the fields of a hash.", .syntax = "key",
+     .complexity = "O(1)", .handler = hlen_command, .keys = k_hlen_keys},
+    {.name = "hmget", .arity = -3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Gives the values of several fields.", .syntax = "key field [field ...]",
+     .complexity = "O(N)", .handler = hmget_command, .keys = k_hmget_keys},
+    {.name = "hmset", .arity = -4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Sets several fields; the old form of HSET.", .syntax = "key field value [field value ...]",
+     .complexity = "O(N)", .handler = hmset_command, .keys = k_hmset_keys},
+    {.name = "hrandfield", .arity = -2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "6.2.0",
+     .summary = "Gives fields chosen at random.", .syntax = "key [count [WITHVALUES]]",
+     .complexity = "O(N)", .handler = hrandfield_command, .keys = k_hrandfield_keys, .tips = k_hrandfield_tips},
+    {.name = "hscan", .arity = -3, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.8.0",
+     .summary = "Goes through the fields of a hash, a few at a time.", .syntax = "key cursor [MATCH pattern] [COUNT count]",
+     .complexity = "O(1)", .handler = hscan_command, .keys = k_hscan_keys, .tips = k_hscan_tips},
+    {.name = "hset", .arity = -4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Sets fields of a hash.", .syntax = "key field value [field value ...]",
+     .complexity = "O(1)", .handler = hset_command, .keys = k_hset_keys},
+    {.name = "hsetnx", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Sets a field if it does not exist.", .syntax = "key field value",
+     .complexity = "O(1)", .handler = hsetnx_command, .keys = k_hsetnx_keys},
+    {.name = "hstrlen", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "3.2.0",
+     .summary = "Gives the length of the value of a field.", .syntax = "key field",
+     .complexity = "O(1)", .handler = hstrlen_command, .keys = k_hstrlen_keys},
+    {.name = "hvals", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
+     .summary = "Gives all values of a hash.", .syntax = "key",
+     .complexity = "O(N)", .handler = hvals_command, .keys = k_hvals_keys, .tips = k_hvals_tips},
+};
+
+}  // namespace
+
+std::span<const Command> hash_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -1,7 +1,132 @@
 #include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/server.h"
 
 namespace quartet::server {
 
-std::span<const Command> pubsub_commands() { return {}; }
+namespace {
+
+using Kind = PubSub::Kind;
+
+void subscribe_all(Context& ctx, Kind kind) {
+  // Inside a transaction or for a client that cannot be told apart from its replies, a subscription would mix both.
+  if (ctx.deny_blocking && !ctx.session.in_multi) {
+    ctx.reply.error(fmt::format("ERR {} isn't allowed for a DENY BLOCKING client", to_upper(ctx.command.spec->name)));
+    return;
+  }
+  for (size_t i = 1; i < ctx.args.size(); ++i) ctx.server.pubsub.subscribe(ctx.session, kind, ctx.arg(i));
+}
+
+void unsubscribe(Context& ctx, Kind kind) {
+  if (ctx.args.size() == 1) return ctx.server.pubsub.unsubscribe_all(ctx.session, kind);
+  for (size_t i = 1; i < ctx.args.size(); ++i) ctx.server.pubsub.unsubscribe(ctx.session, kind, ctx.arg(i));
+}
+
+void subscribe_command(Context& ctx) { subscribe_all(ctx, Kind::Channel); }
+void psubscribe_command(Context& ctx) { subscribe_all(ctx, Kind::Pattern); }
+void ssubscribe_command(Context& ctx) { subscribe_all(ctx, Kind::Shard); }
+void unsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Channel); }
+void punsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Pattern); }
+void sunsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Shard); }
+
+void publish_to(Context& ctx, Kind kind) {
+  const size_t receivers = ctx.server.pubsub.publish(kind, ctx.arg(1), ctx.arg(2));
+  ctx.reply.integer(static_cast<int64_t>(receivers));
+}
+
+void publish_command(Context& ctx) { publish_to(ctx, Kind::Channel); }
+void spublish_command(Context& ctx) { publish_to(ctx, Kind::Shard); }
+
+void reply_channels(Context& ctx, Kind kind) {
+  if (ctx.args.size() > 3) return reply_wrong_arity(ctx);
+  const std::string_view pattern = ctx.args.size() == 3 ? ctx.arg(2) : std::string_view();
+  const auto names = ctx.server.pubsub.channels(kind, pattern);
+  ctx.reply.array(names.size());
+  for (const std::string_view name : names) ctx.reply.bulk(name);
+}
+
+void reply_subscribers(Context& ctx, Kind kind) {
+  ctx.reply.map(ctx.args.size() - 2);
+  for (size_t i = 2; i < ctx.args.size(); ++i) {
+    ctx.reply.bulk(ctx.arg(i));
+    ctx.reply.integer(static_cast<int64_t>(ctx.server.pubsub.subscribers(kind, ctx.arg(i))));
+  }
+}
+
+void pubsub_channels_command(Context& ctx) { reply_channels(ctx, Kind::Channel); }
+void pubsub_shardchannels_command(Context& ctx) { reply_channels(ctx, Kind::Shard); }
+void pubsub_numsub_command(Context& ctx) { reply_subscribers(ctx, Kind::Channel); }
+void pubsub_shardnumsub_command(Context& ctx) { reply_subscribers(ctx, Kind::Shard); }
+void pubsub_numpat_command(Context& ctx) {
+  ctx.reply.integer(static_cast<int64_t>(ctx.server.pubsub.channel_count(Kind::Pattern)));
+}
+
+void pubsub_help_command(Context& ctx) {
+  reply_help(ctx, {"CHANNELS [<pattern>]", "    List the channels that have subscribers; those that match <pattern>.",
+                   "NUMPAT", "    Count the patterns that have subscribers.", "NUMSUB [<channel> ...]",
+                   "    Count the subscribers of each channel, without patterns.", "SHARDCHANNELS [<pattern>]",
+                   "    List the shard channels that have subscribers.", "SHARDNUMSUB [<shardchannel> ...]",
+                   "    Count the subscribers of each shard channel."});
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr Command k_pubsub_subcommands[] = {
+    {.name = "numsub", .arity = -2, .flags = kPubSub | kLoading | kStale, .categories = 0, .group = "pubsub", .since = "2.8.0",
+     .summary = "Counts the subscribers of channels.", .syntax = "[channel [channel ...]]",
+     .complexity = "O(N)", .handler = pubsub_numsub_command},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "pubsub", .since = "6.2.0",
+     .summary = "Shows the subcommands.", .syntax = "",
+     .complexity = "O(1)", .handler = pubsub_help_command},
+    {.name = "channels", .arity = -2, .flags = kPubSub | kLoading | kStale, .categories = 0, .group = "pubsub", .since = "2.8.0",
+     .summary = "Lists the channels that have subscribers.", .syntax = "[pattern]",
+     .complexity = "O(N)", .handler = pubsub_channels_command},
+    {.name = "numpat", .arity = 2, .flags = kPubSub | kLoading | kStale, .categories = 0, .group = "pubsub", .since = "2.8.0",
+     .summary = "Counts the patterns that have subscribers.", .syntax = "",
+     .complexity = "O(1)", .handler = pubsub_numpat_command},
+    {.name = "shardnumsub", .arity = -2, .flags = kPubSub | kLoading | kStale, .categories = 0, .group = "pubsub", .since = "7.0.0",
+     .summary = "Counts the subscribers of shard channels.", .syntax = "[shardchannel [shardchannel ...]]",
+     .complexity = "O(N)", .handler = pubsub_shardnumsub_command},
+    {.name = "shardchannels", .arity = -2, .flags = kPubSub | kLoading | kStale, .categories = 0, .group = "pubsub", .since = "7.0.0",
+     .summary = "Lists the shard channels that have subscribers.", .syntax = "[pattern]",
+     .complexity = "O(N)", .handler = pubsub_shardchannels_command},
+};
+constexpr KeySpec k_spublish_keys[] = {key_at(1, kKeyNotKey)};
+constexpr KeySpec k_ssubscribe_keys[] = {keys_from(1, -1, 1, kKeyNotKey)};
+constexpr KeySpec k_sunsubscribe_keys[] = {keys_from(1, -1, 1, kKeyNotKey)};
+
+constexpr Command kCommands[] = {
+    {.name = "psubscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
+     .summary = "Subscribes to all channels that match the patterns.", .syntax = "pattern [pattern ...]",
+     .complexity = "O(N)", .handler = psubscribe_command},
+    {.name = "publish", .arity = 3, .flags = kPubSub | kLoading | kStale | kFast | kMayReplicate, .categories = 0, .group = "pubsub", .since = "2.0.0",
+     .summary = "Sends a message to a channel.", .syntax = "channel message",
+     .complexity = "O(N+M)", .handler = publish_command},
+    {.name = "pubsub", .arity = -2, .flags = 0, .categories = 0, .group = "pubsub", .since = "2.8.0",
+     .summary = "Tells of channels and their subscribers.", .syntax = "",
+     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_pubsub_subcommands},
+    {.name = "punsubscribe", .arity = -1, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
+     .summary = "Ends subscriptions to patterns.", .syntax = "[pattern [pattern ...]]",
+     .complexity = "O(N+M)", .handler = punsubscribe_command},
+    {.name = "spublish", .arity = 3, .flags = kPubSub | kLoading | kStale | kFast | kMayReplicate, .categories = 0, .group = "pubsub", .since = "7.0.0",
+     .summary = "Sends a message to a shard channel.", .syntax = "shardchannel message",
+     .complexity = "O(N)", .handler = spublish_command, .keys = k_spublish_keys},
+    {.name = "ssubscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "7.0.0",
+     .summary = "Subscribes to shard channels.", .syntax = "shardchannel [shardchannel ...]",
+     .complexity = "O(N)", .handler = ssubscribe_command, .keys = k_ssubscribe_keys},
+    {.name = "subscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
+     .summary = "Subscribes to channels.", .syntax = "channel [channel ...]",
+     .complexity = "O(N)", .handler = subscribe_command},
+    {.name = "sunsubscribe", .arity = -1, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "7.0.0",
+     .summary = "Ends subscriptions to shard channels.", .syntax = "[shardchannel [shardchannel ...]]",
+     .complexity = "O(N)", .handler = sunsubscribe_command, .keys = k_sunsubscribe_keys},
+    {.name = "unsubscribe", .arity = -1, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
+     .summary = "Ends subscriptions to channels.", .syntax = "[channel [channel ...]]",
+     .complexity = "O(N)", .handler = unsubscribe_command},
+};
+
+}  // namespace
+
+std::span<const Command> pubsub_commands() { return kCommands; }
 
 }  // namespace quartet::server

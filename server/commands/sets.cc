@@ -1,7 +1,396 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/commands/scan_options.h"
+#include "server/server.h"
+#include "storage/set.h"
 
 namespace quartet::server {
 
-std::span<const Command> set_commands() { return {}; }
+namespace {
+
+using storage::Entry;
+using storage::SetValue;
+using storage::Type;
+
+SetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
+  return entry ? SetValue(ctx.db(), entry) : SetValue::create(ctx.db(), key);
+}
+
+// --- Members ----------------------------------------------------------------------------------------------------------
+
+void sadd_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Set, entry)) return;
+  SetValue set = open_or_create(ctx, key, entry);
+  int64_t added = 0;
+  for (const std::string_view member : ctx.args.subspan(2)) added += set.add(member);
+  if (added) ctx.changed(key, EventClass::Set, "sadd");
+  ctx.reply.integer(added);
+}
+
+void srem_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Set, entry)) return;
+  if (!entry) return ctx.reply.integer(0);
+  SetValue set(ctx.db(), entry);
+  int64_t removed = 0;
+  for (const std::string_view member : ctx.args.subspan(2)) removed += set.remove(member);
+  if (removed) {
+    ctx.changed(key, EventClass::Set, "srem");
+    ctx.erase_if_empty(set.entry);
+  }
+  ctx.reply.integer(removed);
+}
+
+void smove_command(Context& ctx) {
+  const std::string_view from_key = ctx.arg(1), to_key = ctx.arg(2), member = ctx.arg(3);
+  Entry* from = ctx.find_write(from_key);
+  if (!from) return ctx.reply.integer(0);
+  Entry* to;
+  if (from->type() != Type::Set) return ctx.reply.error(errors::kWrongType);
+  if (!ctx.find_write(to_key, Type::Set, to)) return;
+  SetValue source(ctx.db(), from);
+  if (from == to) return ctx.reply.integer(source.contains(member));
+  if (!source.remove(member)) return ctx.reply.integer(0);
+  ctx.changed(from_key, EventClass::Set, "srem");
+  ctx.erase_if_empty(source.entry);
+  if (open_or_create(ctx, to_key, to).add(member)) ctx.changed(to_key, EventClass::Set, "sadd");
+  ctx.reply.integer(1);
+}
+
+void sismember_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  ctx.reply.integer(entry && SetValue(ctx.db(), entry).contains(ctx.arg(2)));
+}
+
+void smismember_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  ctx.reply.array(ctx.args.size() - 2);
+  for (const std::string_view member : ctx.args.subspan(2))
+    ctx.reply.integer(entry && SetValue(ctx.db(), entry).contains(member));
+}
+
+void scard_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  ctx.reply.integer(entry ? static_cast<int64_t>(SetValue(ctx.db(), entry).size()) : 0);
+}
+
+void smembers_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  if (!entry) return ctx.reply.set(0);
+  const SetValue set(ctx.db(), entry);
+  ctx.reply.set(set.size());
+  set.for_each([&](std::string_view member) {
+    ctx.reply.bulk(member);
+    return true;
+  });
+}
+
+void sscan_command(Context& ctx) {
+  ScanOptions options;
+  if (!options.read_cursor(ctx, 2)) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  if (!entry) return ScanReply().send(ctx, 0);
+  if (!options.read(ctx, 3)) return;
+  ScanReply found;
+  const uint64_t next = SetValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view member) {
+    if (options.matches(member)) found.add(member);
+  });
+  found.send(ctx, next);
+}
+
+// --- Chance -----------------------------------------------------------------------------------------------------------
+
+/// What was popped is carried as the removal of just these members.
+void carry_removal(Context& ctx, std::string_view key, const std::vector<std::string>& members) {
+  std::vector<std::string_view> effect = {"SREM", key};
+  effect.insert(effect.end(), members.begin(), members.end());
+  ctx.effect(effect);
+}
+
+/// Pops `count` members, which are not all.
+void pop_some(Context& ctx, SetValue& set, size_t count, std::vector<std::string>& popped) {
+  set.sample(count, ctx.server.random, [&](std::string_view member) { popped.emplace_back(member); });
+  for (const std::string& member : popped) set.remove(member);
+}
+
+void spop_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Arguments in(ctx, 2);
+  const bool counted = in.more();
+  const int64_t count = counted ? in.integer_in(0, INT64_MAX, errors::kNotPositive) : 1;
+  if (in.more()) in.fail(errors::kSyntax);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_write(key, Type::Set, entry)) return;
+  if (!entry) return counted ? ctx.reply.set(0) : ctx.reply.null();
+  if (count == 0) return ctx.reply.set(0);
+
+  SetValue set(ctx.db(), entry);
+  std::vector<std::string> popped;
+  if (static_cast<size_t>(count) >= set.size()) {
+    if (counted) ctx.reply.set(set.size());
+    set.for_each([&](std::string_view member) {
+      ctx.reply.bulk(member);
+      return true;
+    });
+    ctx.notify(key, EventClass::Set, "spop");
+    ctx.erase(set.entry);
+    return ctx.effect({"DEL", key});
+  }
+  pop_some(ctx, set, static_cast<size_t>(count), popped);
+  if (counted) ctx.reply.set(popped.size());
+  for (const std::string& member : popped) ctx.reply.bulk(member);
+  ctx.changed(key, EventClass::Set, "spop");
+  carry_removal(ctx, key, popped);
+}
+
+void srandmember_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const bool counted = in.more();
+  const int64_t count = counted ? in.integer_in(-limits::kRandomElements, INT64_MAX) : 1;
+  if (in.more()) in.fail(errors::kSyntax);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
+  if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
+  const SetValue set(ctx.db(), entry);
+  const auto reply_member = [&](std::string_view member) { ctx.reply.bulk(member); };
+  if (counted && count < 0) {
+    ctx.reply.array(static_cast<size_t>(-count));
+    return set.draw(static_cast<size_t>(-count), ctx.server.random, reply_member);
+  }
+  const size_t shown = std::min(static_cast<size_t>(count), set.size());
+  if (counted) ctx.reply.array(shown);
+  set.sample(shown, ctx.server.random, reply_member);
+}
+
+// --- Algebra ----------------------------------------------------------------------------------------------------------
+
+/// The sets of several keys; a missing key is a null entry. No value where a key holds another type: the error is written.
+std::optional<std::vector<Entry*>> find_sets(Context& ctx, Args keys) {
+  std::vector<Entry*> entries;
+  for (const std::string_view key : keys) {
+    Entry* entry;
+    if (!ctx.find_read(key, Type::Set, entry)) return {};
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+/// Calls `visit(member)` for each member that is in all sets until it returns false. The smallest set leads.
+template <class Visit>
+void intersect(Context& ctx, std::vector<Entry*> entries, Visit visit) {
+  if (std::find(entries.begin(), entries.end(), nullptr) != entries.end()) return;
+  std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) { return length_of(*a) < length_of(*b); });
+  SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
+    for (size_t i = 1; i < entries.size(); ++i)
+      if (entries[i] != entries[0] && !SetValue(ctx.db(), entries[i]).contains(member)) return true;
+    return visit(member);
+  });
+}
+
+/// Calls `visit(member)` for each member that is in any set, once.
+template <class Visit>
+void unite(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
+  storage::SetTable seen;
+  for (Entry* entry : entries) {
+    if (!entry) continue;
+    SetValue(ctx.db(), entry).for_each([&](std::string_view member) {
+      if (seen.add(member)) visit(member);
+      return true;
+    });
+  }
+}
+
+/// Calls `visit(member)` for each member of the first set that is in no other.
+template <class Visit>
+void subtract(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
+  if (!entries[0]) return;
+  SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
+    for (size_t i = 1; i < entries.size(); ++i)
+      if (entries[i] && SetValue(ctx.db(), entries[i]).contains(member)) return true;
+    visit(member);
+    return true;
+  });
+}
+
+enum class Operation { Intersect, Unite, Subtract };
+
+template <class Visit>
+void combine(Context& ctx, Operation operation, const std::vector<Entry*>& entries, Visit visit) {
+  switch (operation) {
+    case Operation::Intersect:
+      return intersect(ctx, entries, [&](std::string_view member) {
+        visit(member);
+        return true;
+      });
+    case Operation::Unite: return unite(ctx, entries, visit);
+    case Operation::Subtract: return subtract(ctx, entries, visit);
+  }
+}
+
+void reply_combination(Context& ctx, Operation operation) {
+  const auto entries = find_sets(ctx, ctx.args.subspan(1));
+  if (!entries) return;
+  const auto open = ctx.reply.begin();
+  size_t members = 0;
+  combine(ctx, operation, *entries, [&](std::string_view member) {
+    ctx.reply.bulk(member);
+    ++members;
+  });
+  ctx.reply.end_set(open, members);
+}
+
+void store_combination(Context& ctx, Operation operation, std::string_view event) {
+  const auto entries = find_sets(ctx, ctx.args.subspan(2));
+  if (!entries) return;
+  // The destination may be one of the sources, so the result is complete before it is touched.
+  std::vector<std::string> members;
+  combine(ctx, operation, *entries, [&](std::string_view member) { members.emplace_back(member); });
+  const std::string_view key = ctx.arg(1);
+  Entry* old = ctx.find_write(key);
+  if (members.empty()) {
+    if (old) ctx.erase(old);
+    return ctx.reply.integer(0);
+  }
+  if (old) ctx.db().erase(old);
+  SetValue set = SetValue::create(ctx.db(), key);
+  for (const std::string& member : members) set.add(member);
+  ctx.changed(key, EventClass::Set, event);
+  ctx.reply.integer(static_cast<int64_t>(members.size()));
+}
+
+void sinter_command(Context& ctx) { reply_combination(ctx, Operation::Intersect); }
+void sunion_command(Context& ctx) { reply_combination(ctx, Operation::Unite); }
+void sdiff_command(Context& ctx) { reply_combination(ctx, Operation::Subtract); }
+void sinterstore_command(Context& ctx) { store_combination(ctx, Operation::Intersect, "sinterstore"); }
+void sunionstore_command(Context& ctx) { store_combination(ctx, Operation::Unite, "sunionstore"); }
+void sdiffstore_command(Context& ctx) { store_combination(ctx, Operation::Subtract, "sdiffstore"); }
+
+void sintercard_command(Context& ctx) {
+  Arguments in(ctx);
+  constexpr std::string_view kKeys = "ERR numkeys should be greater than 0";
+  const int64_t count = in.integer_in(1, INT64_MAX, kKeys);
+  if (in.failed()) return ctx.reply.error(kKeys);
+  if (static_cast<size_t>(count) > in.left())
+    return ctx.reply.error("ERR Number of keys can't be greater than number of args");
+  const Args keys = in.take(static_cast<size_t>(count));
+  constexpr std::string_view kLimit = "ERR LIMIT can't be negative";
+  size_t limit = 0;
+  while (in.more()) {
+    if (in.option("LIMIT", 1)) {
+      const auto value = parse_int(in.next());
+      if (!value || *value < 0) in.fail(kLimit);
+      limit = static_cast<size_t>(value.value_or(0));
+    } else {
+      in.fail(errors::kSyntax);
+    }
+  }
+  if (!in.ok()) return;
+  const auto entries = find_sets(ctx, keys);
+  if (!entries) return;
+  size_t members = 0;
+  intersect(ctx, *entries, [&](std::string_view) { return ++members != limit; });
+  ctx.reply.integer(static_cast<int64_t>(members));
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_sadd_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
+constexpr KeySpec k_scard_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_sdiff_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_sdiff_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_sdiffstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_sinter_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_sinter_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_sintercard_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_sinterstore_keys[] = {key_at(1, kKeyRW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_sismember_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_smembers_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_smembers_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_smismember_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_smove_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyRW | kKeyInsert)};
+constexpr KeySpec k_spop_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr std::string_view k_spop_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_srandmember_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_srandmember_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_srem_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_sscan_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_sscan_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_sunion_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_sunion_tips[] = {"nondeterministic_output_order"};
+constexpr KeySpec k_sunionstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
+
+constexpr Command kCommands[] = {
+    {.name = "sadd", .arity = -3, .flags = kWrite | kDenyOom | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Adds members to a set.", .syntax = "key member [member ...]",
+     .complexity = "O(1)", .handler = sadd_command, .keys = k_sadd_keys},
+    {.name = "scard", .arity = 2, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Counts the members of a set.", .syntax = "key",
+     .complexity = "O(1)", .handler = scard_command, .keys = k_scard_keys},
+    {.name = "sdiff", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Gives the members of a set that are in none of the others.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = sdiff_command, .keys = k_sdiff_keys, .tips = k_sdiff_tips},
+    {.name = "sdiffstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Stores the members of a set that are in none of the others.", .syntax = "destination key [key ...]",
+     .complexity = "O(N)", .handler = sdiffstore_command, .keys = k_sdiffstore_keys},
+    {.name = "sinter", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Gives the members that are in all of the sets.", .syntax = "key [key ...]",
+     .complexity = "O(N*M)", .handler = sinter_command, .keys = k_sinter_keys, .tips = k_sinter_tips},
+    {.name = "sintercard", .arity = -3, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "7.0.0",
+     .summary = "Counts the members that are in all of the sets.", .syntax = "numkeys key [key ...] [LIMIT limit]",
+     .complexity = "O(N*M)", .handler = sintercard_command, .keys = k_sintercard_keys},
+    {.name = "sinterstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Stores the members that are in all of the sets.", .syntax = "destination key [key ...]",
+     .complexity = "O(N*M)", .handler = sinterstore_command, .keys = k_sinterstore_keys},
+    {.name = "sismember", .arity = 3, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Tells whether a set has a member.", .syntax = "key member",
+     .complexity = "O(1)", .handler = sismember_command, .keys = k_sismember_keys},
+    {.name = "smembers", .arity = 2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Gives all members of a set.", .syntax = "key",
+     .complexity = "O(N)", .handler = smembers_command, .keys = k_smembers_keys, .tips = k_smembers_tips},
+    {.name = "smismember", .arity = -3, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "6.2.0",
+     .summary = "Tells of several members whether a set has them.", .syntax = "key member [member ...]",
+     .complexity = "O(N)", .handler = smismember_command, .keys = k_smismember_keys},
+    {.name = "smove", .arity = 4, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Moves a member from one set to another.", .syntax = "source destination member",
+     .complexity = "O(1)", .handler = smove_command, .keys = k_smove_keys},
+    {.name = "spop", .arity = -2, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Removes members chosen at random and gives them.", .syntax = "key [count]",
+     .complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.", .handler = spop_command, .keys = k_spop_keys, .tips = k_spop_tips},
+    {.name = "srandmember", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Gives members chosen at random.", .syntax = "key [count]",
+     .complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.", .handler = srandmember_command, .keys = k_srandmember_keys, .tips = k_srandmember_tips},
+    {.name = "srem", .arity = -3, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Removes members of a set.", .syntax = "key member [member ...]",
+     .complexity = "O(N)", .handler = srem_command, .keys = k_srem_keys},
+    {.name = "sscan", .arity = -3, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "2.8.0",
+     .summary = "Goes through the members of a set, a few at a time.", .syntax = "key cursor [MATCH pattern] [COUNT count]",
+     .complexity = "O(1)", .handler = sscan_command, .keys = k_sscan_keys, .tips = k_sscan_tips},
+    {.name = "sunion", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Gives the members that are in any of the sets.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = sunion_command, .keys = k_sunion_keys, .tips = k_sunion_tips},
+    {.name = "sunionstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
+     .summary = "Stores the members that are in any of the sets.", .syntax = "destination key [key ...]",
+     .complexity = "O(N)", .handler = sunionstore_command, .keys = k_sunionstore_keys},
+};
+
+}  // namespace
+
+std::span<const Command> set_commands() { return kCommands; }
 
 }  // namespace quartet::server

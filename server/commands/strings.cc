@@ -1,7 +1,547 @@
+#include "base/limits.h"
+#include "base/numbers.h"
+#include "server/arguments.h"
+#include "server/commands/expiry_options.h"
 #include "server/commands/families.h"
+#include "server/server.h"
+#include "storage/string.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
 
 namespace quartet::server {
 
-std::span<const Command> string_commands() { return {}; }
+namespace {
+
+using storage::Entry;
+using storage::StringValue;
+using storage::Type;
+
+void reply_string(Context& ctx, Entry* entry) {
+  const StringValue string(ctx.db(), entry);
+  if (entry->encoding() == storage::Encoding::Int) return ctx.reply.bulk_integer(entry->integer());
+  if (const SharedBytes shared = string.shared()) return ctx.reply.bulk(shared);
+  ctx.reply.bulk(entry->bytes());
+}
+
+/// Replies the value of a string, null where there is none; false where an error was written instead.
+bool reply_value(Context& ctx, std::string_view key) {
+  Entry* entry;
+  if (!ctx.find_read(key, Type::String, entry)) return false;
+  if (entry) {
+    reply_string(ctx, entry);
+  } else {
+    ctx.reply.null();
+  }
+  return true;
+}
+
+void get_command(Context& ctx) { reply_value(ctx, ctx.arg(1)); }
+
+/// Whether a value of this length may be stored; else the error is written.
+bool fits(Context& ctx, int64_t length) {
+  if (length <= ctx.server.config.proto_max_bulk_len) return true;
+  ctx.reply.error(errors::kStringTooLong);
+  return false;
+}
+
+// --- SET and its kin --------------------------------------------------------------------------------------------------
+
+/// Stores a string with an absolute expiry (-1: none) and tells of it. `with_expiry`: the command named an expiry.
+void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms) {
+  StringValue::assign(ctx.db(), old, key, value, expiry_ms);
+  ctx.changed(key, EventClass::String, "set");
+}
+
+void carry_set(Context& ctx, std::string_view key, std::string_view value, int64_t expiry_ms) {
+  if (expiry_ms < 0) return ctx.effect({"SET", key, value});
+  char ms[kNumberChars];
+  ctx.effect({"SET", key, value, "PXAT", {ms, format_int(expiry_ms, ms)}});
+}
+
+void set_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  const std::string_view value = in.next();
+  bool nx = false, xx = false, get = false;
+  ExpiryOption expiry;
+  while (in.more()) {
+    if (!xx && in.option("NX")) {
+      nx = true;
+    } else if (!nx && in.option("XX")) {
+      xx = true;
+    } else if (in.option("GET")) {
+      get = true;
+    } else if (!expiry.read(in, ExpiryOption::kKeepTtl)) {
+      in.fail(errors::kSyntax);
+    }
+  }
+  if (!in.ok() || !expiry.resolve(ctx)) return;
+
+  Entry* old;
+  if (get) {
+    if (!ctx.find_read(key, Type::String, old)) return;
+    if (old) {
+      reply_string(ctx, old);
+    } else {
+      ctx.reply.null();
+    }
+  } else {
+    old = ctx.find_write(key);
+  }
+  if ((nx && old) || (xx && !old)) {
+    if (!get) ctx.reply.null();
+    return;
+  }
+  const int64_t kept = expiry.keep && old ? old->expiry() : -1;
+  const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept;
+  store(ctx, old, key, value, expiry_ms);
+  if (expiry.given) ctx.notify(key, EventClass::Generic, "expire");
+  if (expiry.given || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
+  if (!get) ctx.reply.ok();
+}
+
+/// SETEX and PSETEX: `unit_ms` is what one unit of the second argument is worth.
+void set_with_expiry(Context& ctx, int64_t unit_ms) {
+  Arguments in(ctx, 2);
+  ExpiryOption expiry;
+  expiry.set_relative(in.integer(), unit_ms);
+  if (!in.ok() || !expiry.resolve(ctx)) return;
+  const std::string_view key = ctx.arg(1);
+  store(ctx, ctx.find_write(key), key, ctx.arg(3), expiry.at_ms);
+  ctx.notify(key, EventClass::Generic, "expire");
+  carry_set(ctx, key, ctx.arg(3), expiry.at_ms);
+  ctx.reply.ok();
+}
+
+void setex_command(Context& ctx) { set_with_expiry(ctx, 1000); }
+void psetex_command(Context& ctx) { set_with_expiry(ctx, 1); }
+
+void setnx_command(Context& ctx) {
+  if (ctx.find_write(ctx.arg(1))) return ctx.reply.integer(0);
+  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), -1);
+  ctx.reply.integer(1);
+}
+
+void getset_command(Context& ctx) {
+  if (!reply_value(ctx, ctx.arg(1))) return;
+  store(ctx, ctx.find_write(ctx.arg(1)), ctx.arg(1), ctx.arg(2), -1);
+  carry_set(ctx, ctx.arg(1), ctx.arg(2), -1);
+}
+
+void getdel_command(Context& ctx) {
+  if (!reply_value(ctx, ctx.arg(1))) return;
+  Entry* entry = ctx.find_write(ctx.arg(1));
+  if (!entry) return;
+  ctx.erase(entry);
+  ctx.effect({"DEL", ctx.arg(1)});
+}
+
+void getex_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  ExpiryOption expiry;
+  while (in.more())
+    if (!expiry.read(in, ExpiryOption::kPersist)) in.fail(errors::kSyntax);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(key, Type::String, entry)) return;
+  if (!entry) return ctx.reply.null();
+  if (!expiry.resolve(ctx)) return;
+  reply_string(ctx, entry);
+  if (expiry.given && expiry.at_ms <= ctx.now_ms()) {
+    ctx.erase(entry);
+    ctx.effect({"DEL", key});
+  } else if (expiry.given) {
+    ctx.db().set_expiry(entry, expiry.at_ms);
+    ctx.changed(key, EventClass::Generic, "expire");
+    char ms[kNumberChars];
+    ctx.effect({"PEXPIREAT", key, {ms, format_int(expiry.at_ms, ms)}});
+  } else if (expiry.persist && entry->expires()) {
+    ctx.db().set_expiry(entry, -1);
+    ctx.changed(key, EventClass::Generic, "persist");
+    ctx.effect({"PERSIST", key});
+  }
+}
+
+// --- Many keys --------------------------------------------------------------------------------------------------------
+
+void mget_command(Context& ctx) {
+  ctx.reply.array(ctx.args.size() - 1);
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    Entry* entry = ctx.find_read(ctx.arg(i));
+    if (entry && entry->type() == Type::String) {
+      reply_string(ctx, entry);
+    } else {
+      ctx.reply.null();
+    }
+  }
+}
+
+bool has_pairs(Context& ctx) {
+  if (ctx.args.size() % 2 == 1) return true;
+  ctx.reply.error(fmt::format("ERR wrong number of arguments for '{}' command", ctx.command.full_name));
+  return false;
+}
+
+void set_pairs(Context& ctx) {
+  for (size_t i = 1; i < ctx.args.size(); i += 2)
+    store(ctx, ctx.find_write(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), -1);
+}
+
+void mset_command(Context& ctx) {
+  if (!has_pairs(ctx)) return;
+  set_pairs(ctx);
+  ctx.reply.ok();
+}
+
+void msetnx_command(Context& ctx) {
+  if (!has_pairs(ctx)) return;
+  for (size_t i = 1; i < ctx.args.size(); i += 2)
+    if (ctx.find_write(ctx.arg(i))) return ctx.reply.integer(0);
+  set_pairs(ctx);
+  ctx.reply.integer(1);
+}
+
+// --- Parts of a string ------------------------------------------------------------------------------------------------
+
+void strlen_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
+  ctx.reply.integer(entry ? static_cast<int64_t>(StringValue(ctx.db(), entry).size()) : 0);
+}
+
+void append_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1), tail = ctx.arg(2);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  size_t size = tail.size();
+  if (!entry) {
+    StringValue::assign(ctx.db(), nullptr, key, tail);
+  } else {
+    StringValue string(ctx.db(), entry);
+    size += string.size();
+    if (!fits(ctx, static_cast<int64_t>(size))) return;
+    string.append(tail);
+  }
+  ctx.changed(key, EventClass::String, "append");
+  ctx.reply.integer(static_cast<int64_t>(size));
+}
+
+void setrange_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  const int64_t offset = in.integer();
+  const std::string_view patch = in.next();
+  if (!in.ok()) return;
+  if (offset < 0) return ctx.reply.error("ERR offset is out of range");
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
+  if (patch.empty()) return ctx.reply.integer(static_cast<int64_t>(old_size));
+  if (offset > ctx.server.config.proto_max_bulk_len) return ctx.reply.error(errors::kStringTooLong);
+  if (!fits(ctx, offset + static_cast<int64_t>(patch.size()))) return;
+  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
+  const size_t end = static_cast<size_t>(offset) + patch.size();
+  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end) + offset);
+  ctx.changed(key, EventClass::String, "setrange");
+  ctx.reply.integer(static_cast<int64_t>(std::max(old_size, end)));
+}
+
+void getrange_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  int64_t start = in.integer(), end = in.integer();
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(key, Type::String, entry)) return;
+  if (!entry) return ctx.reply.bulk("");
+  char scratch[kNumberChars];
+  const std::string_view value = StringValue(ctx.db(), entry).view(scratch);
+  const auto length = static_cast<int64_t>(value.size());
+  if (start < 0 && end < 0 && start > end) return ctx.reply.bulk("");
+  if (start < 0) start = std::max<int64_t>(length + start, 0);
+  if (end < 0) end = std::max<int64_t>(length + end, 0);
+  end = std::min(end, length - 1);
+  if (start > end || length == 0) return ctx.reply.bulk("");
+  ctx.reply.bulk(value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1)));
+}
+
+void substr_command(Context& ctx) { getrange_command(ctx); }
+
+// --- Numbers ----------------------------------------------------------------------------------------------------------
+
+void increment(Context& ctx, int64_t by) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  int64_t value = 0;
+  if (entry) {
+    const auto old = StringValue(ctx.db(), entry).integer();
+    if (!old) return ctx.reply.error(errors::kNotInteger);
+    value = *old;
+  }
+  if (__builtin_add_overflow(value, by, &value)) return ctx.reply.error(errors::kOverflow);
+  if (entry) {
+    StringValue(ctx.db(), entry).set_integer(value);
+  } else {
+    ctx.db().create(key, Type::String, storage::Encoding::Int)->set_integer(value);
+  }
+  ctx.changed(key, EventClass::String, "incrby");
+  ctx.reply.integer(value);
+}
+
+void incr_command(Context& ctx) { increment(ctx, 1); }
+void decr_command(Context& ctx) { increment(ctx, -1); }
+
+void incrby_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const int64_t by = in.integer();
+  if (in.ok()) increment(ctx, by);
+}
+
+void decrby_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const int64_t by = in.integer();
+  if (!in.ok()) return;
+  if (by == INT64_MIN) return ctx.reply.error("ERR decrement would overflow");
+  increment(ctx, -by);
+}
+
+void incrbyfloat_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  char scratch[kNumberChars];
+  std::optional<long double> value = 0;
+  if (entry) value = parse_long_double(StringValue(ctx.db(), entry).view(scratch));
+  const auto by = parse_long_double(ctx.arg(2));
+  if (!value || !by) return ctx.reply.error(errors::kNotFloat);
+  *value += *by;
+  if (std::isnan(*value) || std::isinf(*value)) return ctx.reply.error("ERR increment would produce NaN or Infinity");
+  const std::string text = format_long_double(*value);
+  const int64_t expiry_ms = entry ? entry->expiry() : -1;
+  StringValue::assign(ctx.db(), entry, key, text, expiry_ms);
+  ctx.changed(key, EventClass::String, "incrbyfloat");
+  ctx.effect({"SET", key, text, "KEEPTTL"});
+  ctx.reply.bulk(text);
+}
+
+// --- LCS --------------------------------------------------------------------------------------------------------------
+
+/// One common run of bytes, as positions in both strings, both ends included.
+struct Match {
+  size_t a_start, a_end, b_start, b_end;
+  size_t length() const { return a_end - a_start + 1; }
+};
+
+/// The table of lengths of longest common subsequences of all prefixes of two strings.
+class LcsTable {
+ public:
+  LcsTable(std::string_view a, std::string_view b) : width_(b.size() + 1), lengths_((a.size() + 1) * width_) {
+    for (size_t i = 1; i <= a.size(); ++i)
+      for (size_t j = 1; j <= b.size(); ++j)
+        at(i, j) = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
+  }
+  uint32_t& at(size_t i, size_t j) { return lengths_[i * width_ + j]; }
+
+ private:
+  size_t width_;
+  std::vector<uint32_t> lengths_;
+};
+
+/// Walks the table back from its end: the subsequence itself, and its runs, last one first.
+std::string trace(LcsTable& table, std::string_view a, std::string_view b, std::vector<Match>& runs) {
+  std::string common;
+  size_t i = a.size(), j = b.size();
+  bool open = false;
+  while (i > 0 && j > 0) {
+    if (a[i - 1] == b[j - 1]) {
+      common += a[i - 1];
+      if (open) {
+        --runs.back().a_start;
+        --runs.back().b_start;
+      } else {
+        runs.push_back({i - 1, i - 1, j - 1, j - 1});
+        open = true;
+      }
+      --i;
+      --j;
+    } else {
+      open = false;
+      if (table.at(i - 1, j) > table.at(i, j - 1)) {
+        --i;
+      } else {
+        --j;
+      }
+    }
+  }
+  std::reverse(common.begin(), common.end());
+  return common;
+}
+
+void reply_runs(Context& ctx, const std::vector<Match>& runs, size_t length, int64_t shortest, bool with_length) {
+  const auto shown = std::count_if(runs.begin(), runs.end(),
+                                   [&](const Match& run) { return static_cast<int64_t>(run.length()) >= shortest; });
+  ctx.reply.map(2);
+  ctx.reply.bulk("matches");
+  ctx.reply.array(static_cast<size_t>(shown));
+  for (const Match& run : runs) {
+    if (static_cast<int64_t>(run.length()) < shortest) continue;
+    ctx.reply.array(with_length ? 3 : 2);
+    for (const auto& [start, end] : {std::pair(run.a_start, run.a_end), std::pair(run.b_start, run.b_end)}) {
+      ctx.reply.array(2);
+      ctx.reply.integer(static_cast<int64_t>(start));
+      ctx.reply.integer(static_cast<int64_t>(end));
+    }
+    if (with_length) ctx.reply.integer(static_cast<int64_t>(run.length()));
+  }
+  ctx.reply.bulk("len");
+  ctx.reply.integer(static_cast<int64_t>(length));
+}
+
+void lcs_command(Context& ctx) {
+  Entry* entries[2];
+  for (int i = 0; i < 2; ++i) {
+    entries[i] = ctx.find_read(ctx.arg(static_cast<size_t>(i) + 1));
+    if (entries[i] && entries[i]->type() != Type::String)
+      return ctx.reply.error("ERR The specified keys must contain string values");
+  }
+  Arguments in(ctx, 3);
+  bool length_only = false, positions = false, with_length = false;
+  int64_t shortest = 0;
+  while (in.more()) {
+    if (in.option("IDX")) {
+      positions = true;
+    } else if (in.option("LEN")) {
+      length_only = true;
+    } else if (in.option("WITHMATCHLEN")) {
+      with_length = true;
+    } else if (in.option("MINMATCHLEN", 1)) {
+      shortest = std::max<int64_t>(in.integer(), 0);
+    } else {
+      in.fail(errors::kSyntax);
+    }
+  }
+  if (!in.ok()) return;
+  if (length_only && positions)
+    return ctx.reply.error("ERR If you want both the length and indexes, please just use IDX.");
+
+  char scratch[2][kNumberChars];
+  const std::string_view a = entries[0] ? StringValue(ctx.db(), entries[0]).view(scratch[0]) : std::string_view();
+  const std::string_view b = entries[1] ? StringValue(ctx.db(), entries[1]).view(scratch[1]) : std::string_view();
+  // The table has a cell for every pair of positions; its size is bounded like that of any string.
+  const unsigned __int128 cells = static_cast<unsigned __int128>(a.size() + 1) * (b.size() + 1);
+  if (cells * sizeof(uint32_t) > static_cast<uint64_t>(limits::kBulkBytes) * 4)
+    return ctx.reply.error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+  LcsTable table(a, b);
+  if (length_only) return ctx.reply.integer(table.at(a.size(), b.size()));
+  std::vector<Match> runs;
+  const std::string common = trace(table, a, b, runs);
+  if (positions) return reply_runs(ctx, runs, common.size(), shortest, with_length);
+  ctx.reply.bulk(common);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_append_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
+constexpr KeySpec k_decr_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_decrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_get_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_getdel_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_getex_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_getrange_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_getset_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_incr_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_incrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_incrbyfloat_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_lcs_keys[] = {keys_from(1, 1, 1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_mget_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_mget_tips[] = {"request_policy:multi_shard"};
+constexpr KeySpec k_mset_keys[] = {keys_from(1, -1, 2, kKeyOW | kKeyUpdate)};
+constexpr std::string_view k_mset_tips[] = {"request_policy:multi_shard", "response_policy:all_succeeded"};
+constexpr KeySpec k_msetnx_keys[] = {keys_from(1, -1, 2, kKeyOW | kKeyInsert)};
+constexpr std::string_view k_msetnx_tips[] = {"request_policy:multi_shard", "response_policy:agg_min"};
+constexpr KeySpec k_psetex_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_set_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable)};
+constexpr KeySpec k_setex_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_setnx_keys[] = {key_at(1, kKeyOW | kKeyInsert)};
+constexpr KeySpec k_setrange_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
+constexpr KeySpec k_strlen_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_substr_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+
+constexpr Command kCommands[] = {
+    {.name = "append", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "2.0.0",
+     .summary = "Adds bytes to the end of a string.", .syntax = "key value",
+     .complexity = "O(1)", .handler = append_command, .keys = k_append_keys},
+    {.name = "decr", .arity = 2, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Takes one from an integer.", .syntax = "key",
+     .complexity = "O(1)", .handler = decr_command, .keys = k_decr_keys},
+    {.name = "decrby", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Takes a number from an integer.", .syntax = "key decrement",
+     .complexity = "O(1)", .handler = decrby_command, .keys = k_decrby_keys},
+    {.name = "get", .arity = 2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Gives the value of a string.", .syntax = "key",
+     .complexity = "O(1)", .handler = get_command, .keys = k_get_keys},
+    {.name = "getdel", .arity = 2, .flags = kWrite | kFast, .categories = kString, .group = "string", .since = "6.2.0",
+     .summary = "Gives the value of a string and deletes the key.", .syntax = "key",
+     .complexity = "O(1)", .handler = getdel_command, .keys = k_getdel_keys},
+    {.name = "getex", .arity = -2, .flags = kWrite | kFast, .categories = kString, .group = "string", .since = "6.2.0",
+     .summary = "Gives the value of a string and sets, changes or removes its expiry.", .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+     .complexity = "O(1)", .handler = getex_command, .keys = k_getex_keys},
+    {.name = "getrange", .arity = 4, .flags = kReadOnly, .categories = kString, .group = "string", .since = "2.4.0",
+     .summary = "Gives a part of a string.", .syntax = "key start end",
+     .complexity = "O(N)", .handler = getrange_command, .keys = k_getrange_keys},
+    {.name = "getset", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Sets a string and gives its old value.", .syntax = "key value",
+     .complexity = "O(1)", .handler = getset_command, .keys = k_getset_keys},
+    {.name = "incr", .arity = 2, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Adds one to an integer.", .syntax = "key",
+     .complexity = "O(1)", .handler = incr_command, .keys = k_incr_keys},
+    {.name = "incrby", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Adds a number to an integer.", .syntax = "key increment",
+     .complexity = "O(1)", .handler = incrby_command, .keys = k_incrby_keys},
+    {.name = "incrbyfloat", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "2.6.0",
+     .summary = "Adds to a floating point number.", .syntax = "key increment",
+     .complexity = "O(1)", .handler = incrbyfloat_command, .keys = k_incrbyfloat_keys},
+    {.name = "lcs", .arity = -3, .flags = kReadOnly, .categories = kString, .group = "string", .since = "7.0.0",
+     .summary = "Finds the longest subsequence that two strings have in common.", .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
+     .complexity = "O(N*M)", .handler = lcs_command, .keys = k_lcs_keys},
+    {.name = "mget", .arity = -2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Gives the values of several strings.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = mget_command, .keys = k_mget_keys, .tips = k_mget_tips},
+    {.name = "mset", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.1",
+     .summary = "Sets several strings at once.", .syntax = "key value [key value ...]",
+     .complexity = "O(N)", .handler = mset_command, .keys = k_mset_keys, .tips = k_mset_tips},
+    {.name = "msetnx", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.1",
+     .summary = "Sets several strings at once if none of the keys exists.", .syntax = "key value [key value ...]",
+     .complexity = "O(N)", .handler = msetnx_command, .keys = k_msetnx_keys, .tips = k_msetnx_tips},
+    {.name = "psetex", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.6.0",
+     .summary = "Sets a string with an expiry in milliseconds.", .syntax = "key milliseconds value",
+     .complexity = "O(1)", .handler = psetex_command, .keys = k_psetex_keys},
+    {.name = "set", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Sets a string, with conditions and an expiry if asked for.", .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys},
+    {.name = "setex", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.0.0",
+     .summary = "Sets a string with an expiry in seconds.", .syntax = "key seconds value",
+     .complexity = "O(1)", .handler = setex_command, .keys = k_setex_keys},
+    {.name = "setnx", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Sets a string if the key does not exist.", .syntax = "key value",
+     .complexity = "O(1)", .handler = setnx_command, .keys = k_setnx_keys},
+    {.name = "setrange", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.2.0",
+     .summary = "Overwrites a part of a string.", .syntax = "key offset value",
+     .complexity = "O(1)", .handler = setrange_command, .keys = k_setrange_keys},
+    {.name = "strlen", .arity = 2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "2.2.0",
+     .summary = "Gives the length of a string.", .syntax = "key",
+     .complexity = "O(1)", .handler = strlen_command, .keys = k_strlen_keys},
+    {.name = "substr", .arity = 4, .flags = kReadOnly, .categories = kString, .group = "string", .since = "1.0.0",
+     .summary = "Gives a part of a string; the old name of GETRANGE.", .syntax = "key start end",
+     .complexity = "O(N)", .handler = substr_command, .keys = k_substr_keys},
+};
+
+}  // namespace
+
+std::span<const Command> string_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -1,7 +1,94 @@
 #include "server/commands/families.h"
+#include "server/server.h"
 
 namespace quartet::server {
 
-std::span<const Command> transaction_commands() { return {}; }
+namespace {
+
+void end_transaction(Context& ctx) {
+  Session& session = ctx.session;
+  session.in_multi = session.multi_failed = false;
+  session.queue.clear();
+  session.queue_bytes = 0;
+  ctx.server.watches.remove_all(session);
+}
+
+void multi_command(Context& ctx) {
+  if (ctx.session.in_multi) return ctx.reply.error("ERR MULTI calls can not be nested");
+  ctx.session.in_multi = true;
+  ctx.reply.ok();
+}
+
+void discard_command(Context& ctx) {
+  if (!ctx.session.in_multi) return ctx.reply.error("ERR DISCARD without MULTI");
+  end_transaction(ctx);
+  ctx.reply.ok();
+}
+
+void exec_command(Context& ctx) {
+  Session& session = ctx.session;
+  if (!session.in_multi) return ctx.reply.error("ERR EXEC without MULTI");
+  if (session.multi_failed) {
+    end_transaction(ctx);
+    return ctx.reply.error("EXECABORT Transaction discarded because of previous errors.");
+  }
+  if (session.watch_touched || ctx.server.watches.expired_since(session, ctx.server.databases, ctx.now_ms())) {
+    end_transaction(ctx);
+    return ctx.reply.null_array();
+  }
+  // The watches end before the commands run: what they change is nobody's interference.
+  ctx.server.watches.remove_all(session);
+  const std::vector<QueuedCommand> queue = std::move(session.queue);
+  ctx.reply.array(queue.size());
+  ctx.server.feed.begin_unit();
+  std::vector<std::string_view> args;
+  for (const QueuedCommand& queued : queue) {
+    args.assign(queued.arguments.begin(), queued.arguments.end());
+    Time now = ctx.now;
+    ctx.server.call(session, *queued.command, args, {.deny_blocking = true}, now);
+  }
+  ctx.server.feed.end_unit();
+  end_transaction(ctx);
+}
+
+void watch_command(Context& ctx) {
+  if (ctx.session.in_multi) return ctx.reply.error("ERR WATCH inside MULTI is not allowed");
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    if (ctx.session.watch_touched) break;  // the next EXEC fails anyway
+    ctx.server.watches.add(ctx.session, ctx.db(), ctx.arg(i), ctx.now_ms());
+  }
+  ctx.reply.ok();
+}
+
+void unwatch_command(Context& ctx) {
+  ctx.server.watches.remove_all(ctx.session);
+  ctx.reply.ok();
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_watch_keys[] = {keys_from(1, -1, 1, kKeyRO)};
+
+constexpr Command kCommands[] = {
+    {.name = "discard", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "2.0.0",
+     .summary = "Forgets the commands queued since MULTI.", .syntax = "",
+     .complexity = "O(N)", .handler = discard_command},
+    {.name = "exec", .arity = 1, .flags = kNoScript | kLoading | kStale | kSkipSlowlog | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
+     .summary = "Executes the commands queued since MULTI, all or none.", .syntax = "",
+     .complexity = "Depends on the queued commands", .handler = exec_command},
+    {.name = "multi", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
+     .summary = "Begins a transaction: the commands that follow are queued.", .syntax = "",
+     .complexity = "O(1)", .handler = multi_command},
+    {.name = "unwatch", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy, .categories = kTransaction, .group = "transactions", .since = "2.2.0",
+     .summary = "Ends the watch over all keys.", .syntax = "",
+     .complexity = "O(1)", .handler = unwatch_command},
+    {.name = "watch", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "2.2.0",
+     .summary = "Makes the next EXEC fail if one of the keys is changed before it.", .syntax = "key [key ...]",
+     .complexity = "O(1)", .handler = watch_command, .keys = k_watch_keys},
+};
+
+}  // namespace
+
+std::span<const Command> transaction_commands() { return kCommands; }
 
 }  // namespace quartet::server

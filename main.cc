@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/commands/families.h"
+#include "server/config.h"
+#include "server/net/descriptor_limit.h"
+#include "server/net/reactor.h"
+#include "server/server.h"
+
+namespace {
+
+using namespace quartet;
+
+constexpr std::string_view kUsage =
+    "Usage: quartet [FILE.toml] [--name value ...]\n"
+    "       quartet --help | --version\n"
+    "\n"
+    "FILE.toml holds settings by Redis's directive names; --name value sets one of them and has the last word.\n"
+    "\n"
+    "  quartet                                    127.0.0.1:6379 with the defaults\n"
+    "  quartet /etc/quartet/quartet.toml          settings from a file\n"
+    "  quartet quartet.toml --port 7000           the same, on another port\n"
+    "  quartet --port 0 --unixsocket /run/q.sock  on a Unix socket only\n";
+
+int fail(std::string_view reason) {
+  fmt::print(stderr, "quartet: {}\n", reason);
+  return 1;
+}
+
+LogLevel log_level(std::string_view name) {
+  if (name == "debug") return LogLevel::Debug;
+  if (name == "verbose") return LogLevel::Verbose;
+  if (name == "warning") return LogLevel::Warning;
+  return LogLevel::Notice;
+}
+
+/// Makes room for `maxclients` connections, or lowers it to what the system allows.
+void fit_maxclients(server::ConfigStore& config, Log& log) {
+  const int64_t wanted = config.values().maxclients;
+  const int64_t possible = net::reserve_descriptors(wanted);
+  if (possible >= wanted) return;
+  const std::string lowered = std::to_string(possible < 1 ? 1 : possible);
+  if (std::optional<std::string> error = config.set({{"maxclients", lowered}})) return log.warning("{}", *error);
+  log.warning("maxclients is lowered from {} to {}: the limit of open files does not allow more (see ulimit -n)", wanted,
+              lowered);
+}
+
+/// The file that tells others the process's id, for as long as the process lives.
+class PidFile {
+ public:
+  PidFile(const std::string& path, Log& log) {
+    if (path.empty()) return;
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    if (!file) {
+      log.warning("cannot write the pidfile {}: {}", path, std::strerror(errno));
+      return;
+    }
+    fmt::print(file, "{}\n", ::getpid());
+    std::fclose(file);
+    path_ = path;
+  }
+  PidFile(const PidFile&) = delete;
+  PidFile& operator=(const PidFile&) = delete;
+  ~PidFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+
+ private:
+  std::string path_;  // empty where nothing was written
+};
+
+int serve(Clock& clock, Log& log, server::ConfigStore& config) {
+  net::Reactor reactor(log, config);
+  server::Server server(clock, log, config, reactor, reactor, server::all_families());
+  if (std::optional<std::string> error = reactor.listen(server)) return fail(*error);
+  const PidFile pidfile(config.values().pidfile, log);
+  log.notice("Ready to accept connections on {}", reactor.endpoints());
+  const int status = reactor.serve();
+  log.notice("Bye");
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) {
+    fmt::print("{}", kUsage);
+    return 0;
+  }
+  if (!arguments.empty() && (arguments[0] == "--version" || arguments[0] == "-v")) {
+    fmt::print("quartet {}\n", QUARTET_VERSION);
+    return 0;
+  }
+
+  // A client that goes away is an error of its socket, and a closed terminal no reason to end.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
+
+  SystemClock clock;
+  Log log(clock);
+  server::ConfigStore config;
+  if (std::optional<std::string> error = config.load(arguments)) return fail(*error);
+  const server::Config& values = config.values();
+  if (::chdir(values.dir.c_str()) != 0) return fail(fmt::format("dir {}: {}", values.dir, std::strerror(errno)));
+  log.set_level(log_level(values.loglevel));
+  if (!log.open(values.logfile)) return fail(fmt::format("logfile {}: {}", values.logfile, std::strerror(errno)));
+  fit_maxclients(config, log);
+  return serve(clock, log, config);
+}

@@ -1,0 +1,44 @@
+#include "server/client_info.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace quartet::server {
+
+std::string client_flags(const Session& session) {
+  std::string flags;
+  if (session.monitor) flags += 'O';
+  if (session.subscribed()) flags += 'P';
+  if (session.in_multi) flags += 'x';
+  if (session.blocked) flags += 'b';
+  if (session.watch_touched) flags += 'd';
+  if (session.closing) flags += 'c';
+  if (session.unix_socket) flags += 'U';
+  if (session.no_evict) flags += 'e';
+  if (session.no_touch) flags += 'T';
+  return flags.empty() ? "N" : flags;
+}
+
+std::string client_info(const Session& session, const Time& now) {
+  const size_t omem = session.out.memory();
+  const size_t input = session.input.size();
+  const size_t total = sizeof(Session) + session.input.capacity() + omem + session.queue_bytes;
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} "
+      "qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} user={} redir=-1 "
+      "resp={} lib-name={} lib-ver={}",
+      session.id, session.address, session.local_address, session.descriptor, session.name,
+      (now.mono_us - session.created.mono_us) / 1'000'000, (now.mono_us - session.last_active.mono_us) / 1'000'000,
+      client_flags(session), session.database, session.channels.size(), session.patterns.size(),
+      session.shard_channels.size(), session.in_multi ? static_cast<int64_t>(session.queue.size()) : -1, input,
+      session.input.capacity() - input, session.queue_bytes, omem > 0 ? 1 : 0, omem, total,
+      session.out.empty() ? "r" : "rw", session.last_command ? session.last_command->full_name : "NULL", session.user,
+      session.reply.version(), session.library_name, session.library_version);
+}
+
+bool valid_client_name(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/numbers.h"
+#include "server/arguments.h"
+
+namespace quartet::server {
+
+/// What SCAN, SSCAN, HSCAN and ZSCAN are asked for. The collection commands use it in Redis's order of checks:
+///
+///   ScanOptions options;
+///   if (!options.read_cursor(ctx, 2)) return;
+///   ... ctx.find_read of the key; where there is none: return ScanReply().send(ctx, 0);
+///   if (!options.read(ctx, 3)) return;
+///   ScanReply found;
+///   const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
+///     if (options.matches(member)) found.add(member);
+///   });
+///   found.send(ctx, next);
+struct ScanOptions {
+  uint64_t cursor = 0;
+  /// How many elements are wanted at least, before MATCH and TYPE; at most kMostCount.
+  size_t count = 10;
+  std::string_view pattern = "*";
+  /// The type's name as the client wrote it; only where `takes_type`.
+  std::string_view type = {};
+  bool has_type = false;
+
+  /// More than any collection holds, and small enough to be multiplied by what a scan allows itself for each element.
+  static constexpr int64_t kMostCount = int64_t{1} << 40;
+
+  /// Reads the cursor, which is argument `at`; false where it is none, with the error written.
+  [[nodiscard]] bool read_cursor(Context& ctx, size_t at);
+  /// Reads the options from argument `start` on; false where they are wrong, with the error written.
+  [[nodiscard]] bool read(Context& ctx, size_t start, bool takes_type = false);
+
+  bool matches(std::string_view text) const { return pattern == "*" || glob_match(pattern, text); }
+};
+
+/// The reply of a scan: a cursor, known only at the end, and before that the elements found. It keeps copies of them, so
+/// that views given to it need not outlive the call.
+class ScanReply {
+ public:
+  void add(std::string_view element) {
+    bytes_.append(element);
+    ends_.push_back(bytes_.size());
+  }
+  /// Writes the reply with the cursor to go on from; 0 at the end.
+  void send(Context& ctx, uint64_t cursor) const;
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> ends_;
+};
+
+}  // namespace quartet::server

@@ -1,0 +1,190 @@
+#include "server/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/numbers.h"
+#include "server/config_file.h"
+#include "server/config_table.h"
+
+namespace quartet::server {
+
+namespace {
+
+constexpr std::string_view kWrongArguments = "wrong number of arguments";
+
+/// One `--name value ...` of the command line.
+struct Option {
+  std::string_view name;
+  std::vector<std::string> words;
+
+  std::string text() const { return fmt::format("--{}{}{}", name, words.empty() ? "" : " ", join_words(words)); }
+};
+
+bool is_option(std::string_view word) { return word.starts_with("--") && word.size() > 2; }
+
+/// All words up to the next option belong to an option, as with redis-server. REQUIRES: arguments[first], if there, is an option.
+std::vector<Option> split_options(const std::vector<std::string>& arguments, size_t first) {
+  std::vector<Option> options;
+  for (size_t i = first; i < arguments.size(); ++i) {
+    const std::string_view word = arguments[i];
+    if (is_option(word)) options.push_back({word.substr(2), {}});
+    else options.back().words.push_back(arguments[i]);
+  }
+  return options;
+}
+
+Problem apply(const Option& option, Config& config) {
+  const Directive* directive = find_directive(option.name);
+  if (!directive) return fmt::format("command line: --{}: unknown setting; conf/quartet.toml lists all", option.name);
+  Problem problem;
+  if (!directive->is_list() && option.words.size() != 1) problem = kWrongArguments;
+  else problem = assign(*directive, config, join_words(option.words));
+  if (problem.empty()) return {};
+  return fmt::format("command line: {}: {}; allowed: {}", option.text(), problem, describe_allowed(*directive));
+}
+
+Problem name_databases(const ConfigFile& file, Config& config) {
+  config.database.assign(static_cast<size_t>(config.databases), {});
+  for (const auto& database : file.databases) {
+    if (database.index >= config.databases)
+      return fmt::format("{}:{}: database.index: {} is not below databases = {}", file.path, database.line, database.index, config.databases);
+    config.database[static_cast<size_t>(database.index)].name = database.name;
+  }
+  return {};
+}
+
+/// A name without any of these is no pattern, and is shown as the client wrote it.
+bool is_pattern(std::string_view text) { return text.find_first_of("[*?") != std::string_view::npos; }
+
+std::optional<std::string> shown_name(std::string_view name, const std::vector<std::string_view>& patterns) {
+  for (const std::string_view pattern : patterns) {
+    if (is_pattern(pattern)) {
+      if (glob_match(pattern, name, true)) return std::string(name);
+    } else if (equals_ignoring_case(pattern, name)) {
+      return std::string(pattern);
+    }
+  }
+  return {};
+}
+
+std::string set_failed(std::string_view name, std::string_view problem) {
+  return fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, problem);
+}
+
+bool permitted(std::string_view permission, bool local_client) {
+  return permission == "yes" || (permission == "local" && local_client);
+}
+
+}  // namespace
+
+ConfigStore::ConfigStore() : config_(default_config()) {}
+
+std::optional<std::string> ConfigStore::load(const std::vector<std::string>& arguments) {
+  Config config = config_;
+  ConfigFile file;
+  const bool has_file = !arguments.empty() && !arguments[0].starts_with("--");
+  if (has_file) {
+    file.path = arguments[0];
+    Problem problem = read_file(file.path, file.text);
+    if (!problem.empty()) return fmt::format("{}: {}", file.path, problem);
+    problem = parse(file);
+    if (problem.empty()) problem = server::apply(file, config);
+    if (!problem.empty()) return problem;
+    config.file = std::filesystem::absolute(file.path).lexically_normal().string();
+  }
+  if (arguments.size() > has_file && !is_option(arguments[has_file]))
+    return fmt::format("command line: {}: not an option; usage: quartet [FILE.toml] [--name value ...]", arguments[has_file]);
+  for (const Option& option : split_options(arguments, has_file)) {
+    Problem problem = apply(option, config);
+    if (!problem.empty()) return problem;
+  }
+  if (Problem problem = name_databases(file, config); !problem.empty()) return problem;
+  config_ = std::move(config);
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> ConfigStore::get(const std::vector<std::string_view>& patterns) const {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const Directive& directive : directives()) {
+    for (const std::string_view name : {directive.name, directive.alias}) {
+      if (name.empty()) continue;
+      auto shown = shown_name(name, patterns);
+      if (shown) found.emplace_back(std::move(*shown), format(directive, config_));
+    }
+  }
+  return found;
+}
+
+std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs, bool local_client) {
+  // All names are looked at before any value, as Redis does.
+  std::vector<const Directive*> targets;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const std::string_view name = pairs[i].first;
+    const Directive* directive = find_directive(name);
+    if (!directive) return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
+    if (directive->flags & Directive::Immutable) return set_failed(name, "can't set immutable config");
+    if ((directive->flags & Directive::Protected) && !permitted(config_.enable_protected_configs, local_client))
+      return set_failed(name, "can't set protected config");
+    // A setting and its alias are two names, of which the later one wins.
+    if (std::any_of(pairs.begin(), pairs.begin() + static_cast<ptrdiff_t>(i),
+                    [&](const auto& pair) { return equals_ignoring_case(pair.first, name); }))
+      return set_failed(name, "duplicate parameter");
+    targets.push_back(directive);
+  }
+
+  Config wanted = config_;
+  std::vector<std::string_view> changed;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const Problem problem = assign(*targets[i], wanted, pairs[i].second);
+    if (!problem.empty()) {
+      const bool by_alias = equals_ignoring_case(pairs[i].first, targets[i]->alias);
+      return set_failed(by_alias ? targets[i]->alias : targets[i]->name, problem);
+    }
+  }
+  for (const Directive* directive : targets)
+    if (format(*directive, config_) != format(*directive, wanted) && std::find(changed.begin(), changed.end(), directive->name) == changed.end())
+      changed.push_back(directive->name);
+  if (changed.empty()) return {};
+
+  std::swap(config_, wanted);
+  size_t notified = 0;
+  const auto problem = notify(changed, notified);
+  if (!problem) return {};
+  std::swap(config_, wanted);
+  // The old values were accepted before; a listener that cannot return to them has logged it.
+  for (size_t i = 0; i < notified; ++i) std::ignore = listeners_[i](changed);
+  return set_failed(changed.front(), *problem);
+}
+
+std::optional<std::string> ConfigStore::notify(const std::vector<std::string_view>& names, size_t& notified) const {
+  for (const Listener& listener : listeners_) {
+    ++notified;
+    if (auto problem = listener(names)) return problem;
+  }
+  return {};
+}
+
+std::optional<std::string> ConfigStore::rewrite() {
+  if (config_.file.empty()) return "ERR The server is running without a config file";
+  const auto failed = [](const Problem& problem) { return fmt::format("ERR Rewriting config file: {}", problem); };
+  std::error_code error;
+  ConfigFile file;
+  // Where the file is a link, its target is what is replaced.
+  file.path = std::filesystem::canonical(config_.file, error).string();
+  if (error) return failed(error.message());
+  if (Problem problem = read_file(file.path, file.text); !problem.empty()) return failed(problem);
+  if (Problem problem = parse(file); !problem.empty()) return failed(problem);
+
+  std::string text = rewritten(file, config_);
+  if (text == file.text) return {};
+  // What is written is read back first: a value that TOML cannot hold (bytes that are not UTF-8) must not spoil the file.
+  file.text = text;
+  if (Problem problem = parse(file); !problem.empty()) return failed(problem);
+  if (Problem problem = replace_file(file.path, text); !problem.empty()) return failed(problem);
+  return {};
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,288 @@
+#include "server/config_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "base/numbers.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+namespace quartet::server {
+
+namespace {
+
+/// Where the lines of a text begin, so that the parser's positions can be turned into bytes.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : text_(text) {
+    for (size_t at = 0; (at = text.find('\n', at)) != std::string_view::npos;) starts_.push_back(++at);
+  }
+  size_t start(size_t line) const { return line <= starts_.size() ? starts_[line - 1] : text_.size(); }
+  size_t number_of_line_at(size_t offset) const {
+    return static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), offset) - starts_.begin());
+  }
+  /// The parser counts columns in characters, not in bytes.
+  size_t offset(toml::source_position position) const {
+    size_t at = start(position.line);
+    for (toml::source_index column = 1; column < position.column && at < text_.size(); ++column)
+      do ++at;
+      while (at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xC0) == 0x80);
+    return at;
+  }
+
+ private:
+  std::string_view text_;
+  std::vector<size_t> starts_ = {0};
+};
+
+/// The text that CONFIG SET would be given for a value of the file, where the setting's kind has such values.
+std::optional<std::string> value_text(const Directive& directive, const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* flag = node.as_boolean()) {
+    if (directive.kind != Kind::Bool && directive.kind != Kind::Enum) return {};
+    return flag->get() ? "yes" : "no";
+  }
+  if (const auto* number = node.as_integer()) {
+    if (directive.kind == Kind::Octal) return fmt::format("{:o}", number->get());
+    const bool numeric = directive.kind == Kind::Integer || directive.kind == Kind::Memory || directive.is_list();
+    return numeric ? std::optional(fmt::format("{}", number->get())) : std::nullopt;
+  }
+  if (const auto* number = node.as_floating_point())
+    return directive.kind == Kind::Percentiles ? std::optional(format_double(number->get())) : std::nullopt;
+  if (const auto* array = node.as_array(); array && directive.is_list()) {
+    std::vector<std::string> words;
+    for (const toml::node& element : *array) {
+      auto word = value_text(directive, element);
+      if (!word) return {};
+      words.push_back(std::move(*word));
+    }
+    return join_words(words);
+  }
+  return {};
+}
+
+std::string all_names() {
+  std::string names;
+  for (const Directive& directive : directives()) names += fmt::format("{}, ", directive.name);
+  return names + "[[database]]";
+}
+
+std::string at(const ConfigFile& file, size_t line) { return fmt::format("{}:{}", file.path, line); }
+
+bool is_database_name(std::string_view name) {
+  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  const auto inner = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+  return !name.empty() && name.size() <= limits::kDatabaseNameBytes && letter(name[0]) && std::all_of(name.begin(), name.end(), inner);
+}
+
+Problem parse_database(ConfigFile& file, const toml::node& node) {
+  const toml::table* table = node.as_table();
+  if (!table) return fmt::format("{}: database: wrong type; allowed: [[database]] tables", at(file, node.source().begin.line));
+  ConfigFile::Database database{.line = node.source().begin.line};
+  bool indexed = false;
+  for (const auto& [key, value] : *table) {
+    const std::string where = at(file, key.source().begin.line);
+    if (key == "index") {
+      const auto index = value.value_exact<int64_t>();
+      if (!index || *index < 0) return fmt::format("{}: database.index: wrong value; allowed: an integer from 0 to databases - 1", where);
+      database.index = *index;
+      indexed = true;
+    } else if (key == "name") {
+      const auto name = value.value_exact<std::string>();
+      if (!name || !is_database_name(*name))
+        return fmt::format("{}: database.name: wrong value; allowed: a lower-case letter, then up to {} of a-z, 0-9, _ and -",
+                           where, limits::kDatabaseNameBytes - 1);
+      database.name = *name;
+    } else {
+      return fmt::format("{}: database.{}: unknown key; allowed: index, name", where, key.str());
+    }
+  }
+  if (!indexed) return fmt::format("{}: database.index: missing", at(file, database.line));
+  for (const auto& other : file.databases) {
+    if (other.index == database.index)
+      return fmt::format("{}: database.index: {} was given at line {} already", at(file, database.line), database.index, other.line);
+    if (!database.name.empty() && other.name == database.name)
+      return fmt::format("{}: database.name: \"{}\" was given at line {} already", at(file, database.line), database.name, other.line);
+  }
+  file.databases.push_back(std::move(database));
+  return {};
+}
+
+Problem parse_setting(ConfigFile& file, const Lines& lines, const toml::key& key, const toml::node& node) {
+  const std::string where = at(file, key.source().begin.line);
+  const Directive* directive = find_directive(key.str());
+  if (!directive) return fmt::format("{}: {}: unknown key; allowed: {}", where, key.str(), all_names());
+  for (const auto& other : file.settings)
+    if (other.directive == directive) return fmt::format("{}: {}: was given at line {} already", where, key.str(), other.line);
+  auto value = value_text(*directive, node);
+  if (!value) return fmt::format("{}: {}: wrong type; allowed: {}", where, key.str(), describe_allowed(*directive));
+  file.settings.push_back({directive, std::move(*value), key.source().begin.line, lines.offset(node.source().begin),
+                           lines.offset(node.source().end)});
+  return {};
+}
+
+/// The end of the top-level part: what stands above the first table's header as its comment belongs to the table.
+size_t find_top_level_end(std::string_view text, const Lines& lines, size_t first_table_line) {
+  size_t line = first_table_line;
+  const auto previous = [&] { return text.substr(lines.start(line - 1), lines.start(line) - lines.start(line - 1)); };
+  while (line > 1 && previous().starts_with('#')) --line;
+  while (line > 1 && previous().find_first_not_of(" \t\r\n") == std::string_view::npos) --line;
+  return lines.start(line);
+}
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+/// A value as it is written in the file.
+std::string toml_value(const Directive& directive, const Config& config) {
+  const std::string text = format(directive, config);
+  switch (directive.kind) {
+    case Kind::Bool: return text == "yes" ? "true" : "false";
+    case Kind::Integer:
+    case Kind::Memory: return text;
+    case Kind::Percentiles: return fmt::format("[{}]", fmt::join(split_words(text), ", "));
+    case Kind::Words: {
+      std::vector<std::string> words;
+      for (const std::string_view word : split_words(text)) words.push_back(toml_string(word));
+      return fmt::format("[{}]", fmt::join(words, ", "));
+    }
+    default: return toml_string(text);
+  }
+}
+
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+Problem last_error() { return std::strerror(errno); }
+
+bool write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
+Problem read_file(const std::string& path, std::string& text) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return last_error();
+  if (S_ISDIR(status.st_mode)) return std::strerror(EISDIR);
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return last_error();
+  text.resize(limits::kConfigFileBytes + 1);
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (stream.bad()) return last_error();
+  text.resize(static_cast<size_t>(stream.gcount()));
+  if (text.size() > limits::kConfigFileBytes) return fmt::format("longer than {} bytes", limits::kConfigFileBytes);
+  return {};
+}
+
+Problem parse(ConfigFile& file) {
+  const toml::parse_result parsed = toml::parse(std::string_view(file.text));
+  if (!parsed)
+    return fmt::format("{}: {}", at(file, parsed.error().source().begin.line), parsed.error().description());
+
+  const Lines lines(file.text);
+  file.settings.clear();
+  file.databases.clear();
+  size_t first_table_line = lines.number_of_line_at(file.text.size()) + 1;
+  for (const auto& [key, node] : parsed.table()) {
+    if (key != "database") {
+      if (Problem problem = parse_setting(file, lines, key, node); !problem.empty()) return problem;
+      continue;
+    }
+    const toml::array* databases = node.as_array();
+    if (!databases) return fmt::format("{}: database: wrong type; allowed: [[database]] tables", at(file, key.source().begin.line));
+    for (const toml::node& database : *databases) {
+      if (Problem problem = parse_database(file, database); !problem.empty()) return problem;
+      first_table_line = std::min<size_t>(first_table_line, database.source().begin.line);
+    }
+  }
+  std::sort(file.settings.begin(), file.settings.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  file.top_level_end = find_top_level_end(file.text, lines, first_table_line);
+  return {};
+}
+
+Problem apply(const ConfigFile& file, Config& config) {
+  for (const auto& setting : file.settings) {
+    const Problem problem = assign(*setting.directive, config, setting.value);
+    if (!problem.empty())
+      return fmt::format("{}: {} = \"{}\": {}; allowed: {}", at(file, setting.line), setting.directive->name, setting.value,
+                         problem, describe_allowed(*setting.directive));
+  }
+  return {};
+}
+
+std::string rewritten(const ConfigFile& file, const Config& config) {
+  Config from_file = default_config();
+  // What the file says was good when it was read; should a value no longer be (a directory is gone), it is written anew.
+  for (const auto& setting : file.settings) std::ignore = assign(*setting.directive, from_file, setting.value);
+
+  std::string added;
+  std::string text = file.text;
+  const auto differs = [&](const Directive& directive) { return format(directive, config) != format(directive, from_file); };
+  for (const Directive& directive : directives()) {
+    const bool present = std::any_of(file.settings.begin(), file.settings.end(), [&](const auto& s) { return s.directive == &directive; });
+    if (!present && differs(directive)) added += fmt::format("{} = {}\n", directive.name, toml_value(directive, config));
+  }
+  if (!added.empty()) {
+    if (file.top_level_end > 0 && text[file.top_level_end - 1] != '\n') added.insert(0, "\n");
+    text.insert(file.top_level_end, added);
+  }
+  // From the last to the first, so that the places of those before remain. All lie before what was added.
+  for (auto setting = file.settings.rbegin(); setting != file.settings.rend(); ++setting)
+    if (differs(*setting->directive)) text.replace(setting->begin, setting->end - setting->begin, toml_value(*setting->directive, config));
+  return text;
+}
+
+Problem replace_file(const std::string& path, std::string_view text) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return last_error();
+  std::string temporary = path + ".XXXXXX";
+  const Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
+  if (file.number < 0) return last_error();
+  const bool written = ::fchmod(file.number, status.st_mode & 07777) == 0 && write_all(file.number, text) &&
+                       ::fsync(file.number) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
+  if (!written) {
+    const Problem problem = last_error();
+    ::unlink(temporary.c_str());
+    return problem;
+  }
+  // The new name is durable only when its directory is.
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Descriptor parent{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (parent.number < 0 || ::fsync(parent.number) != 0) return last_error();
+  return {};
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,320 @@
+#include "server/config_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <memory>
+
+#include "base/numbers.h"
+
+namespace quartet::server {
+
+namespace {
+
+constexpr int64_t kInt = std::numeric_limits<int32_t>::max();
+constexpr int64_t kLong = std::numeric_limits<int64_t>::max();
+constexpr int64_t kMegabyte = 1024 * 1024;
+constexpr size_t kBindAddresses = 16;
+
+constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning"};
+constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
+constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
+constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+                                          "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
+
+Problem check_bind(Config& config) {
+  if (config.bind.size() > kBindAddresses) return "Too many bind addresses specified.";
+  return {};
+}
+
+Problem check_dir(Config& config) {
+  const std::unique_ptr<char, decltype(&std::free)> path(::realpath(config.dir.c_str(), nullptr), &std::free);
+  if (!path) return std::strerror(errno);
+  std::error_code error;
+  if (!std::filesystem::is_directory(path.get(), error)) return "Not a directory";
+  config.dir = path.get();
+  return {};
+}
+
+Problem check_dbfilename(Config& config) {
+  if (config.dbfilename.find('/') != std::string::npos) return "dbfilename can't be a path, just a filename";
+  return {};
+}
+
+Problem check_hz(Config& config) {
+  config.hz = std::clamp<int64_t>(config.hz, 1, 500);
+  return {};
+}
+
+Problem check_daemonize(Config& config) {
+  if (config.daemonize) return "not supported, the server runs in the foreground (conf/quartet.service runs it as a service)";
+  return {};
+}
+
+Problem check_appendonly(Config& config) {
+  if (config.appendonly) return "the append-only file is not supported yet, only 'no' is allowed";
+  return {};
+}
+
+Problem check_save(Config& config) {
+  if (!config.save.empty()) return "snapshots are not supported yet, only \"\" is allowed";
+  return {};
+}
+
+Problem check_maxmemory(Config& config) {
+  if (config.maxmemory != 0) return "a memory limit is not supported yet, only 0 is allowed";
+  return {};
+}
+
+using C = Config;
+using D = Directive;
+
+constexpr Directive boolean(std::string_view name, bool C::*member, uint8_t flags = 0, D::Check check = nullptr) {
+  return {.name = name, .kind = Kind::Bool, .member = member, .flags = flags, .check = check};
+}
+constexpr Directive integer(std::string_view name, int64_t C::*member, int64_t minimum, int64_t maximum, uint8_t flags = 0,
+                            D::Check check = nullptr) {
+  return {.name = name, .kind = Kind::Integer, .member = member, .flags = flags, .minimum = minimum, .maximum = maximum, .check = check};
+}
+constexpr Directive memory(std::string_view name, int64_t C::*member, int64_t minimum = 0, D::Check check = nullptr) {
+  return {.name = name, .kind = Kind::Memory, .member = member, .minimum = minimum, .maximum = kLong, .check = check};
+}
+constexpr Directive choice(std::string_view name, std::string C::*member, std::span<const std::string_view> choices,
+                           uint8_t flags = 0) {
+  return {.name = name, .kind = Kind::Enum, .member = member, .flags = flags, .choices = choices};
+}
+constexpr Directive string(std::string_view name, std::string C::*member, uint8_t flags = 0, D::Check check = nullptr) {
+  return {.name = name, .kind = Kind::String, .member = member, .flags = flags, .check = check};
+}
+constexpr Directive special(std::string_view name, Kind kind, D::Member member, D::Check check = nullptr) {
+  return {.name = name, .kind = kind, .member = member, .check = check};
+}
+constexpr Directive also(std::string_view alias, Directive directive) {
+  directive.alias = alias;
+  return directive;
+}
+
+constexpr Directive kDirectives[] = {
+    // network
+    special("bind", Kind::Words, &C::bind, check_bind),
+    integer("port", &C::port, 0, 65535),
+    string("unixsocket", &C::unixsocket, D::Immutable),
+    {.name = "unixsocketperm", .kind = Kind::Octal, .member = &C::unixsocketperm, .flags = D::Immutable, .maximum = 0777},
+    integer("tcp-backlog", &C::tcp_backlog, 0, kInt, D::Immutable),
+    integer("timeout", &C::timeout, 0, kInt),
+    integer("tcp-keepalive", &C::tcp_keepalive, 0, kInt),
+    boolean("protected-mode", &C::protected_mode),
+    integer("maxclients", &C::maxclients, 1, std::numeric_limits<uint32_t>::max()),
+    special("client-output-buffer-limit", Kind::OutputLimits, &C::client_output_buffer_limit),
+    memory("client-query-buffer-limit", &C::client_query_buffer_limit, kMegabyte),
+    memory("proto-max-bulk-len", &C::proto_max_bulk_len, kMegabyte),
+
+    // general
+    integer("databases", &C::databases, 1, limits::kDatabases, D::Immutable),
+    choice("loglevel", &C::loglevel, kLogLevels),
+    string("logfile", &C::logfile, D::Immutable),
+    string("pidfile", &C::pidfile, D::Immutable),
+    string("dir", &C::dir, D::Protected, check_dir),
+    boolean("daemonize", &C::daemonize, D::Immutable, check_daemonize),
+    integer("hz", &C::hz, 0, kInt, 0, check_hz),
+    boolean("dynamic-hz", &C::dynamic_hz),
+    boolean("activerehashing", &C::activerehashing),
+    boolean("lazyfree-lazy-user-del", &C::lazyfree_lazy_user_del),
+    boolean("lazyfree-lazy-user-flush", &C::lazyfree_lazy_user_flush),
+    boolean("lazyfree-lazy-expire", &C::lazyfree_lazy_expire),
+    boolean("lazyfree-lazy-eviction", &C::lazyfree_lazy_eviction),
+    boolean("lazyfree-lazy-server-del", &C::lazyfree_lazy_server_del),
+
+    // security
+    string("requirepass", &C::requirepass),
+    choice("enable-debug-command", &C::enable_debug_command, kPermissions, D::Immutable),
+    choice("enable-protected-configs", &C::enable_protected_configs, kPermissions, D::Immutable),
+    integer("acllog-max-len", &C::acllog_max_len, 0, kLong),
+
+    // memory
+    memory("maxmemory", &C::maxmemory, 0, check_maxmemory),
+    choice("maxmemory-policy", &C::maxmemory_policy, kPolicies),
+    integer("maxmemory-samples", &C::maxmemory_samples, 1, kInt),
+    integer("lfu-log-factor", &C::lfu_log_factor, 0, kInt),
+    integer("lfu-decay-time", &C::lfu_decay_time, 0, kInt),
+
+    // persistence
+    boolean("appendonly", &C::appendonly, 0, check_appendonly),
+    choice("appendfsync", &C::appendfsync, kFsync),
+    special("save", Kind::SaveRules, &C::save, check_save),
+    string("dbfilename", &C::dbfilename, D::Protected, check_dbfilename),
+
+    // data structures
+    also("hash-max-ziplist-entries", integer("hash-max-listpack-entries", &C::hash_max_listpack_entries, 0, kLong)),
+    also("hash-max-ziplist-value", memory("hash-max-listpack-value", &C::hash_max_listpack_value)),
+    also("list-max-ziplist-size", integer("list-max-listpack-size", &C::list_max_listpack_size, -kInt - 1, kInt)),
+    integer("list-compress-depth", &C::list_compress_depth, 0, kInt),
+    integer("set-max-intset-entries", &C::set_max_intset_entries, 0, kLong),
+    also("zset-max-ziplist-entries", integer("zset-max-listpack-entries", &C::zset_max_listpack_entries, 0, kLong)),
+    also("zset-max-ziplist-value", memory("zset-max-listpack-value", &C::zset_max_listpack_value)),
+
+    // events, logs, scripts
+    special("notify-keyspace-events", Kind::Events, &C::notify_keyspace_events),
+    integer("slowlog-log-slower-than", &C::slowlog_log_slower_than, -1, kLong),
+    integer("slowlog-max-len", &C::slowlog_max_len, 0, kLong),
+    integer("latency-monitor-threshold", &C::latency_monitor_threshold, 0, kLong),
+    boolean("latency-tracking", &C::latency_tracking),
+    special("latency-tracking-info-percentiles", Kind::Percentiles, &C::latency_tracking_info_percentiles),
+    also("lua-time-limit", integer("busy-reply-threshold", &C::busy_reply_threshold, 0, kLong)),
+    integer("shutdown-timeout", &C::shutdown_timeout, 0, kInt),
+    special("proc-title-template", Kind::TitleTemplate, &C::proc_title_template),
+};
+
+template <class T>
+T& value_of(const Directive& directive, Config& config) {
+  return config.*std::get<T Config::*>(directive.member);
+}
+template <class T>
+const T& value_of(const Directive& directive, const Config& config) {
+  return config.*std::get<T Config::*>(directive.member);
+}
+
+Problem parse_bool(std::string_view text, bool& value) {
+  if (!equals_ignoring_case(text, "yes") && !equals_ignoring_case(text, "no")) return "argument must be 'yes' or 'no'";
+  value = equals_ignoring_case(text, "yes");
+  return {};
+}
+
+/// Permissions as they are written, in octal digits.
+Problem parse_octal(std::string_view text, int64_t& value) {
+  if (text.empty() || text.size() > 20 || text.find_first_not_of("01234567") != std::string_view::npos)
+    return "argument couldn't be parsed as an octal number";
+  int64_t parsed = 0;
+  for (const char digit : text) parsed = parsed * 8 + (digit - '0');
+  value = parsed;
+  return {};
+}
+
+Problem parse_number(const Directive& directive, std::string_view text, int64_t& value) {
+  int64_t parsed = 0;
+  if (directive.kind == Kind::Octal) {
+    if (Problem problem = parse_octal(text, parsed); !problem.empty()) return problem;
+  } else if (directive.kind == Kind::Memory) {
+    // Redis reads the empty text as 0.
+    const auto bytes = text.empty() ? std::optional<int64_t>(0) : parse_memory(text);
+    if (!bytes || *bytes < 0) return "argument must be a memory value";
+    parsed = *bytes;
+  } else {
+    const auto number = parse_int(text);
+    if (!number) return "argument couldn't be parsed into an integer";
+    parsed = *number;
+  }
+  if (parsed < directive.minimum || parsed > directive.maximum) {
+    if (directive.kind == Kind::Octal)
+      return fmt::format("argument must be between {:o} and {:o} inclusive", directive.minimum, directive.maximum);
+    return fmt::format("argument must be between {} and {} inclusive", directive.minimum, directive.maximum);
+  }
+  value = parsed;
+  return {};
+}
+
+Problem parse_choice(const Directive& directive, std::string_view text, std::string& value) {
+  for (const std::string_view choice : directive.choices) {
+    if (!equals_ignoring_case(text, choice)) continue;
+    value = choice;
+    return {};
+  }
+  return fmt::format("argument(s) must be one of the following: {}", fmt::join(directive.choices, ", "));
+}
+
+Problem parse(const Directive& directive, Config& config, std::string_view text) {
+  switch (directive.kind) {
+    case Kind::Bool: return parse_bool(text, value_of<bool>(directive, config));
+    case Kind::Integer:
+    case Kind::Memory:
+    case Kind::Octal: return parse_number(directive, text, value_of<int64_t>(directive, config));
+    case Kind::Enum: return parse_choice(directive, text, value_of<std::string>(directive, config));
+    case Kind::String: value_of<std::string>(directive, config) = text; return {};
+    case Kind::Words: {
+      const auto words = split_words(text);
+      value_of<std::vector<std::string>>(directive, config).assign(words.begin(), words.end());
+      return {};
+    }
+    case Kind::Percentiles: return parse_percentiles(text, value_of<std::vector<double>>(directive, config));
+    case Kind::OutputLimits: return parse_output_limits(text, value_of<std::array<OutputLimit, 3>>(directive, config));
+    case Kind::Events: return parse_events(text, value_of<std::string>(directive, config));
+    case Kind::SaveRules: return parse_save_rules(text, value_of<std::string>(directive, config));
+    case Kind::TitleTemplate: return parse_title_template(text, value_of<std::string>(directive, config));
+  }
+  return {};
+}
+
+}  // namespace
+
+Config default_config() {
+  Config config;
+  config.database.resize(static_cast<size_t>(config.databases));
+  // Where the working directory is gone, "." stays and the first use of it fails.
+  std::error_code error;
+  const auto directory = std::filesystem::current_path(error);
+  if (!error) config.dir = directory.string();
+  return config;
+}
+
+std::span<const Directive> directives() { return kDirectives; }
+
+const Directive* find_directive(std::string_view name) {
+  for (const Directive& directive : kDirectives) {
+    if (equals_ignoring_case(name, directive.name)) return &directive;
+    if (!directive.alias.empty() && equals_ignoring_case(name, directive.alias)) return &directive;
+  }
+  return nullptr;
+}
+
+Problem assign(const Directive& directive, Config& config, std::string_view text) {
+  // Checks look at the value in its place; one that fails is taken back.
+  const auto old = std::visit([&](auto member) { return Directive::Value(config.*member); }, directive.member);
+  Problem problem = parse(directive, config, text);
+  if (problem.empty() && directive.check) problem = directive.check(config);
+  if (!problem.empty())
+    std::visit([&](auto member) { config.*member = std::get<std::decay_t<decltype(config.*member)>>(old); }, directive.member);
+  return problem;
+}
+
+std::string format(const Directive& directive, const Config& config) {
+  switch (directive.kind) {
+    case Kind::Bool: return value_of<bool>(directive, config) ? "yes" : "no";
+    case Kind::Integer:
+    case Kind::Memory: return fmt::format("{}", value_of<int64_t>(directive, config));
+    case Kind::Octal: return fmt::format("{:o}", value_of<int64_t>(directive, config));
+    case Kind::Words: return join_words(value_of<std::vector<std::string>>(directive, config));
+    case Kind::Percentiles: return format_percentiles(value_of<std::vector<double>>(directive, config));
+    case Kind::OutputLimits: return format_output_limits(value_of<std::array<OutputLimit, 3>>(directive, config));
+    case Kind::Enum:
+    case Kind::String:
+    case Kind::Events:
+    case Kind::SaveRules:
+    case Kind::TitleTemplate: return value_of<std::string>(directive, config);
+  }
+  return {};
+}
+
+std::string describe_allowed(const Directive& directive) {
+  switch (directive.kind) {
+    case Kind::Bool: return "yes (true) or no (false)";
+    case Kind::Integer: return fmt::format("an integer from {} to {}", directive.minimum, directive.maximum);
+    case Kind::Memory: return fmt::format("bytes, with kb, mb or gb where wished (100mb), at least {}", directive.minimum);
+    case Kind::Octal: return fmt::format("an octal number from {:o} to {:o}", directive.minimum, directive.maximum);
+    case Kind::Enum: return fmt::format("{}", fmt::join(directive.choices, ", "));
+    case Kind::String: return "a string";
+    case Kind::Words: return "words separated by spaces, or an array of them";
+    case Kind::Percentiles: return "numbers from 0 to 100";
+    case Kind::OutputLimits: return "\"<normal|replica|pubsub> <hard bytes> <soft bytes> <soft seconds>\", once or more";
+    case Kind::Events: return "a string of the characters Ag$lshzxeKEtmdn";
+    case Kind::SaveRules: return "\"<seconds> <changes>\", any number of times";
+    case Kind::TitleTemplate: return "a text with {title}, {listen-addr}, {server-mode}, {port}, {tls-port}, {unixsocket}, {config-file}";
+  }
+  return {};
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,178 @@
+#include "server/net/connection.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+
+#include "server/net/reactor.h"
+#include "server/server.h"
+
+namespace quartet::net {
+
+namespace {
+
+/// Pieces of output handed to the kernel with one call.
+constexpr size_t kVectors = 64;
+/// Output of one connection written in one turn, in bytes: a client that reads as fast as we write must not hold the loop.
+constexpr size_t kFlushBytes = 4 * 1024 * 1024;
+/// Input kept for a session that waits, in bytes. Beyond it the kernel's window holds the client back.
+constexpr size_t kHeldInputBytes = 1024 * 1024;
+
+/// Like writev, but a closed peer is an error and no signal.
+ssize_t send_vectors(int descriptor, iovec* vectors, size_t count) {
+  if (count == 1) return ::send(descriptor, vectors->iov_base, vectors->iov_len, MSG_NOSIGNAL);
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = count;
+  return ::sendmsg(descriptor, &message, MSG_NOSIGNAL);
+}
+
+}  // namespace
+
+Connection::Connection(Reactor& reactor, int descriptor) : reactor_(reactor), descriptor_(descriptor) {}
+
+void Connection::start(uv_loop_t* loop, server::Session& session) {
+  session_ = &session;
+  const int status = uv_poll_init(loop, &poll_, descriptor_);
+  assert(status == 0 && "a connected socket can be polled");
+  (void)status;
+  poll_.data = this;
+  watch();
+}
+
+void Connection::on_event(int status, int events) {
+  if (reactor_.stopping()) return;
+  if (status < 0) {
+    // The socket has failed and libuv has stopped to watch it. What the client sent before is still executed.
+    watched_ = 0;
+    while (session_ && receptive() && receive()) {
+    }
+    if (session_) broken();
+    return;
+  }
+  if (events & UV_WRITABLE) {
+    write_blocked_ = false;
+    settle();
+  }
+  if (!session_ || closing_ != Closing::No) return;
+  if (events & UV_READABLE) {
+    receive();
+  } else if (events & UV_DISCONNECT) {
+    ended(true);
+  }
+}
+
+bool Connection::receive() {
+  server::Server& server = reactor_.server();
+  const server::Server::ReadBuffer buffer = server.read_buffer(*session_);
+  ssize_t n;
+  do {
+    n = ::recv(descriptor_, buffer.data, buffer.size, 0);
+  } while (n < 0 && errno == EINTR);
+  if (n <= 0) {
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) ended(n == 0);
+    return false;
+  }
+  server.received(*session_, static_cast<size_t>(n));
+  update_reading();
+  return true;
+}
+
+bool Connection::receptive() const { return reading_ && closing_ == Closing::No && !session_->executing; }
+
+/// Reading goes on while a session waits, because that is how a lost client is noticed. Only where much input has piled
+/// up does it stop. The end of the connection is then still seen without reading (UV_DISCONNECT), but only once it has
+/// come past the bytes that the kernel has no room for; and a client that merely shut down its sending side counts as gone.
+void Connection::update_reading() {
+  reading_ = !session_->input_paused() || session_->input.size() <= kHeldInputBytes;
+  watch();
+}
+
+/// The client has closed its side (`orderly`), or the connection has failed. After an orderly end the replies to what
+/// was read are still sent, as far as the client takes them. A client that waits is gone at once: it must not be served
+/// an element that it cannot receive.
+void Connection::ended(bool orderly) {
+  if (!orderly) return broken();
+  if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
+  flush();
+  if (session_) broken();
+}
+
+/// While commands are on the stack the session may be referred to by them: then it is destroyed at the end of the turn.
+void Connection::broken() {
+  if (!reactor_.nested()) return destroy();
+  if (closing_ != Closing::Now) reactor_.server().disconnect(*session_, false);
+}
+
+void Connection::flush() {
+  protocol::OutputBuffer& out = session_->out;
+  size_t written = 0;
+  while (!out.empty() && !write_blocked_) {
+    iovec vectors[kVectors];
+    const size_t count = out.gather(vectors, kVectors);
+    size_t offered = 0;
+    for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
+
+    const ssize_t n = send_vectors(descriptor_, vectors, count);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return broken();
+      write_blocked_ = true;
+      break;
+    }
+    reactor_.server().sent(*session_, static_cast<size_t>(n));
+    written += static_cast<size_t>(n);
+    write_blocked_ = static_cast<size_t>(n) < offered || (written >= kFlushBytes && !out.empty());
+  }
+  watch();
+}
+
+void Connection::settle() {
+  if (closing_ == Closing::Now) return destroy();
+  flush();
+  if (session_ && closing_ == Closing::AfterFlush && session_->out.empty()) destroy();
+}
+
+void Connection::flush_soon() {
+  if (!write_blocked_) reactor_.turn_list().add(*this);
+}
+
+void Connection::close_soon(bool flush) {
+  const Closing wanted = flush ? Closing::AfterFlush : Closing::Now;
+  if (wanted > closing_) closing_ = wanted;
+  reactor_.turn_list().add(*this);
+}
+
+void Connection::resume_input() { update_reading(); }
+
+/// Starts the poll handle for what is of interest now. A change costs system calls, so that the common case is to find
+/// nothing changed.
+void Connection::watch() {
+  int events = write_blocked_ ? UV_WRITABLE : 0;
+  if (closing_ == Closing::No) events |= reading_ ? UV_READABLE : UV_DISCONNECT;
+  if (events == watched_) return;
+  watched_ = events;
+  uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {
+    static_cast<Connection*>(poll->data)->on_event(status, happened);
+  });
+}
+
+void Connection::destroy() {
+  assert(session_ && !session_->executing);
+  reactor_.server().close_session(*session_);
+  session_ = nullptr;
+  reactor_.forget(*this);
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
+           [](uv_handle_t* handle) { delete static_cast<Connection*>(handle->data); });
+  ::close(descriptor_);
+}
+
+void Connection::refuse(std::string_view text) {
+  (void)!::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(descriptor_);
+  delete this;
+}
+
+}  // namespace quartet::net

@@ -1,0 +1,313 @@
+#include "server/net/reactor.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "server/net/descriptor_limit.h"
+
+namespace quartet::net {
+
+namespace {
+
+/// How long accepting pauses when descriptors have run out, in ms.
+constexpr uint64_t kAcceptPauseMs = 100;
+
+Reactor& reactor_of(void* data) { return *static_cast<Reactor*>(data); }
+
+template <class Handle>
+uv_handle_t* handle(Handle& typed) {
+  return reinterpret_cast<uv_handle_t*>(&typed);
+}
+
+void set_option(int descriptor, int level, int option, int value) {
+  // None of these options is worth refusing a client for.
+  (void)::setsockopt(descriptor, level, option, &value, sizeof value);
+}
+
+/// `keepalive` is `tcp-keepalive` in seconds: a silent peer is probed after that time, and given up after three probes a third
+/// of it apart. 0 turns it off.
+void set_tcp_options(int descriptor, int keepalive) {
+  set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (keepalive <= 0) return;
+  set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, keepalive);
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, keepalive / 3));
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+struct Job {
+  uv_work_t request;
+  std::function<void()> work, done;
+};
+
+}  // namespace
+
+Connection* TurnList::next() {
+  while (first_ < connections_.size()) {
+    Connection* connection = connections_[first_++];
+    if (!connection) continue;
+    connection->turn_position = Connection::kNotListed;
+    return connection;
+  }
+  connections_.clear();
+  first_ = 0;
+  return nullptr;
+}
+
+Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(config) {
+  const int status = uv_loop_init(&loop_);
+  if (status != 0) {
+    // Without an event loop there is no process to speak of: only a machine out of descriptors gets here.
+    log_.warning("cannot create the event loop: {}", uv_strerror(status));
+    std::abort();
+  }
+  uv_prepare_init(&loop_, &prepare_);
+  uv_timer_init(&loop_, &tick_timer_);
+  uv_timer_init(&loop_, &wake_timer_);
+  uv_timer_init(&loop_, &accept_timer_);
+  uv_signal_init(&loop_, &terminate_);
+  uv_signal_init(&loop_, &interrupt_);
+  for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_),
+                            handle(terminate_), handle(interrupt_)})
+    each->data = this;
+}
+
+Reactor::~Reactor() { shut_down(); }
+
+std::optional<std::string> Reactor::listen(server::Server& server) {
+  assert(!server_);
+  server_ = &server;
+  if (std::optional<std::string> error = open_listeners()) {
+    listeners_.clear();
+    return error;
+  }
+  if (listeners_.empty()) return "no address to listen on: set port, bind or unixsocket";
+  config_.on_change([this](const std::vector<std::string_view>& changed) { return check_maxclients(changed); });
+  return {};
+}
+
+std::string Reactor::endpoints() const {
+  std::string text;
+  for (const Listener::Pointer& listener : listeners_)
+    text.append(text.empty() ? "" : ", ").append(listener->endpoint().text());
+  return text;
+}
+
+std::optional<std::string> Reactor::rebind() {
+  const bool port_changed = config_.values().port != bound_port_;
+  const std::optional<std::string> error = open_listeners();
+  if (!error) return {};
+  log_.warning("{}", *error);
+  return port_changed ? "Unable to listen on this port. Check server logs." : "Failed to bind to specified addresses.";
+}
+
+std::optional<std::string> Reactor::open_listeners() {
+  bound_port_ = config_.values().port;
+  const std::vector<Endpoint> wanted = wanted_endpoints(config_.values());
+  // What is not wanted any more goes first, because `*` cannot be bound while one address of the same port is.
+  std::erase_if(listeners_, [&](const Listener::Pointer& listener) {
+    return std::find(wanted.begin(), wanted.end(), listener->endpoint()) == wanted.end();
+  });
+  for (const Endpoint& endpoint : wanted) {
+    const bool open = std::any_of(listeners_.begin(), listeners_.end(), [&](const Listener::Pointer& listener) {
+      return listener->endpoint() == endpoint;
+    });
+    if (open) continue;
+    std::string error;
+    Listener::Pointer listener = Listener::open(*this, &loop_, endpoint, config_.values(), error);
+    if (!error.empty()) return error;
+    if (listener) {
+      listeners_.push_back(std::move(listener));
+    } else {
+      log_.notice("not listening on {}, which this machine does not have", endpoint.text());
+    }
+  }
+  return {};
+}
+
+std::optional<std::string> Reactor::check_maxclients(const std::vector<std::string_view>& changed) {
+  if (std::find(changed.begin(), changed.end(), "maxclients") == changed.end()) return {};
+  const int64_t possible = reserve_descriptors(config_.values().maxclients);
+  if (possible >= config_.values().maxclients) return {};
+  return fmt::format("The operating system is not able to handle the specified number of clients, try with {}", possible);
+}
+
+// --- The loop ---------------------------------------------------------------------------------------------------------
+
+int Reactor::serve() {
+  assert(server_);
+  uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) { reactor_of(prepare->data).end_turn(); });
+  const auto signalled = [](uv_signal_t* signal, int number) { reactor_of(signal->data).on_signal(number); };
+  uv_signal_start(&terminate_, signalled, SIGTERM);
+  uv_signal_start(&interrupt_, signalled, SIGINT);
+  tick();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  shut_down();
+  return status_;
+}
+
+void Reactor::stop(int status) {
+  if (stopping_) return;
+  stopping_ = true;
+  status_ = status;
+  uv_stop(&loop_);
+}
+
+void Reactor::on_signal(int number) {
+  if (stopping_) {
+    // Somebody has seen the first one and does not want to wait for background work.
+    if (number == SIGINT) std::_Exit(1);
+    return;
+  }
+  log_.notice("Received {}, shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
+  stop(0);
+}
+
+void Reactor::tick() {
+  const int64_t wait = std::max<int64_t>(1, server_->tick());
+  uv_timer_start(
+      &tick_timer_, [](uv_timer_t* timer) { reactor_of(timer->data).tick(); }, static_cast<uint64_t>(wait), 0);
+}
+
+void Reactor::end_turn() {
+  if (stopping_) return;
+  if (server_->next_timeout_ms() == 0) server_->run_timeouts();
+  if (stopping_) return;
+  while (Connection* connection = turn_list_.next()) connection->settle();
+  arm_wake_timer();
+}
+
+/// The timer does nothing but end the wait: end_turn then finds what is due. It may fire a millisecond early, because
+/// the loop's time was taken when the turn began; then it is armed again, for at least one more.
+void Reactor::arm_wake_timer() {
+  const int64_t wait = server_->next_timeout_ms();
+  if (wait < 0) {
+    uv_timer_stop(&wake_timer_);
+  } else {
+    uv_timer_start(
+        &wake_timer_, [](uv_timer_t*) {}, static_cast<uint64_t>(std::max<int64_t>(1, wait)), 0);
+  }
+}
+
+void Reactor::shut_down() {
+  if (closed_) return;
+  stopping_ = true;
+  listeners_.clear();
+  while (!connections_.empty()) {
+    Connection& connection = *connections_.back();
+    connection.flush();
+    // The flush has destroyed it where the socket had failed.
+    if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
+  }
+  for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_)})
+    uv_close(each, nullptr);
+  // Signals are heard until the background work is done, but nobody waits for them.
+  uv_unref(handle(terminate_));
+  uv_unref(handle(interrupt_));
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_close(handle(terminate_), nullptr);
+  uv_close(handle(interrupt_), nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  const int status = uv_loop_close(&loop_);
+  assert(status == 0 && "a handle was left open");
+  (void)status;
+  closed_ = true;
+}
+
+void Reactor::run(std::function<void()> work, std::function<void()> done) {
+  if (closed_) {
+    work();
+    done();
+    return;
+  }
+  Job* job = new Job{{}, std::move(work), std::move(done)};
+  job->request.data = job;
+  const auto on_thread = [](uv_work_t* request) { static_cast<Job*>(request->data)->work(); };
+  const auto on_loop = [](uv_work_t* request, int) {
+    const std::unique_ptr<Job> finished(static_cast<Job*>(request->data));
+    finished->done();
+  };
+  const int status = uv_queue_work(&loop_, &job->request, on_thread, on_loop);
+  assert(status == 0 && "fails only without a function to call");
+  (void)status;
+}
+
+// --- Connections ------------------------------------------------------------------------------------------------------
+
+void Reactor::accepted(const Listener& listener, int descriptor, const sockaddr_storage& peer) {
+  accept_failing_ = false;
+  const Endpoint& endpoint = listener.endpoint();
+  std::string address, local_address;
+  if (endpoint.unix_socket) {
+    address = local_address = endpoint.host + ":0";
+  } else {
+    set_tcp_options(descriptor, static_cast<int>(config_.values().tcp_keepalive));
+    sockaddr_storage local{};
+    socklen_t size = sizeof local;
+    ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&local), &size);
+    address = format_address(peer);
+    local_address = format_address(local);
+  }
+  Connection* connection = new Connection(*this, descriptor);
+  std::string_view refusal;
+  server::Session* session =
+      server_->open_session(*connection, std::move(address), std::move(local_address), descriptor, endpoint.unix_socket,
+                            endpoint.unix_socket || is_loopback(peer), refusal);
+  if (!session) return connection->refuse(refusal);
+  connection->position = connections_.size();
+  connections_.push_back(connection);
+  connection->start(&loop_, *session);
+}
+
+void Reactor::accept_failed(int error) {
+  if (!accept_failing_) log_.warning("cannot accept connections: {}", std::strerror(error));
+  accept_failing_ = true;
+  for (const Listener::Pointer& listener : listeners_) listener->pause();
+  const auto resume = [](uv_timer_t* timer) {
+    for (const Listener::Pointer& listener : reactor_of(timer->data).listeners_) listener->resume();
+  };
+  uv_timer_start(&accept_timer_, resume, kAcceptPauseMs, 0);
+}
+
+void Reactor::forget(Connection& connection) {
+  turn_list_.remove(connection);
+  connections_.back()->position = connection.position;
+  connections_[connection.position] = connections_.back();
+  connections_.pop_back();
+}
+
+void Reactor::poll_input() {
+  if (nested_ || stopping_) return;
+  nested_ = true;
+  polled_.clear();
+  for (const Listener::Pointer& listener : listeners_) polled_.push_back({listener->descriptor(), POLLIN, 0});
+  // Accepting adds connections behind those that are polled, and nothing takes any away.
+  const size_t clients = connections_.size();
+  for (size_t i = 0; i < clients; ++i) {
+    const Connection& connection = *connections_[i];
+    // poll(2) passes over negative descriptors.
+    polled_.push_back({connection.receptive() ? connection.descriptor() : -1, POLLIN, 0});
+  }
+  if (::poll(polled_.data(), polled_.size(), 0) > 0) {
+    const size_t first_client = listeners_.size();
+    for (size_t i = 0; i < clients && !stopping_; ++i) {
+      if (polled_[first_client + i].revents == 0 || !connections_[i]->receptive()) continue;
+      connections_[i]->receive();
+      connections_[i]->flush();
+    }
+    for (size_t i = 0; i < first_client && !stopping_; ++i) {
+      if (i < listeners_.size() && polled_[i].revents != 0) listeners_[i]->accept();
+    }
+  }
+  nested_ = false;
+}
+
+}  // namespace quartet::net

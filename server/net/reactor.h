@@ -1,0 +1,122 @@
+#pragma once
+
+#include <poll.h>
+#include <uv.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "server/config.h"
+#include "server/net/connection.h"
+#include "server/net/listener.h"
+#include "server/server.h"
+
+namespace quartet::net {
+
+/// Connections that have something to do before the loop waits: each at most once, in the order they came.
+class TurnList {
+ public:
+  void add(Connection& connection) {
+    if (connection.turn_position != Connection::kNotListed) return;
+    connection.turn_position = connections_.size();
+    connections_.push_back(&connection);
+  }
+  void remove(Connection& connection) {
+    if (connection.turn_position == Connection::kNotListed) return;
+    connections_[connection.turn_position] = nullptr;
+    connection.turn_position = Connection::kNotListed;
+  }
+  /// Takes the first one out; null where there is none.
+  Connection* next();
+
+ private:
+  std::vector<Connection*> connections_;  // null where one was removed
+  size_t first_ = 0;
+};
+
+/// The event loop of the process: sockets, timers, signals and the thread pool around one Server.
+///
+/// What a turn of the loop does: due timers, then end_turn (waiting commands whose time is over, then one write for every
+/// session that has output), then it waits for sockets and executes what they bring.
+///
+/// Life: construct, construct the Server with this as its Background and Host, listen(), serve(), destroy the Server,
+/// destroy this.
+class Reactor final : public server::Background, public server::Host {
+ public:
+  Reactor(Log& log, server::ConfigStore& config);
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+  ~Reactor() override;
+
+  /// Opens the listeners that the settings ask for. On failure one line that says what is wrong; nothing listens then.
+  [[nodiscard]] std::optional<std::string> listen(server::Server& server);
+  /// Turns the loop until stop() and returns its status. All connections are closed and all background work is done then.
+  int serve();
+  /// The addresses listened on, for the log.
+  std::string endpoints() const;
+
+  // server::Background: work that comes after the loop has ended is done at once.
+  void run(std::function<void()> work, std::function<void()> done) override;
+
+  // server::Host
+  void stop(int status) override;
+  /// Where it fails, listeners that are not wanted any more are closed all the same: the settings are put back then, and with
+  /// them, by a second call, the listeners.
+  std::optional<std::string> rebind() override;
+  /// One pass over all sockets without waiting and without the loop, which cannot be turned from within itself. Clients are read,
+  /// executed and answered, new ones accepted; the session whose command is running is left out, and none is destroyed.
+  /// The cost grows with the number of connections (about 0.1 ms for a thousand).
+  void poll_input() override;
+
+  // --- For listeners and connections ------------------------------------------------------------------------------
+
+  server::Server& server() { return *server_; }
+  bool stopping() const { return stopping_; }
+  /// Within poll_input: commands of other sessions are on the stack.
+  bool nested() const { return nested_; }
+  TurnList& turn_list() { return turn_list_; }
+
+  void accepted(const Listener& listener, int descriptor, const sockaddr_storage& peer);
+  /// The process or the machine is out of descriptors or memory: accepting pauses for a moment.
+  void accept_failed(int error);
+  /// The connection is being destroyed.
+  void forget(Connection& connection);
+
+ private:
+  std::optional<std::string> open_listeners();
+  void on_signal(int number);
+  void tick();
+  void end_turn();
+  void arm_wake_timer();
+  void shut_down();
+  std::optional<std::string> check_maxclients(const std::vector<std::string_view>& changed);
+
+  Log& log_;
+  server::ConfigStore& config_;
+  server::Server* server_ = nullptr;
+
+  uv_loop_t loop_;
+  uv_prepare_t prepare_;
+  uv_timer_t tick_timer_;    // for Server::tick
+  uv_timer_t wake_timer_;    // ends the wait of the loop when a command's time is over
+  uv_timer_t accept_timer_;  // ends a pause of accepting
+  uv_signal_t terminate_, interrupt_;
+
+  std::vector<Listener::Pointer> listeners_;
+  int64_t bound_port_ = 0;
+  std::vector<Connection*> connections_;
+  TurnList turn_list_;
+  std::vector<pollfd> polled_;  // reused by poll_input
+
+  bool accept_failing_ = false;  // so that the log is told once, not ten times a second
+  bool nested_ = false;
+  bool stopping_ = false;
+  bool closed_ = false;  // the loop has ended for good
+  int status_ = 0;
+};
+
+}  // namespace quartet::net

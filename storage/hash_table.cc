@@ -1,0 +1,133 @@
+#include "storage/hash_table.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace quartet::storage {
+
+namespace {
+
+size_t usable(const void* allocation) { return malloc_usable_size(const_cast<void*>(allocation)); }
+
+void copy(char* out, std::string_view bytes) {
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+}
+
+}  // namespace
+
+uint8_t FieldItem::flags_for(std::string_view field, std::string_view value) {
+  uint8_t flags = field.size() > 0xff ? kWideField : 0;
+  if (value.size() > 0xff) flags |= kWideValue;
+  if (value.size() > kSharedValueBytes) flags |= kShared;
+  return flags;
+}
+
+FieldItem* FieldItem::make(std::string_view field, std::string_view value) {
+  const uint8_t flags = flags_for(field, value);
+  void* memory = std::malloc(size_for(flags, field.size(), value.size()));
+  if (!memory) throw std::bad_alloc();
+  auto* item = new (memory) FieldItem;
+  item->flags_ = flags;
+  store(item->raw() + 1, flags & kWideField, field.size());
+  copy(item->raw() + prefix_bytes(flags), field);
+  item->write_value(value);
+  return item;
+}
+
+void FieldItem::free(FieldItem* item) {
+  if (item->flags_ & kShared) SharedBytes::adopt(item->block());
+  std::free(item);
+}
+
+/// REQUIRES: the item has no block, or has lost it.
+void FieldItem::write_value(std::string_view value) {
+  store(raw() + value_length_offset(), flags_ & kWideValue, value.size());
+  if (flags_ & kShared) {
+    void* block = SharedBytes::copy_of(value).release();
+    std::memcpy(value_at(), &block, sizeof block);
+  } else {
+    copy(value_at(), value);
+  }
+}
+
+std::string_view FieldItem::value() const {
+  const size_t length = load(raw() + value_length_offset(), flags_ & kWideValue);
+  if (!(flags_ & kShared)) return {value_at(), length};
+  SharedBytes borrowed = SharedBytes::adopt(block());
+  const std::string_view bytes = borrowed.view();
+  borrowed.release();
+  return bytes;
+}
+
+SharedBytes FieldItem::shared() const {
+  if (!(flags_ & kShared)) return {};
+  SharedBytes borrowed = SharedBytes::adopt(block());
+  SharedBytes reference = borrowed;
+  borrowed.release();
+  return reference;
+}
+
+bool FieldItem::replace_value(std::string_view value) {
+  const uint8_t flags = flags_for(field(), value);
+  const size_t room = usable(this), needed = size_for(flags, field_length(), value.size());
+  // Much room for a little value is better given back.
+  if (flags != flags_ || needed > room || needed < room / 2) return false;
+  if (flags_ & kShared) SharedBytes::adopt(block());
+  write_value(value);
+  return true;
+}
+
+size_t FieldItem::memory() const { return usable(this) + (flags_ & kShared ? usable(block()) : 0); }
+
+HashTable::HashTable() : own_bytes_(usable(this)) {}
+
+HashTable::~HashTable() {
+  dict_.for_each([](FieldItem& item, bool) {
+    FieldItem::free(&item);
+    return true;
+  });
+}
+
+std::unique_ptr<HashTable> HashTable::clone() const {
+  auto copy = std::make_unique<HashTable>();
+  for_each([&](const FieldItem& item) {
+    FieldItem* twin = FieldItem::make(item.field(), item.value());
+    copy->dict_.insert(dict_.hash(item.field()), twin);
+    copy->item_bytes_ += twin->memory();
+    return true;
+  });
+  return copy;
+}
+
+bool HashTable::set(std::string_view field, std::string_view value) {
+  const uint64_t hash = dict_.hash(field);
+  FieldItem* old = dict_.find(hash, field);
+  if (!old) {
+    FieldItem* item = FieldItem::make(field, value);
+    item_bytes_ += item->memory();
+    dict_.insert(hash, item);
+    return true;
+  }
+  item_bytes_ -= old->memory();
+  if (old->replace_value(value)) {
+    item_bytes_ += old->memory();
+    return false;
+  }
+  FieldItem* item = FieldItem::make(field, value);
+  item_bytes_ += item->memory();
+  dict_.replace(hash, old, item, false);
+  FieldItem::free(old);
+  return false;
+}
+
+bool HashTable::erase(std::string_view field) {
+  FieldItem* item = dict_.erase(dict_.hash(field), field);
+  if (!item) return false;
+  item_bytes_ -= item->memory();
+  FieldItem::free(item);
+  return true;
+}
+
+}  // namespace quartet::storage

@@ -1,0 +1,71 @@
+#include "storage/set_table.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace quartet::storage {
+
+namespace {
+
+size_t usable(const void* allocation) { return malloc_usable_size(const_cast<void*>(allocation)); }
+
+}  // namespace
+
+MemberItem* MemberItem::make(std::string_view member) {
+  const bool wide = member.size() >= kWide;
+  const size_t prefix = wide ? 5 : 1;
+  void* memory = std::malloc(prefix + member.size());
+  if (!memory) throw std::bad_alloc();
+  auto* item = new (memory) MemberItem;
+  char* raw = static_cast<char*>(memory);
+  item->length_ = wide ? kWide : static_cast<uint8_t>(member.size());
+  if (wide) {
+    const auto length = static_cast<uint32_t>(member.size());
+    std::memcpy(raw + 1, &length, 4);
+  }
+  if (!member.empty()) std::memcpy(raw + prefix, member.data(), member.size());
+  return item;
+}
+
+void MemberItem::free(MemberItem* item) { std::free(item); }
+
+size_t MemberItem::memory() const { return usable(this); }
+
+SetTable::SetTable() : own_bytes_(usable(this)) {}
+
+SetTable::~SetTable() {
+  dict_.for_each([](MemberItem& item, bool) {
+    MemberItem::free(&item);
+    return true;
+  });
+}
+
+std::unique_ptr<SetTable> SetTable::clone() const {
+  auto copy = std::make_unique<SetTable>();
+  for_each([&](std::string_view member) {
+    copy->add(member);
+    return true;
+  });
+  return copy;
+}
+
+bool SetTable::add(std::string_view member) {
+  const uint64_t hash = dict_.hash(member);
+  if (dict_.find(hash, member)) return false;
+  MemberItem* item = MemberItem::make(member);
+  item_bytes_ += item->memory();
+  dict_.insert(hash, item);
+  return true;
+}
+
+bool SetTable::remove(std::string_view member) {
+  MemberItem* item = dict_.erase(dict_.hash(member), member);
+  if (!item) return false;
+  item_bytes_ -= item->memory();
+  MemberItem::free(item);
+  return true;
+}
+
+}  // namespace quartet::storage

@@ -1,0 +1,291 @@
+#include "storage/sorted_set.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "storage/charge_guard.h"
+
+namespace quartet::storage {
+
+namespace {
+
+/// What the options make of a score, where the member has the score `present` or is not there.
+ScoreResult decide(std::optional<double> present, double score, ScoreOptions options) {
+  if (!present) return {options.only_existing ? ScoreChange::Refused : ScoreChange::Added, score};
+  if (options.only_new) return {ScoreChange::Refused, *present};
+  if (options.increment) {
+    score += *present;
+    if (std::isnan(score)) return {ScoreChange::NotANumber, *present};
+  }
+  if ((options.only_greater && score <= *present) || (options.only_less && score >= *present))
+    return {ScoreChange::Refused, *present};
+  return {score == *present ? ScoreChange::Unchanged : ScoreChange::Updated, score};
+}
+
+bool below(const ScoreRange& range, double score) {
+  return range.min_exclusive ? score <= range.min : score < range.min;
+}
+bool above(const ScoreRange& range, double score) {
+  return range.max_exclusive ? score >= range.max : score > range.max;
+}
+bool below(const LexBound& min, std::string_view member) {
+  switch (min.kind) {
+    case LexBound::Kind::Lowest: return false;
+    case LexBound::Kind::Highest: return true;
+    case LexBound::Kind::Inclusive: return member < min.value;
+    case LexBound::Kind::Exclusive: return member <= min.value;
+  }
+  std::abort();
+}
+bool above(const LexBound& max, std::string_view member) {
+  switch (max.kind) {
+    case LexBound::Kind::Lowest: return true;
+    case LexBound::Kind::Highest: return false;
+    case LexBound::Kind::Inclusive: return member > max.value;
+    case LexBound::Kind::Exclusive: return member >= max.value;
+  }
+  std::abort();
+}
+
+/// Whether a small set of `size` members with `member_bytes` altogether, the longest of `longest`, may stay small.
+bool fits_block(const Thresholds& thresholds, size_t size, size_t longest, size_t member_bytes) {
+  const auto within = [](size_t value, int64_t bound) { return bound >= 0 && value <= static_cast<uint64_t>(bound); };
+  return within(size, thresholds.zset_max_listpack_entries) && within(longest, thresholds.zset_max_listpack_value) &&
+         size <= ScoredBlock::kMaxSize && member_bytes <= ScoredBlock::kMaxMemberBytes;
+}
+
+bool fits_block(const Thresholds& thresholds, std::span<const ScoredMember> members) {
+  size_t longest = 0, bytes = 0;
+  for (const ScoredMember& each : members) {
+    longest = std::max(longest, each.member.size());
+    bytes += each.member.size();
+  }
+  return fits_block(thresholds, members.size(), longest, bytes);
+}
+
+std::string make_block(std::span<const ScoredMember> members) {
+  size_t bytes = 0;
+  for (const ScoredMember& each : members) bytes += each.member.size();
+  std::string block(ScoredBlock::bytes_for(members.size(), bytes), '\0');
+  for (size_t i = 0; i < members.size(); ++i)
+    ScoredBlock::insert(block.data(), i, i, members[i].member, members[i].score);
+  return block;
+}
+
+}  // namespace
+
+SortedSetTable::SortedSetTable() : own_bytes_(malloc_usable_size(this)) {}
+SortedSetTable::~SortedSetTable() = default;
+
+std::unique_ptr<SortedSetTable> SortedSetTable::clone() const {
+  auto copy = std::make_unique<SortedSetTable>();
+  Skiplist::Path end;
+  copy->list_.seek_end(end);
+  for (const Node* node = list_.front(); node; node = node->next())
+    copy->append(hash_bytes(node->member()), node->member(), node->score(), end);
+  return copy;
+}
+
+void SortedSetTable::insert(uint64_t hash, std::string_view member, double score) {
+  dict_.prefetch(hash);
+  dict_.insert(hash, list_.insert(score, member));
+}
+
+void SortedSetTable::append(uint64_t hash, std::string_view member, double score, Skiplist::Path& end) {
+  dict_.prefetch(hash);
+  dict_.insert(hash, list_.append(score, member, end));
+}
+
+bool SortedSetTable::erase(uint64_t hash, std::string_view member) {
+  Node* node = dict_.erase(hash, member);
+  if (node) list_.erase(node);
+  return node != nullptr;
+}
+
+void SortedSetTable::erase_ranks(size_t rank, size_t count) {
+  list_.erase_ranks(rank, count, [&](Node& node) { dict_.erase(hash_bytes(node.member()), node.member()); });
+}
+
+SortedSetValue SortedSetValue::create(Keyspace& keyspace, std::string_view key) {
+  return {keyspace, keyspace.create(key, Type::SortedSet, Encoding::Packed)};
+}
+
+SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key,
+                                      std::span<const ScoredMember> members) {
+  // The new value is made before the old one goes, because the members may lie in it.
+  std::string packed;
+  std::unique_ptr<SortedSetTable> table;
+  if (fits_block(keyspace.thresholds(), members)) {
+    packed = make_block(members);
+  } else {
+    table = std::make_unique<SortedSetTable>();
+    Skiplist::Path end;
+    table->list().seek_end(end);
+    for (const ScoredMember& each : members) table->append(hash_bytes(each.member), each.member, each.score, end);
+  }
+  const Encoding encoding = table ? Encoding::Table : Encoding::Packed;
+  if (!entry) {
+    entry = keyspace.create(key, Type::SortedSet, encoding, packed.size());
+  } else {
+    keyspace.set_expiry(entry, -1);
+    keyspace.reset(entry, Type::SortedSet, encoding, packed.size());
+  }
+  if (table) {
+    keyspace.charge(static_cast<int64_t>(table->memory()));
+    entry->set_pointer(table.release());
+  } else {
+    std::memcpy(entry->mutable_bytes(), packed.data(), packed.size());
+  }
+  return {keyspace, entry};
+}
+
+ScoreResult SortedSetValue::set(std::string_view member, double score, ScoreOptions options) {
+  assert(!std::isnan(score));
+  return large() ? set_large(member, score, options) : set_small(member, score, options);
+}
+
+ScoreResult SortedSetValue::set_large(std::string_view member, double score, ScoreOptions options) {
+  const uint64_t hash = hash_bytes(member);
+  SkiplistNode* node = table().find(hash, member);
+  const ScoreResult result = decide(node ? std::optional(node->score()) : std::nullopt, score, options);
+  if (result.change == ScoreChange::Updated) {
+    table().set_score(node, result.score);  // the node remains, and with it the memory
+  } else if (result.change == ScoreChange::Added) {
+    const ChargeGuard charge(keyspace, table());
+    table().insert(hash, member, result.score);
+  }
+  return result;
+}
+
+ScoreResult SortedSetValue::set_small(std::string_view member, double score, ScoreOptions options) {
+  const ScoredBlock old = block();
+  const std::optional<size_t> from = old.find(member);
+  const ScoreResult result = decide(from ? std::optional(old.score(*from)) : std::nullopt, score, options);
+  if (result.change == ScoreChange::Updated) {
+    const size_t before = old.lower_bound(result.score, member);
+    // The member itself stands among those before its new place where it moves up.
+    ScoredBlock::move(entry->mutable_bytes(), *from, before > *from ? before - 1 : before, result.score);
+  } else if (result.change == ScoreChange::Added) {
+    const size_t size = old.size(), bytes = old.member_bytes() + member.size();
+    if (!fits_block(keyspace.thresholds(), size + 1, member.size(), bytes)) {
+      convert_to_table();
+      return set_large(member, score, options);
+    }
+    const size_t rank = old.lower_bound(result.score, member);
+    keyspace.resize(entry, ScoredBlock::bytes_for(size + 1, bytes));
+    ScoredBlock::insert(entry->mutable_bytes(), size, rank, member, result.score);
+  }
+  return result;
+}
+
+void SortedSetValue::convert_to_table() {
+  auto made = std::make_unique<SortedSetTable>();
+  Skiplist::Path end;
+  made->list().seek_end(end);
+  for_each([&](std::string_view member, double score) {
+    made->append(hash_bytes(member), member, score, end);
+    return true;
+  });
+  keyspace.reencode(entry, Encoding::Table);
+  keyspace.charge(static_cast<int64_t>(made->memory()));
+  entry->set_pointer(made.release());
+}
+
+bool SortedSetValue::erase(std::string_view member) {
+  if (large()) {
+    const ChargeGuard charge(keyspace, table());
+    return table().erase(hash_bytes(member), member);
+  }
+  const std::optional<size_t> rank = block().find(member);
+  if (rank) erase(slice(*rank, 1));
+  return rank.has_value();
+}
+
+std::optional<double> SortedSetValue::score(std::string_view member) const {
+  if (large()) {
+    const SkiplistNode* node = table().find(hash_bytes(member), member);
+    return node ? std::optional(node->score()) : std::nullopt;
+  }
+  const std::optional<size_t> rank = block().find(member);
+  return rank ? std::optional(block().score(*rank)) : std::nullopt;
+}
+
+std::optional<size_t> SortedSetValue::rank(std::string_view member) const {
+  if (!large()) return block().find(member);
+  const SkiplistNode* node = table().find(hash_bytes(member), member);
+  return node ? std::optional(table().list().rank(node)) : std::nullopt;
+}
+
+std::optional<size_t> SortedSetValue::reverse_rank(std::string_view member) const {
+  const std::optional<size_t> forward = rank(member);
+  return forward ? std::optional(size() - 1 - *forward) : std::nullopt;
+}
+
+ScoredMember SortedSetValue::at(size_t rank) const {
+  if (large()) return table().list().at(rank)->scored();
+  return {block().member(rank), block().score(rank)};
+}
+
+SortedSetValue::Slice SortedSetValue::slice(size_t start, size_t count, bool reverse) const {
+  const size_t all = size();
+  if (start >= all) return {};
+  Slice found{std::min(count, all - start), reverse ? all - 1 - start : start, reverse, nullptr};
+  if (large() && found.count > 0) found.node = found.first == 0 ? table().list().front() : table().list().at(found.first);
+  return found;
+}
+
+template <class IsBelow, class IsAbove>
+SortedSetValue::Slice SortedSetValue::slice_between(IsBelow is_below, IsAbove is_above, bool reverse, size_t offset,
+                                                    size_t limit) const {
+  Skiplist::Position begin{}, end{};
+  if (large()) {
+    const Skiplist& list = table().list();
+    begin = list.partition_point([&](const SkiplistNode& node) { return is_below(node.member(), node.score()); });
+    end = list.partition_point([&](const SkiplistNode& node) { return !is_above(node.member(), node.score()); });
+  } else {
+    begin.rank = block().partition_point(is_below);
+    end.rank = block().partition_point([&](std::string_view member, double score) { return !is_above(member, score); });
+  }
+  if (end.rank <= begin.rank || offset >= end.rank - begin.rank || limit == 0) return {};
+  Slice found{std::min(limit, end.rank - begin.rank - offset), 0, reverse, nullptr};
+  found.first = reverse ? end.rank - 1 - offset : begin.rank + offset;
+  if (large()) {
+    const Skiplist& list = table().list();
+    if (offset > 0) {
+      found.node = list.at(found.first);
+    } else {
+      found.node = reverse ? end.node : begin.node ? begin.node->next() : list.front();
+    }
+  }
+  return found;
+}
+
+SortedSetValue::Slice SortedSetValue::slice(const ScoreRange& range, bool reverse, size_t offset, size_t limit) const {
+  return slice_between([&](std::string_view, double score) { return below(range, score); },
+                       [&](std::string_view, double score) { return above(range, score); }, reverse, offset, limit);
+}
+
+SortedSetValue::Slice SortedSetValue::slice(const LexRange& range, bool reverse, size_t offset, size_t limit) const {
+  return slice_between([&](std::string_view member, double) { return below(range.min, member); },
+                       [&](std::string_view member, double) { return above(range.max, member); }, reverse, offset,
+                       limit);
+}
+
+size_t SortedSetValue::erase(const Slice& slice) {
+  if (slice.count == 0) return 0;
+  if (large()) {
+    const ChargeGuard charge(keyspace, table());
+    table().erase_ranks(slice.lowest(), slice.count);
+    return slice.count;
+  }
+  ScoredBlock::erase(entry->mutable_bytes(), slice.lowest(), slice.count);
+  const ScoredBlock rest = block();
+  const size_t size = rest.size();
+  keyspace.resize(entry, ScoredBlock::bytes_for(size, size == 0 ? 0 : rest.member_bytes()));
+  return slice.count;
+}
+
+}  // namespace quartet::storage
