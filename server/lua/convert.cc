@@ -237,6 +237,7 @@ class ReplyWriter {
     if (field(kErr, LUA_TSTRING)) {
       reply_.error(view(-1));
     } else if (field(kOk, LUA_TSTRING)) {
+      make_one_line();
       reply_.simple(view(-1));
     } else if (field(kDouble, LUA_TNUMBER)) {
       reply_.number(lua_tonumber(L_, -1));
@@ -245,7 +246,8 @@ class ReplyWriter {
     } else if (field(kSet, LUA_TTABLE)) {
       write_set(depth);
     } else if (field(kBigNumber, LUA_TSTRING)) {
-      write_big_number();
+      make_one_line();
+      reply_.big_number(view(-1));
     } else if (!field(kVerbatim, LUA_TTABLE) || !write_verbatim()) {
       return write_array(depth);
     }
@@ -293,12 +295,15 @@ class ReplyWriter {
     }
   }
 
-  void write_big_number() {
-    // Line ends would end the reply; the copy stays Lua's.
-    luaL_gsub(L_, lua_tostring(L_, -1), "\r", " ");
-    luaL_gsub(L_, lua_tostring(L_, -1), "\n", " ");
-    reply_.big_number(view(-1));
-    lua_pop(L_, 2);
+  /// Puts blanks for the line ends in the string at the top: within a line they would end the reply.
+  void make_one_line() {
+    const std::string_view text = view(-1);
+    if (text.find_first_of("\r\n") == std::string_view::npos) return;
+    luaL_Buffer copy;
+    luaL_buffinit(L_, &copy);
+    for (const char c : text) luaL_addchar(&copy, c == '\r' || c == '\n' ? ' ' : c);
+    luaL_pushresult(&copy);
+    lua_replace(L_, -2);
   }
 
   /// False, with the table removed, where it is no verbatim string.

@@ -10,6 +10,7 @@
 #include "server/lua/libraries.h"
 #include "server/lua/sha1.h"
 #include "server/server.h"
+#include "server/version.h"
 
 namespace quartet::server::lua {
 
@@ -273,7 +274,7 @@ int open_redis(lua_State* L) {
     lua_pushinteger(L, constant.value);
     lua_setfield(L, -2, constant.name);
   }
-  lua_pushliteral(L, "7.0.15");
+  lua_pushlstring(L, kRedisVersion.data(), kRedisVersion.size());
   lua_setfield(L, -2, "REDIS_VERSION");
   return 1;
 }
