@@ -44,6 +44,7 @@ Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
 Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
   const bool expires = expiry_ms >= 0;
   Entry* entry = allocate(key, {type, encoding, value_bytes, expires});
+  entry->access_ = new_access_;
   if (expires) {
     Entry::store(entry->fixed(), expiry_ms);
     ++expiring_;
