@@ -219,8 +219,10 @@ void unpack_value(Input& in, int depth) {
   }
 }
 
-/// Unpacks `limit` values (0: all) from `offset` on; where it may end earlier, the offset of the next value (-1: none is left) comes first.
-int unpack_from(lua_State* L, bool full, int limit, int offset) {
+/// Unpacks `limit` values from `offset` on, or all where both are 0. In the first case the offset of the next value comes before them; it
+/// is -1 where none is left.
+int unpack_from(lua_State* L, int limit, int offset) {
+  if (lua_gettop(L) > 1) lua_settop(L, 1);
   size_t n;
   const char* bytes = luaL_checklstring(L, 1, &n);
   if (offset < 0 || limit < 0)
@@ -228,9 +230,10 @@ int unpack_from(lua_State* L, bool full, int limit, int offset) {
   if (static_cast<size_t>(offset) > n)
     return luaL_error(L, "Start offset %d greater than input length %d.", offset, static_cast<int>(n));
   const auto* begin = reinterpret_cast<const uint8_t*>(bytes);
+  const bool full = limit == 0 && offset == 0;
   Input in{L, begin + offset, begin + n};
   int count = 0;
-  while (in.left() > 0 && (limit == 0 || count < limit)) {
+  while (in.left() > 0 && (full || count < limit)) {
     luaL_checkstack(L, 2, "too many values");
     unpack_value(in, 0);
     ++count;
@@ -241,19 +244,17 @@ int unpack_from(lua_State* L, bool full, int limit, int offset) {
   return count + 1;
 }
 
-int unpack(lua_State* L) { return unpack_from(L, true, 0, 0); }
+int unpack(lua_State* L) { return unpack_from(L, 0, 0); }
 
 int unpack_one(lua_State* L) {
   const auto offset = static_cast<int>(luaL_optinteger(L, 2, 0));
-  lua_settop(L, 1);
-  return unpack_from(L, false, 1, offset);
+  return unpack_from(L, 1, offset);
 }
 
 int unpack_limit(lua_State* L) {
   const auto limit = static_cast<int>(luaL_checkinteger(L, 2));
   const auto offset = static_cast<int>(luaL_optinteger(L, 3, 0));
-  lua_settop(L, 1);
-  return unpack_from(L, limit == 0, limit, offset);
+  return unpack_from(L, limit, offset);
 }
 
 }  // namespace

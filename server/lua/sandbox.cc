@@ -175,7 +175,12 @@ const char* read_piece(lua_State* L, void* data, size_t* size) {
 
 int safe_load(lua_State* L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  const char* name = luaL_optstring(L, 2, "=(load)");
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pushliteral(L, "=(load)");
+    lua_replace(L, 2);
+  }
+  const char* name = luaL_checkstring(L, 2);
   lua_settop(L, 4);
   bool begun = false;
   return loaded(L, lua_load(L, read_piece, &begun, name));
@@ -223,6 +228,29 @@ int bounded_pattern(lua_State* L) {
     size_t repetitions = 0;
     for (size_t i = 0; i < n; ++i) repetitions += std::strchr("*+-?()", pattern[i]) != nullptr;
     if (repetitions > kMostRepetitions && !lua_toboolean(L, 4)) return luaL_error(L, "pattern too complex");
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/// Lua makes long strings by as many steps as there are repetitions, and no hook comes in between.
+int bounded_rep(lua_State* L) {
+  const double length = static_cast<double>(lua_objlen(L, 1));
+  const double times = lua_isnumber(L, 2) ? lua_tonumber(L, 2) : 0;
+  if (times > 0 && length * times > limits::kScriptMemoryBytes) return luaL_error(L, "not enough memory");
+  if (length == 0 && lua_type(L, 1) == LUA_TSTRING && lua_isnumber(L, 2)) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/// Lua 5.1 counts the results of unpack in an int, which overflows.
+int bounded_unpack(lua_State* L) {
+  if (lua_isnumber(L, 3)) {
+    const double first = lua_isnumber(L, 2) ? lua_tonumber(L, 2) : 1;
+    if (!(std::fabs(first) <= 2147483647 && std::fabs(lua_tonumber(L, 3)) <= 2147483647) ||
+        lua_tonumber(L, 3) - first >= LUAI_MAXCSTACK)
+      return luaL_error(L, "too many results to unpack");
   }
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
@@ -377,15 +405,17 @@ void replace_functions(lua_State* L) {
   set_global(L, "load", safe_load);
   set_global(L, "loadstring", safe_loadstring);
   wrap_global(L, "pcall", safe_pcall);
+  wrap_global(L, "unpack", bounded_unpack);
   wrap_global(L, "setmetatable", refuse_readonly);
   wrap_global(L, "collectgarbage", safe_collectgarbage);
 
   lua_getglobal(L, "table");
-  for (const char* name : {"insert", "remove", "sort", "setn"}) wrap(L, name, refuse_readonly);
+  wrap(L, "insert", refuse_readonly);
   lua_pop(L, 1);
 
   lua_getglobal(L, "string");
   for (const char* name : {"find", "match", "gsub", "gmatch", "gfind"}) wrap(L, name, bounded_pattern);
+  wrap(L, "rep", bounded_rep);
   lua_pop(L, 1);
 
   lua_getglobal(L, "math");
