@@ -20,10 +20,14 @@ std::string client_flags(const Session& session) {
   return flags.empty() ? "N" : flags;
 }
 
+size_t client_memory(const Session& session) {
+  return sizeof(Session) + session.input.capacity() + session.out.memory() + session.queue_bytes;
+}
+
 std::string client_info(const Session& session, const Time& now) {
   const size_t omem = session.out.memory();
   const size_t input = session.input.size();
-  const size_t total = sizeof(Session) + session.input.capacity() + omem + session.queue_bytes;
+  const size_t total = client_memory(session);
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} "
       "qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} user={} redir=-1 "

@@ -55,6 +55,7 @@ enum AclCategory : uint32_t {
   kScripting = 1 << 12,
   kDangerous = 1 << 13,
   kPubSubCategory = 1 << 14,
+  kAdminCategory = 1 << 15,  // without the flag kAdmin
 };
 
 /// What a command does to the keys that a specification finds.

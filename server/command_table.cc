@@ -138,7 +138,9 @@ bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses)
   if (command.get_keys) {
     std::vector<int> positions;
     if (!command.get_keys(args, positions)) return false;
-    for (const int at : positions) uses.push_back({at, command.keys.empty() ? 0 : command.keys[0].flags});
+    // Commands whose keys cannot be told by position have one that they read first and another that they store into last.
+    assert(!command.keys.empty());
+    for (const int at : positions) uses.push_back({at, (uses.empty() ? command.keys.front() : command.keys.back()).flags});
     return true;
   }
   for (const KeySpec& spec : command.keys) {

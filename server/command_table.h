@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/command.h"
+#include "server/latency_histogram.h"
 
 namespace quartet::server {
 
@@ -16,8 +17,7 @@ struct CommandStats {
   uint64_t microseconds = 0;
   uint64_t rejected = 0;
   uint64_t failed = 0;
-  /// Calls by the binary logarithm of their duration in nanoseconds; filled where `latency-tracking` is on.
-  std::unique_ptr<uint64_t[]> histogram;
+  std::unique_ptr<LatencyHistogram> histogram;  // made at the first call with `latency-tracking` on
 };
 
 /// A command in the running server: its declaration, its full name ("client|list") and its statistics.

@@ -9,7 +9,7 @@ namespace quartet::server {
 namespace {
 
 void touch(const Context& ctx, storage::Entry* entry) {
-  if (!ctx.session.no_touch) entry->set_access(ctx.access_clock());
+  if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
 }
 
 }  // namespace

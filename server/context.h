@@ -31,6 +31,9 @@ enum class EventClass : uint32_t {
   New = 1 << 14,       // n
 };
 
+/// The clock of last access that Entry::access holds and OBJECT IDLETIME reads: seconds, 24 bits.
+inline uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
+
 /// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
 /// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
 /// in a script or from a file.
@@ -47,8 +50,6 @@ struct Context {
 
   storage::Keyspace& db() const { return *database; }
   int64_t now_ms() const { return now.wall_ms(); }
-  /// The clock of last access (Entry::access), in seconds, 24 bits.
-  uint32_t access_clock() const { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
   std::string_view arg(size_t i) const { return args[i]; }
 
   // --- Keys -------------------------------------------------------------------------------------------------------
@@ -70,6 +71,8 @@ struct Context {
   void changed(std::string_view key, EventClass event_class, std::string_view event);
   /// The same for a key of another database (MOVE, COPY).
   void changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event);
+  /// A whole database was changed (FLUSHDB, SWAPDB), which Server has done and told of: what remains is to carry it.
+  void databases_changed() { dirty = true; }
   /// An event with no change of its own ("del" after the pop that emptied a list, "new", "keymiss").
   void notify(std::string_view key, EventClass event_class, std::string_view event);
   /// Erases an entry of db() and tells `changed` with the generic event `event`.

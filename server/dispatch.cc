@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 
 #include "base/numbers.h"
 #include "server/scripting.h"
@@ -182,11 +181,11 @@ const CommandEntry* Server::resolve(Args args, protocol::Reply& reply) {
   }
   if (!command->subcommands.empty() && args.size() > 1) {
     const CommandEntry* sub = CommandTable::find_subcommand(*command, args[1]);
-    if (!sub && !command->spec->handler) {
+    if (!sub) {
       reply.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", quoted(args[1]), to_upper(command->spec->name)));
       return nullptr;
     }
-    if (sub) command = sub;
+    command = sub;
   }
   const int arity = command->spec->arity;
   const auto count = static_cast<int>(args.size());
@@ -330,9 +329,8 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
     count_error(ctx.session);
   }
   if (config.latency_tracking) {
-    constexpr size_t kBuckets = 64;
-    if (!command_stats.histogram) command_stats.histogram = std::make_unique<uint64_t[]>(kBuckets);
-    ++command_stats.histogram[std::bit_width(static_cast<uint64_t>(microseconds))];
+    if (!command_stats.histogram) command_stats.histogram = std::make_unique<LatencyHistogram>();
+    command_stats.histogram->add(static_cast<uint64_t>(microseconds) * 1000);
   }
   if (config.slowlog_log_slower_than >= 0 && microseconds >= config.slowlog_log_slower_than &&
       !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script)

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +11,7 @@
 // Present where jemalloc is linked in; the sanitizers' builds go without.
 extern "C" int mallctl(const char* name, void* old_value, size_t* old_length, void* new_value, size_t new_length)
     __attribute__((weak));
+extern "C" void malloc_stats_print(void (*write)(void*, const char*), void* to, const char* options) __attribute__((weak));
 
 namespace quartet::server {
 
@@ -63,6 +65,34 @@ size_t resident_bytes() {
 
 size_t system_memory_bytes() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::string executable_path() {
+  char path[4096];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<size_t>(length)) : std::string();
+}
+
+std::string operating_system() {
+  utsname name{};
+  uname(&name);
+  return std::string(name.sysname) + " " + name.release + " " + name.machine;
+}
+
+void release_free_memory() {
+  if (!mallctl) {
+    malloc_trim(0);
+    return;
+  }
+  // 4096 is jemalloc's MALLCTL_ARENAS_ALL.
+  mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);
+}
+
+std::string allocator_report() {
+  std::string report;
+  if (malloc_stats_print)
+    malloc_stats_print([](void* to, const char* text) { static_cast<std::string*>(to)->append(text); }, &report, nullptr);
+  return report;
 }
 
 CpuTimes cpu_times() {

@@ -21,6 +21,15 @@ size_t resident_bytes();
 /// The machine's memory, in bytes.
 size_t system_memory_bytes();
 
+/// Path of the running program; empty where the system does not tell.
+std::string executable_path();
+/// "Linux 6.1.0 x86_64".
+std::string operating_system();
+/// Gives memory that is free but still held back to the system, where the allocator can.
+void release_free_memory();
+/// The allocator's own report of itself; empty where it has none.
+std::string allocator_report();
+
 /// CPU time in microseconds.
 struct CpuTimes {
   int64_t user_us, system_us;

@@ -41,6 +41,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, Background& backg
   scripting = std::make_unique<Scripting>(*this);
   stats.last_sample_ms = started.mono_ms();
   apply_config({});
+  stats.startup_memory = stats.peak_memory = used_memory();
   config_store.on_change([this](const std::vector<std::string_view>& names) { return apply_config(names); });
 }
 

@@ -77,6 +77,7 @@ class Server final : public storage::KeyspaceObserver {
   void sent(Session& session, size_t n) {
     session.out.consume(n);
     stats.net_output_bytes += n;
+    ++stats.writes_processed;
   }
 
   /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.

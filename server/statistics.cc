@@ -13,6 +13,15 @@ void Statistics::Rate::sample(uint64_t total, int64_t elapsed_ms) {
   last = total;
 }
 
+void Statistics::reset() {
+  Statistics fresh;
+  fresh.dirty = dirty;
+  fresh.peak_memory = peak_memory;
+  fresh.startup_memory = startup_memory;
+  fresh.last_sample_ms = last_sample_ms;
+  *this = fresh;
+}
+
 uint64_t Statistics::Rate::per_second() const {
   return std::accumulate(samples.begin(), samples.end(), uint64_t{0}) / samples.size();
 }

@@ -30,6 +30,7 @@ struct Statistics {
   uint64_t lazyfreed_objects = 0;
   uint64_t dirty = 0;  // changes since the last save
   size_t peak_memory = 0;
+  size_t startup_memory = 0;  // in use before the first client came
   /// Errors replied, by code ("ERR", "WRONGTYPE"); bounded, because scripts may invent codes.
   std::map<std::string, uint64_t> errors;
 
@@ -43,6 +44,9 @@ struct Statistics {
   };
   Rate commands_rate, input_rate, output_rate;
   int64_t last_sample_ms = 0;
+
+  /// CONFIG RESETSTAT: what counts up begins anew; what tells a state (memory, changes since the last save) remains.
+  void reset();
 };
 
 }  // namespace quartet::server

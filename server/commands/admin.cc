@@ -1,7 +1,190 @@
+#include <algorithm>
+
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/scripting.h"
+#include "server/server.h"
+#include "server/version.h"
 
 namespace quartet::server {
 
-std::span<const Command> admin_commands() { return {}; }
+namespace {
+
+// --- Databases --------------------------------------------------------------------------------------------------------
+
+void dbsize_command(Context& ctx) { ctx.reply.integer(static_cast<int64_t>(ctx.db().size())); }
+
+/// FLUSHDB and FLUSHALL take one word at most. Either way what was there is freed elsewhere, so the words differ in nothing.
+void flush(Context& ctx, int database) {
+  Arguments in(ctx);
+  if (in.more() && !in.option("ASYNC") && !in.option("SYNC")) in.fail(errors::kSyntax);
+  if (in.more()) in.fail(errors::kSyntax);
+  if (!in.ok()) return;
+  ctx.server.flush(database);
+  ctx.databases_changed();
+  ctx.reply.ok();
+}
+
+void flushdb_command(Context& ctx) { flush(ctx, ctx.db().index()); }
+void flushall_command(Context& ctx) { flush(ctx, -1); }
+
+void swapdb_command(Context& ctx) {
+  static constexpr std::string_view kInvalid[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
+  int index[2];
+  for (size_t i = 0; i < 2; ++i) {
+    index[i] = ctx.server.database_index(ctx.arg(i + 1));
+    if (index[i] < 0 && !parse_int(ctx.arg(i + 1))) return ctx.reply.error(kInvalid[i]);
+  }
+  if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
+  ctx.server.swap_databases(index[0], index[1]);
+  ctx.databases_changed();
+  ctx.reply.ok();
+}
+
+// --- The server -------------------------------------------------------------------------------------------------------
+
+void time_command(Context& ctx) {
+  ctx.reply.array(2);
+  ctx.reply.bulk_integer(ctx.now.wall_us / 1'000'000);
+  ctx.reply.bulk_integer(ctx.now.wall_us % 1'000'000);
+}
+
+/// Nothing is saved yet, so the data is as old as the server.
+void lastsave_command(Context& ctx) { ctx.reply.integer(ctx.server.started.wall_us / 1'000'000); }
+
+void role_command(Context& ctx) {
+  ctx.reply.array(3);
+  ctx.reply.bulk("master");
+  ctx.reply.integer(0);
+  ctx.reply.array(0);
+}
+
+void module_list_command(Context& ctx) { ctx.reply.array(0); }
+void module_help_command(Context& ctx) { reply_help(ctx, {"LIST", "    List the loaded modules: there are none."}); }
+
+void shutdown_command(Context& ctx) {
+  Arguments in(ctx);
+  bool save = false, nosave = false, abort = false, other = false;
+  while (in.more()) {
+    if (in.option("SAVE")) {
+      save = true;
+    } else if (in.option("NOSAVE")) {
+      nosave = true;
+    } else if (in.option("ABORT")) {
+      abort = true;
+    } else if (in.option("NOW") || in.option("FORCE")) {
+      other = true;
+    } else {
+      in.fail(errors::kSyntax);
+    }
+  }
+  if ((save && nosave) || (abort && (save || nosave || other))) in.fail(errors::kSyntax);
+  if (!in.ok()) return;
+  // Nothing delays the end, so there is never one under way that could be called off.
+  if (abort) return ctx.reply.error("ERR No shutdown in progress.");
+  if (save) {
+    ctx.server.log.warning("SHUTDOWN SAVE refused: there is no snapshot to write yet.");
+    return ctx.reply.error("ERR Errors trying to SHUTDOWN. Check logs.");
+  }
+  if (ctx.server.scripting->busy()) {
+    if (!nosave)
+      return ctx.reply.error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+    // A script that has written cannot be killed: the loop then ends when the script does.
+    if (const std::string error = ctx.server.scripting->kill(); !error.empty()) ctx.server.log.warning("{}", error);
+  }
+  ctx.server.log.notice("User requested shutdown...");
+  ctx.server.host.stop(0);
+}
+
+// --- LOLWUT -----------------------------------------------------------------------------------------------------------
+
+/// Four voices on one staff: each is a curve of its own, and where voices meet they sound louder.
+std::string quartet_score(Random& random, size_t columns, size_t rows) {
+  static constexpr std::string_view kLoudness[] = {" ", "·", "○", "●", "◉"};
+  constexpr size_t kVoices = 4;
+  std::vector<uint8_t> cells(columns * rows);
+  for (size_t voice = 0; voice < kVoices; ++voice) {
+    size_t pitch = random.below(rows);
+    for (size_t beat = 0; beat < columns; ++beat) {
+      ++cells[pitch * columns + beat];
+      const uint64_t step = random.below(3);
+      if (step == 0 && pitch > 0) --pitch;
+      if (step == 2 && pitch + 1 < rows) ++pitch;
+    }
+  }
+  std::string picture;
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t beat = 0; beat < columns; ++beat) picture += kLoudness[cells[row * columns + beat]];
+    picture += '\n';
+  }
+  return picture;
+}
+
+void lolwut_command(Context& ctx) {
+  constexpr int64_t kColumns = 66, kRows = 8, kMostColumns = 1000, kMostRows = 100;
+  Arguments in(ctx);
+  // There is one picture, whatever version is asked for.
+  if (in.option("VERSION", 1)) in.integer();
+  const int64_t columns = in.more() ? std::clamp<int64_t>(in.integer(), 1, kMostColumns) : kColumns;
+  const int64_t rows = in.more() ? std::clamp<int64_t>(in.integer(), 1, kMostRows) : kRows;
+  if (!in.ok()) return;
+  ctx.reply.verbatim(quartet_score(ctx.server.random, static_cast<size_t>(columns), static_cast<size_t>(rows)) +
+                     fmt::format("\nA piece for four voices. Quartet ver. {}, Redis ver. {}\n", kQuartetVersion, kRedisVersion));
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr std::string_view k_dbsize_tips[] = {"request_policy:all_shards", "response_policy:agg_sum"};
+constexpr std::string_view k_flushall_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
+constexpr std::string_view k_flushdb_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
+constexpr std::string_view k_lastsave_tips[] = {"nondeterministic_output"};
+constexpr std::string_view k_module_list_tips[] = {"nondeterministic_output_order"};
+constexpr Command k_module_subcommands[] = {
+    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "5.0.0",
+     .summary = "Shows the subcommands.", .syntax = "",
+     .complexity = "O(1)", .handler = module_help_command},
+    {.name = "list", .arity = 2, .flags = kAdmin | kNoScript, .categories = 0, .group = "server", .since = "4.0.0",
+     .summary = "Lists the loaded modules.", .syntax = "",
+     .complexity = "O(N)", .handler = module_list_command, .tips = k_module_list_tips},
+};
+constexpr std::string_view k_time_tips[] = {"nondeterministic_output"};
+
+constexpr Command kCommands[] = {
+    {.name = "dbsize", .arity = 1, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "server", .since = "1.0.0",
+     .summary = "Counts the keys of the database.", .syntax = "",
+     .complexity = "O(1)", .handler = dbsize_command, .tips = k_dbsize_tips},
+    {.name = "flushall", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
+     .summary = "Removes all keys of all databases.", .syntax = "[ASYNC | SYNC]",
+     .complexity = "O(N)", .handler = flushall_command, .tips = k_flushall_tips},
+    {.name = "flushdb", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
+     .summary = "Removes all keys of the database.", .syntax = "[ASYNC | SYNC]",
+     .complexity = "O(N)", .handler = flushdb_command, .tips = k_flushdb_tips},
+    {.name = "lastsave", .arity = 1, .flags = kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "1.0.0",
+     .summary = "Tells when the data was last saved.", .syntax = "",
+     .complexity = "O(1)", .handler = lastsave_command, .tips = k_lastsave_tips},
+    {.name = "lolwut", .arity = -1, .flags = kReadOnly | kFast, .categories = 0, .group = "server", .since = "5.0.0",
+     .summary = "Draws a picture and tells the version.", .syntax = "[VERSION version]",
+     .complexity = "", .handler = lolwut_command},
+    {.name = "module", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
+     .summary = "Tells of loaded modules.", .syntax = "",
+     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_module_subcommands},
+    {.name = "role", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "2.8.12",
+     .summary = "Tells the role of the server in replication.", .syntax = "",
+     .complexity = "O(1)", .handler = role_command},
+    {.name = "shutdown", .arity = -1, .flags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, .categories = 0, .group = "server", .since = "1.0.0",
+     .summary = "Ends the server.", .syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+     .complexity = "O(N)", .handler = shutdown_command},
+    {.name = "swapdb", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace | kDangerous, .group = "server", .since = "4.0.0",
+     .summary = "Exchanges the contents of two databases.", .syntax = "index1 index2",
+     .complexity = "O(N)", .handler = swapdb_command},
+    {.name = "time", .arity = 1, .flags = kLoading | kStale | kFast, .categories = 0, .group = "server", .since = "2.6.0",
+     .summary = "Gives the time of the server.", .syntax = "",
+     .complexity = "O(1)", .handler = time_command, .tips = k_time_tips},
+};
+
+}  // namespace
+
+std::span<const Command> admin_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -16,16 +16,14 @@ struct ExpiryOption {
   /// After resolve(): the absolute time, in ms since the epoch.
   int64_t at_ms = -1;
 
-  /// Reads one option where the next argument is one; false where it is something else or the second of its kind.
+  /// Reads one option where the next argument is one; false where it is something else, or does not go with an earlier
+  /// one. The same option may come again; the last one counts.
   bool read(Arguments& in, Also also) {
-    if (given || keep || persist) return false;
-    if (also == kKeepTtl && in.option("KEEPTTL")) return keep = true;
-    if (also == kPersist && in.option("PERSIST")) return persist = true;
-    if (in.option("EX", 1)) return take(in, 1000, true);
-    if (in.option("PX", 1)) return take(in, 1, true);
-    if (in.option("EXAT", 1)) return take(in, 1000, false);
-    if (in.option("PXAT", 1)) return take(in, 1, false);
-    return false;
+    if (also == kKeepTtl && !given && in.option("KEEPTTL")) return keep = true;
+    if (also == kPersist && !given && in.option("PERSIST")) return persist = true;
+    if (keep || persist) return false;
+    return take(in, "EX", 1000, true) || take(in, "PX", 1, true) || take(in, "EXAT", 1000, false) ||
+           take(in, "PXAT", 1, false);
   }
 
   void set_relative(int64_t value, int64_t unit_ms) {
@@ -45,13 +43,16 @@ struct ExpiryOption {
   }
 
  private:
-  bool take(Arguments& in, int64_t unit_ms, bool relative) {
+  bool take(Arguments& in, std::string_view word, int64_t unit_ms, bool relative) {
+    if ((given && word != word_) || !in.option(word, 1)) return false;
+    word_ = word;
     value_ = in.integer();
     unit_ms_ = unit_ms;
     relative_ = relative;
     return given = true;
   }
 
+  std::string_view word_;
   int64_t value_ = 0;
   int64_t unit_ms_ = 1;
   bool relative_ = false;

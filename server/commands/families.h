@@ -7,16 +7,20 @@
 namespace quartet::server {
 
 // One function a family, at the foot of the family's file.
-std::span<const Command> admin_commands();         // admin.cc: INFO, CONFIG, SHUTDOWN, FLUSHALL, DBSIZE, TIME, ...
+std::span<const Command> admin_commands();         // admin.cc: SHUTDOWN, FLUSHALL, DBSIZE, SWAPDB, TIME, ...
 std::span<const Command> bitmap_commands();        // bitmaps.cc
 std::span<const Command> client_commands();        // client.cc: CLIENT
+std::span<const Command> config_commands();        // config.cc: CONFIG
 std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
+std::span<const Command> diagnostics_commands();   // diagnostics.cc: MONITOR, SLOWLOG, LATENCY
 std::span<const Command> expiry_commands();        // expiry.cc: EXPIRE, TTL, PERSIST, ...
 std::span<const Command> hash_commands();          // hashes.cc
-std::span<const Command> introspection_commands(); // introspection.cc: COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR
+std::span<const Command> info_commands();          // info.cc: INFO
+std::span<const Command> introspection_commands(); // introspection.cc: COMMAND
 std::span<const Command> key_commands();           // keys.cc
 std::span<const Command> list_commands();          // lists.cc
+std::span<const Command> memory_commands();        // memory.cc: MEMORY
 std::span<const Command> pubsub_commands();        // pubsub.cc
 std::span<const Command> scan_commands();          // scan.cc: SCAN
 std::span<const Command> scripting_commands();     // scripting.cc

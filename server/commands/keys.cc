@@ -193,7 +193,7 @@ void object_idletime_command(Context& ctx) {
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
         "runtime LRU and LFU data will take some time to adjust.");
-  ctx.reply.integer((ctx.access_clock() - entry->access()) & 0xffffff);
+  ctx.reply.integer((access_clock(ctx.now) - entry->access()) & 0xffffff);
 }
 
 void object_freq_command(Context& ctx) {

@@ -170,7 +170,8 @@ void lpos_command(Context& ctx) {
   if (!entry) return count >= 0 ? ctx.reply.array(0) : ctx.reply.null();
 
   const End from = rank < 0 ? End::Tail : End::Head;
-  uint64_t to_skip = (rank < 0 ? uint64_t{0} - static_cast<uint64_t>(rank) : static_cast<uint64_t>(rank)) - 1;
+  // The least integer has no opposite; Redis takes it for -1.
+  uint64_t to_skip = rank == INT64_MIN ? 0 : static_cast<uint64_t>(std::abs(rank)) - 1;
   const auto open = count >= 0 ? std::optional(ctx.reply.begin()) : std::nullopt;
   size_t found = 0;
   ListValue(ctx.db(), entry).find(wanted, from, static_cast<size_t>(most), [&](size_t index) {

@@ -131,11 +131,11 @@ void InProcessConnection::leave() {
 
 Received InProcessConnection::receive(std::string& out, std::chrono::milliseconds) {
     leave();
-    if (!core_.session) return Received::Closed;
-    if (core_.session->out.empty()) return Received::Nothing;
+    if (!core_.session) return Received::closed;
+    if (core_.session->out.empty()) return Received::nothing;
     out += core_.session->out.to_string();
     backend_.core->sent(*core_.session, core_.session->out.size());
-    return Received::Data;
+    return Received::bytes;
 }
 
 }  // namespace

@@ -1,0 +1,76 @@
+#include "server/commands/families.h"
+#include "server/commands/help.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+void config_get_command(Context& ctx) {
+  const auto settings = ctx.server.config_store.get({ctx.args.begin() + 2, ctx.args.end()});
+  ctx.reply.map(settings.size());
+  for (const auto& [name, value] : settings) {
+    ctx.reply.bulk(name);
+    ctx.reply.bulk(value);
+  }
+}
+
+void config_set_command(Context& ctx) {
+  if (ctx.args.size() % 2 != 0) return ctx.reply.error(errors::kSyntax);
+  std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  for (size_t i = 2; i < ctx.args.size(); i += 2) pairs.emplace_back(ctx.arg(i), ctx.arg(i + 1));
+  const bool local = ctx.session.loopback || ctx.session.unix_socket;
+  if (const auto error = ctx.server.config_store.set(pairs, local)) return ctx.reply.error(*error);
+  ctx.reply.ok();
+}
+
+void config_resetstat_command(Context& ctx) {
+  ctx.server.stats.reset();
+  ctx.server.commands.reset_stats();
+  ctx.reply.ok();
+}
+
+void config_rewrite_command(Context& ctx) {
+  if (const auto error = ctx.server.config_store.rewrite()) return ctx.reply.error(*error);
+  ctx.server.log.notice("CONFIG REWRITE executed with success.");
+  ctx.reply.ok();
+}
+
+void config_help_command(Context& ctx) {
+  reply_help(ctx, {"GET <pattern> [<pattern> ...]", "    Give the settings whose names match, with their values.",
+                   "SET <directive> <value> [<directive> <value> ...]", "    Change settings, all or none.", "RESETSTAT",
+                   "    Let the counters of INFO begin anew.", "REWRITE", "    Write the settings into the configuration file."});
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr std::string_view k_config_set_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
+constexpr Command k_config_subcommands[] = {
+    {.name = "rewrite", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.0",
+     .summary = "Writes the settings in force into the configuration file.", .syntax = "",
+     .complexity = "O(1)", .handler = config_rewrite_command},
+    {.name = "resetstat", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
+     .summary = "Sets the counters that INFO shows back.", .syntax = "",
+     .complexity = "O(1)", .handler = config_resetstat_command},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "5.0.0",
+     .summary = "Shows the subcommands.", .syntax = "",
+     .complexity = "O(1)", .handler = config_help_command},
+    {.name = "get", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
+     .summary = "Gives the values of settings.", .syntax = "parameter [parameter ...]",
+     .complexity = "O(N)", .handler = config_get_command},
+    {.name = "set", .arity = -4, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
+     .summary = "Changes settings, all or none.", .syntax = "parameter value [parameter value ...]",
+     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips},
+};
+
+constexpr Command kCommands[] = {
+    {.name = "config", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "2.0.0",
+     .summary = "Reads and changes settings.", .syntax = "",
+     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_config_subcommands},
+};
+
+}  // namespace
+
+std::span<const Command> config_commands() { return kCommands; }
+
+}  // namespace quartet::server

@@ -1,0 +1,327 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/numbers.h"
+#include "server/blocking.h"
+#include "server/client_info.h"
+#include "server/commands/families.h"
+#include "server/commands/memory_figures.h"
+#include "server/scripting.h"
+#include "server/version.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// The text of INFO as it grows. Sections and fields have the names and the order of Redis 7.0; a field whose feature is
+/// not there shows what an idle Redis shows.
+struct Report {
+  Server& server;
+  const Time now;
+  std::string text = {};
+
+  void section(std::string_view title) { fmt::format_to(std::back_inserter(text), "{}# {}\r\n", text.empty() ? "" : "\r\n", title); }
+  template <class Value>
+  void field(std::string_view name, const Value& value) {
+    fmt::format_to(std::back_inserter(text), "{}:{}\r\n", name, value);
+  }
+  void decimal(std::string_view name, double value) { field(name, fmt::format("{:.2f}", value)); }
+  void zeros(std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) field(name, 0);
+  }
+};
+
+/// A size as people read it: "512B", "1.50K", "2.00G".
+std::string human_size(size_t bytes) {
+  if (bytes < 1024) return fmt::format("{}B", bytes);
+  double size = static_cast<double>(bytes);
+  std::string_view unit;
+  for (const std::string_view next : {"K", "M", "G", "T", "P"}) {
+    if (size < 1024) break;
+    size /= 1024;
+    unit = next;
+  }
+  return fmt::format("{:.2f}{}", size, unit);
+}
+
+void add_server(Report& report) {
+  const Server& server = report.server;
+  const int64_t uptime = (report.now.mono_us - server.started.mono_us) / 1'000'000;
+  report.field("redis_version", kRedisVersion);
+  report.field("quartet_version", kQuartetVersion);
+  report.field("redis_git_sha1", "00000000");
+  report.field("redis_git_dirty", 0);
+  report.field("redis_build_id", "0");
+  report.field("redis_mode", "standalone");
+  report.field("os", operating_system());
+  report.field("arch_bits", sizeof(void*) * 8);
+  report.field("monotonic_clock", "POSIX clock_gettime");
+  report.field("multiplexing_api", "epoll");
+  report.field("atomicvar_api", "c11-builtin");
+  report.field("gcc_version", fmt::format("{}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__));
+  report.field("process_id", ::getpid());
+  report.field("process_supervised", "no");
+  report.field("run_id", server.run_id);
+  report.field("tcp_port", server.config.port);
+  report.field("server_time_usec", report.now.wall_us);
+  report.field("uptime_in_seconds", uptime);
+  report.field("uptime_in_days", uptime / 86400);
+  report.field("hz", server.config.hz);
+  report.field("configured_hz", server.config.hz);
+  report.field("lru_clock", report.now.wall_us / 1'000'000 & 0xffffff);
+  report.field("executable", executable_path());
+  report.field("config_file", server.config.file);
+  report.field("io_threads_active", 0);
+}
+
+void add_clients(Report& report) {
+  size_t input = 0, output = 0, with_deadline = 0;
+  for (const auto& [id, session] : report.server.sessions()) {
+    input = std::max(input, session->input.capacity());
+    output = std::max(output, session->out.memory());
+    with_deadline += session->blocked && session->blocked->deadline_us > 0;
+  }
+  report.field("connected_clients", report.server.sessions().size());
+  report.field("cluster_connections", 0);
+  report.field("maxclients", report.server.config.maxclients);
+  report.field("client_recent_max_input_buffer", input);
+  report.field("client_recent_max_output_buffer", output);
+  report.field("blocked_clients", report.server.blocked_clients());
+  report.field("tracking_clients", 0);
+  report.field("clients_in_timeout_table", with_deadline);
+}
+
+void add_memory(Report& report) {
+  Server& server = report.server;
+  const MemoryFigures figures = memory_figures(server);
+  const AllocatorFigures& allocator = figures.allocator;
+  const auto size = [&](std::string_view name, size_t bytes) {
+    report.field(name, bytes);
+    report.field(fmt::format("{}_human", name), human_size(bytes));
+  };
+  const auto percent = [&](std::string_view name, double value) { report.field(name, fmt::format("{:.2f}%", value)); };
+  size("used_memory", figures.used);
+  size("used_memory_rss", figures.resident);
+  size("used_memory_peak", figures.peak);
+  percent("used_memory_peak_perc", figures.peak_percent());
+  report.field("used_memory_overhead", figures.overhead);
+  report.field("used_memory_startup", figures.startup);
+  report.field("used_memory_dataset", figures.dataset);
+  percent("used_memory_dataset_perc", figures.dataset_percent());
+  report.field("allocator_allocated", allocator.allocated);
+  report.field("allocator_active", allocator.active);
+  report.field("allocator_resident", allocator.resident);
+  size("total_system_memory", system_memory_bytes());
+  report.field("used_memory_lua", figures.scripts);
+  report.field("used_memory_vm_eval", figures.scripts);
+  report.field("used_memory_lua_human", human_size(figures.scripts));
+  report.field("used_memory_scripts_eval", 0);
+  report.field("number_of_cached_scripts", server.scripting->cached_scripts());
+  report.zeros({"number_of_functions", "number_of_libraries", "used_memory_vm_functions"});
+  size("used_memory_vm_total", figures.scripts);
+  report.field("used_memory_functions", 0);
+  size("used_memory_scripts", 0);
+  size("maxmemory", static_cast<size_t>(server.config.maxmemory));
+  report.field("maxmemory_policy", server.config.maxmemory_policy);
+  report.decimal("allocator_frag_ratio", ratio(allocator.active, allocator.allocated));
+  report.field("allocator_frag_bytes", difference(allocator.active, allocator.allocated));
+  report.decimal("allocator_rss_ratio", ratio(allocator.resident, allocator.active));
+  report.field("allocator_rss_bytes", difference(allocator.resident, allocator.active));
+  report.decimal("rss_overhead_ratio", ratio(figures.resident, allocator.resident));
+  report.field("rss_overhead_bytes", difference(figures.resident, allocator.resident));
+  report.decimal("mem_fragmentation_ratio", ratio(figures.resident, figures.used));
+  report.field("mem_fragmentation_bytes", difference(figures.resident, figures.used));
+  report.zeros({"mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"});
+  report.field("mem_clients_normal", figures.clients);
+  report.zeros({"mem_cluster_links", "mem_aof_buffer"});
+  report.field("mem_allocator", allocator_name());
+  report.field("active_defrag_running", 0);
+  report.field("lazyfree_pending_objects", server.lazyfree_pending());
+  report.field("lazyfreed_objects", server.stats.lazyfreed_objects);
+}
+
+void add_persistence(Report& report) {
+  report.zeros({"loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"});
+  report.decimal("current_fork_perc", 0);
+  report.zeros({"current_save_keys_processed", "current_save_keys_total"});
+  report.field("rdb_changes_since_last_save", report.server.stats.dirty);
+  report.field("rdb_bgsave_in_progress", 0);
+  report.field("rdb_last_save_time", report.server.started.wall_us / 1'000'000);
+  report.field("rdb_last_bgsave_status", "ok");
+  report.field("rdb_last_bgsave_time_sec", -1);
+  report.field("rdb_current_bgsave_time_sec", -1);
+  report.zeros({"rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded", "aof_enabled",
+                "aof_rewrite_in_progress", "aof_rewrite_scheduled"});
+  report.field("aof_last_rewrite_time_sec", -1);
+  report.field("aof_current_rewrite_time_sec", -1);
+  report.field("aof_last_bgrewrite_status", "ok");
+  report.zeros({"aof_rewrites", "aof_rewrites_consecutive_failures"});
+  report.field("aof_last_write_status", "ok");
+  report.zeros({"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"});
+}
+
+void add_stats(Report& report) {
+  const Server& server = report.server;
+  const Statistics& stats = server.stats;
+  const auto kbps = [&](std::string_view name, const Statistics::Rate& rate) {
+    report.decimal(name, static_cast<double>(rate.per_second()) / 1024);
+  };
+  report.field("total_connections_received", stats.connections_received);
+  report.field("total_commands_processed", stats.commands_processed);
+  report.field("instantaneous_ops_per_sec", stats.commands_rate.per_second());
+  report.field("total_net_input_bytes", stats.net_input_bytes);
+  report.field("total_net_output_bytes", stats.net_output_bytes);
+  report.zeros({"total_net_repl_input_bytes", "total_net_repl_output_bytes"});
+  kbps("instantaneous_input_kbps", stats.input_rate);
+  kbps("instantaneous_output_kbps", stats.output_rate);
+  report.decimal("instantaneous_input_repl_kbps", 0);
+  report.decimal("instantaneous_output_repl_kbps", 0);
+  report.field("rejected_connections", stats.connections_rejected);
+  report.zeros({"sync_full", "sync_partial_ok", "sync_partial_err"});
+  report.field("expired_keys", stats.expired_keys);
+  report.decimal("expired_stale_perc", 0);
+  report.field("expired_time_cap_reached_count", stats.time_cap_reached);
+  report.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_cpu_us / 1000);
+  report.field("evicted_keys", stats.evicted_keys);
+  report.zeros({"evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time"});
+  report.field("keyspace_hits", stats.keyspace_hits);
+  report.field("keyspace_misses", stats.keyspace_misses);
+  report.field("pubsub_channels", server.pubsub.channel_count(PubSub::Kind::Channel));
+  report.field("pubsub_patterns", server.pubsub.channel_count(PubSub::Kind::Pattern));
+  report.field("pubsubshard_channels", server.pubsub.channel_count(PubSub::Kind::Shard));
+  report.zeros({"latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits",
+                "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
+                "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"});
+  report.field("unexpected_error_replies", stats.unexpected_errors);
+  report.field("total_error_replies", stats.error_replies);
+  report.field("dump_payload_sanitizations", 0);
+  report.field("total_reads_processed", stats.reads_processed);
+  report.field("total_writes_processed", stats.writes_processed);
+  report.zeros({"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"});
+}
+
+void add_replication(Report& report) {
+  report.field("role", "master");
+  report.field("connected_slaves", 0);
+  report.field("master_failover_state", "no-failover");
+  report.field("master_replid", report.server.run_id);
+  report.field("master_replid2", std::string(40, '0'));
+  report.field("master_repl_offset", 0);
+  report.field("second_repl_offset", -1);
+  report.field("repl_backlog_active", 0);
+  report.field("repl_backlog_size", 1048576);
+  report.zeros({"repl_backlog_first_byte_offset", "repl_backlog_histlen"});
+}
+
+void add_cpu(Report& report) {
+  const CpuTimes times = cpu_times();
+  const auto seconds = [&](std::string_view name, int64_t us) {
+    report.field(name, fmt::format("{}.{:06}", us / 1'000'000, us % 1'000'000));
+  };
+  seconds("used_cpu_sys", times.system_us);
+  seconds("used_cpu_user", times.user_us);
+  seconds("used_cpu_sys_children", times.children_system_us);
+  seconds("used_cpu_user_children", times.children_user_us);
+  seconds("used_cpu_sys_main_thread", times.main_thread_system_us);
+  seconds("used_cpu_user_main_thread", times.main_thread_user_us);
+}
+
+/// Calls `visit` for every command, those with subcommands before these.
+template <class Visit>
+void for_each_command(const Server& server, Visit visit) {
+  for (const auto& command : server.commands.all()) {
+    visit(*command);
+    for (const auto& sub : command->subcommands) visit(*sub);
+  }
+}
+
+void add_commandstats(Report& report) {
+  for_each_command(report.server, [&](const CommandEntry& command) {
+    const CommandStats& stats = command.stats;
+    if (!stats.calls && !stats.rejected && !stats.failed) return;
+    report.field(fmt::format("cmdstat_{}", command.full_name),
+                 fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}", stats.calls,
+                             stats.microseconds, ratio(stats.microseconds, stats.calls), stats.rejected, stats.failed));
+  });
+}
+
+void add_errorstats(Report& report) {
+  for (const auto& [code, count] : report.server.stats.errors)
+    report.field(fmt::format("errorstat_{}", code), fmt::format("count={}", count));
+}
+
+void add_latencystats(Report& report) {
+  for_each_command(report.server, [&](const CommandEntry& command) {
+    if (!command.stats.histogram) return;
+    std::string shares;
+    for (const double percent : report.server.config.latency_tracking_info_percentiles)
+      shares += fmt::format("{}p{}={:.3f}", shares.empty() ? "" : ",", format_double(percent),
+                            static_cast<double>(command.stats.histogram->percentile(percent)) / 1000);
+    report.field(fmt::format("latency_percentiles_usec_{}", command.full_name), shares);
+  });
+}
+
+void add_keyspace(Report& report) {
+  for (const auto& db : report.server.databases) {
+    if (db->size() == 0) continue;
+    report.field(fmt::format("db{}", db->index()),
+                 fmt::format("keys={},expires={},avg_ttl={}", db->size(), db->expiring(), db->average_ttl()));
+  }
+}
+
+struct Section {
+  std::string_view title;
+  bool by_default;
+  void (*add)(Report&);
+};
+
+constexpr Section kSections[] = {
+    {"Server", true, add_server},
+    {"Clients", true, add_clients},
+    {"Memory", true, add_memory},
+    {"Persistence", true, add_persistence},
+    {"Stats", true, add_stats},
+    {"Replication", true, add_replication},
+    {"CPU", true, add_cpu},
+    {"Modules", true, [](Report&) {}},
+    {"Commandstats", false, add_commandstats},
+    {"Errorstats", true, add_errorstats},
+    {"Latencystats", false, add_latencystats},
+    {"Cluster", true, [](Report& report) { report.field("cluster_enabled", 0); }},
+    {"Keyspace", true, add_keyspace},
+};
+
+void info_command(Context& ctx) {
+  const Args wanted = ctx.args.subspan(1);
+  const auto named = [&](std::string_view name) {
+    return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view word) { return equals_ignoring_case(word, name); });
+  };
+  const bool all = named("all") || named("everything");
+  const bool defaults = wanted.empty() || named("default");
+  Report report{ctx.server, ctx.now};
+  for (const Section& section : kSections) {
+    if (!all && !(defaults && section.by_default) && !named(section.title)) continue;
+    report.section(section.title);
+    section.add(report);
+  }
+  ctx.reply.verbatim(report.text);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr std::string_view k_info_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special"};
+
+constexpr Command kCommands[] = {
+    {.name = "info", .arity = -1, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = "1.0.0",
+     .summary = "Tells the state of the server, by sections.", .syntax = "[section [section ...]]",
+     .complexity = "O(1)", .handler = info_command, .tips = k_info_tips},
+};
+
+}  // namespace
+
+std::span<const Command> info_commands() { return kCommands; }
+
+}  // namespace quartet::server

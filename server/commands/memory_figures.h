@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "server/process_info.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+/// Where the memory goes, in bytes, as INFO and MEMORY STATS show it.
+struct MemoryFigures {
+  size_t used, peak, startup;
+  size_t clients;       // what is held for connections
+  size_t scripts;       // the interpreter with its scripts
+  size_t tables;        // the databases' own tables
+  size_t overhead;      // all that is not data: startup, clients, scripts, tables
+  size_t dataset;       // used without the overhead
+  size_t keys;
+  AllocatorFigures allocator;
+  size_t resident;
+
+  /// Share of the dataset in what was allocated since the start, and of the present use in the peak.
+  double dataset_percent() const { return used > startup ? 100.0 * static_cast<double>(dataset) / static_cast<double>(used - startup) : 0; }
+  double peak_percent() const { return peak ? 100.0 * static_cast<double>(used) / static_cast<double>(peak) : 0; }
+};
+MemoryFigures memory_figures(Server& server);
+
+/// a / b, 0 where there is no b.
+inline double ratio(size_t a, size_t b) { return b ? static_cast<double>(a) / static_cast<double>(b) : 0; }
+/// a - b, which may be negative.
+inline int64_t difference(size_t a, size_t b) { return static_cast<int64_t>(a) - static_cast<int64_t>(b); }
+
+}  // namespace quartet::server
