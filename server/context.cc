@@ -8,16 +8,19 @@ namespace quartet::server {
 
 namespace {
 
-/// The clock of last access that OBJECT IDLETIME reads: seconds, 24 bits.
-uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
-
 void touch(const Context& ctx, storage::Entry* entry) {
-  if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
+  if (!ctx.session.no_touch) entry->set_access(ctx.access_clock());
 }
 
 }  // namespace
 
 storage::Entry* Context::find_read(std::string_view key) {
+  storage::Entry* entry = find_untouched(key);
+  if (entry) touch(*this, entry);
+  return entry;
+}
+
+storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
   if (!entry) {
     ++server.stats.keyspace_misses;
@@ -25,7 +28,6 @@ storage::Entry* Context::find_read(std::string_view key) {
     return nullptr;
   }
   ++server.stats.keyspace_hits;
-  touch(*this, entry);
   return entry;
 }
 

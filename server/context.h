@@ -47,12 +47,16 @@ struct Context {
 
   storage::Keyspace& db() const { return *database; }
   int64_t now_ms() const { return now.wall_ms(); }
+  /// The clock of last access (Entry::access), in seconds, 24 bits.
+  uint32_t access_clock() const { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
   std::string_view arg(size_t i) const { return args[i]; }
 
   // --- Keys -------------------------------------------------------------------------------------------------------
 
   /// The live entry of a key for reading, or null; counts a hit or a miss and touches the entry.
   storage::Entry* find_read(std::string_view key);
+  /// The same for commands that ask about the entry and do not use it (TYPE, TTL, EXISTS): it is not touched.
+  storage::Entry* find_untouched(std::string_view key);
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
   /// The same with a demand on the type: false, with the WRONGTYPE error written, where the key holds another one.

@@ -76,6 +76,9 @@ class Keyspace {
   /// Changes the encoding without disposing of the old value, whose structure the caller has taken over or emptied.
   void reencode(Entry*& entry, Encoding encoding, size_t value_bytes = 0);
 
+  /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it again and again.
+  void set_new_access(uint32_t bits) { new_access_ = bits; }
+
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
 
@@ -136,6 +139,7 @@ class Keyspace {
   Dict<EntryTraits> dict_;
   size_t expiring_ = 0;
   size_t charged_ = 0;
+  uint32_t new_access_ = 0;
 
   uint64_t expire_cursor_ = 0;
   int64_t ttl_sum_ = 0;

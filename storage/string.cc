@@ -42,7 +42,7 @@ Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view ke
     if (number) {
       entry->set_integer(*number);
     } else if (encoding == Encoding::Bytes) {
-      std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+      if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
     } else {
       string.assign_bytes(value);
     }
@@ -95,7 +95,7 @@ void StringValue::set_integer(int64_t value) {
 void StringValue::assign_bytes(std::string_view value) {
   if (value.size() <= limits::kInlineStringBytes) {
     keyspace.reset(entry, Type::String, Encoding::Bytes, value.size());
-    std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+    if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
     return;
   }
   SharedBytes block = SharedBytes::copy_of(value);
@@ -148,7 +148,8 @@ char* StringValue::writable(size_t size) {
 
 void StringValue::append(std::string_view tail) {
   const size_t old_size = size();
-  std::memcpy(writable(old_size + tail.size()) + old_size, tail.data(), tail.size());
+  char* data = writable(old_size + tail.size());
+  if (!tail.empty()) std::memcpy(data + old_size, tail.data(), tail.size());
 }
 
 }  // namespace quartet::storage

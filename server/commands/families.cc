@@ -6,9 +6,10 @@ namespace quartet::server {
 
 std::span<const std::span<const Command>> all_families() {
   static const std::array kFamilies = {
-      admin_commands(),         bitmap_commands(), client_commands(),       connection_commands(), debug_commands(),      hash_commands(),
-      introspection_commands(), key_commands(),    list_commands(),       pubsub_commands(),     scripting_commands(),
-      set_commands(),           sorted_set_commands(), string_commands(), transaction_commands(),
+      admin_commands(), bitmap_commands(), client_commands(), connection_commands(), debug_commands(),
+      expiry_commands(), hash_commands(), introspection_commands(), key_commands(), list_commands(),
+      pubsub_commands(), scan_commands(), scripting_commands(), set_commands(), sort_commands(),
+      sorted_set_commands(), string_commands(), transaction_commands(),
   };
   return kFamilies;
 }
