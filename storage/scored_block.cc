@@ -19,6 +19,7 @@ struct Parts {
     return value;
   }
   void set(size_t rank, double score, size_t end) const {
+    score += 0.0;  // makes 0 of -0
     std::memcpy(slot(rank), &score, 8);
     set_end(rank, end);
   }
