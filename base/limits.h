@@ -38,4 +38,9 @@ inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;
 
+/// Memory that the interpreter of scripts may hold, in bytes.
+inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
+/// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
+inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;
+
 }  // namespace quartet::limits

@@ -17,7 +17,7 @@ char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c
 constexpr size_t kFloatChars = 255;
 
 template <class Float>
-std::optional<Float> parse_float(std::string_view text, Float (*convert)(const char*, char**)) {
+std::optional<Float> parse_float(std::string_view text, Float (*convert)(const char*, char**), Overflow overflow) {
   if (text.empty() || text.size() > kFloatChars || std::isspace(static_cast<unsigned char>(text[0]))) return {};
   char copy[kFloatChars + 1];
   std::memcpy(copy, text.data(), text.size());
@@ -26,7 +26,7 @@ std::optional<Float> parse_float(std::string_view text, Float (*convert)(const c
   errno = 0;
   const Float value = convert(copy, &end);
   if (end != copy + text.size() || std::isnan(value)) return {};
-  if (errno == ERANGE && (std::isinf(value) || value == 0)) return {};
+  if (errno == ERANGE && (std::isinf(value) || value == 0) && overflow == Overflow::Refuse) return {};
   return value;
 }
 
@@ -52,10 +52,10 @@ std::optional<uint64_t> parse_uint(std::string_view text) {
   return value;
 }
 
-std::optional<double> parse_double(std::string_view text) { return parse_float<double>(text, std::strtod); }
+std::optional<double> parse_double(std::string_view text) { return parse_float<double>(text, std::strtod, Overflow::Refuse); }
 
-std::optional<long double> parse_long_double(std::string_view text) {
-  return parse_float<long double>(text, std::strtold);
+std::optional<long double> parse_long_double(std::string_view text, Overflow overflow) {
+  return parse_float<long double>(text, std::strtold, overflow);
 }
 
 size_t format_int(int64_t value, char* out) {

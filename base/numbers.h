@@ -15,7 +15,8 @@ std::optional<uint64_t> parse_uint(std::string_view text);
 /// space. No value for NaN and for overflow.
 std::optional<double> parse_double(std::string_view text);
 /// The same for the 80-bit type that INCRBYFLOAT and HINCRBYFLOAT compute with.
-std::optional<long double> parse_long_double(std::string_view text);
+enum class Overflow { Refuse, ToInfinity };
+std::optional<long double> parse_long_double(std::string_view text, Overflow overflow = Overflow::Refuse);
 
 /// A buffer long enough for any integer and any double formatted below.
 inline constexpr size_t kNumberChars = 64;

@@ -22,9 +22,9 @@ int64_t Arguments::integer(std::string_view error) {
   return value.value_or(0);
 }
 
-int64_t Arguments::integer_in(int64_t low, int64_t high, std::string_view error) {
-  const int64_t value = integer(error);
-  if (!failed() && (value < low || value > high)) fail(error);
+int64_t Arguments::integer_in(int64_t low, int64_t high, std::string_view out_of_range, std::string_view not_integer) {
+  const int64_t value = integer(not_integer.empty() ? out_of_range : not_integer);
+  if (!failed() && (value < low || value > high)) fail(out_of_range);
   return failed() ? 0 : value;
 }
 
@@ -39,19 +39,20 @@ double Arguments::number(std::string_view error) {
 int64_t Arguments::timeout_seconds() {
   const std::string_view text = next();
   if (failed()) return 0;
-  const auto seconds = parse_long_double(text);
+  const auto seconds = parse_long_double(text, Overflow::ToInfinity);
   if (!seconds) {
     fail("ERR timeout is not a float or out of range");
     return 0;
   }
+  // Redis computes in 64 bits: what does not fit at all comes out negative there, what does not fit behind "now" is
+  // out of range.
   const long double ms = std::ceil(*seconds * 1000);
-  // What does not fit into the clock behind "now" is refused.
-  if (ms > static_cast<long double>(INT64_MAX) - static_cast<long double>(ctx_.now_ms())) {
-    fail("ERR timeout is out of range");
+  if (ms < 0 || ms > static_cast<long double>(INT64_MAX)) {
+    fail("ERR timeout is negative");
     return 0;
   }
-  if (*seconds < 0) {
-    fail("ERR timeout is negative");
+  if (ms > static_cast<long double>(INT64_MAX - ctx_.now_ms())) {
+    fail("ERR timeout is out of range");
     return 0;
   }
   return static_cast<int64_t>(ms);

@@ -8,9 +8,6 @@ namespace quartet::server {
 
 namespace {
 
-/// The clock of last access that OBJECT IDLETIME reads: seconds, 24 bits.
-uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
-
 void touch(const Context& ctx, storage::Entry* entry) {
   if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
 }
@@ -18,6 +15,12 @@ void touch(const Context& ctx, storage::Entry* entry) {
 }  // namespace
 
 storage::Entry* Context::find_read(std::string_view key) {
+  storage::Entry* entry = find_untouched(key);
+  if (entry) touch(*this, entry);
+  return entry;
+}
+
+storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
   if (!entry) {
     ++server.stats.keyspace_misses;
@@ -25,7 +28,6 @@ storage::Entry* Context::find_read(std::string_view key) {
     return nullptr;
   }
   ++server.stats.keyspace_hits;
-  touch(*this, entry);
   return entry;
 }
 
@@ -85,9 +87,15 @@ void Context::effect(Args arguments) {
 
 void Context::no_effect() { explicit_effect = true; }
 
-void Context::block(Args keys, int64_t timeout_ms, Serve serve, bool null_array) {
-  if (deny_blocking) return null_array ? reply.null_array() : reply.null();
-  BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, null_array, 0, now};
+void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {
+  if (deny_blocking) {
+    switch (unserved) {
+      case Unserved::NullArray: return reply.null_array();
+      case Unserved::Null: return reply.null();
+      case Unserved::Zero: return reply.integer(0);
+    }
+  }
+  BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, unserved, 0, now};
   for (const std::string_view key : keys)
     if (std::find(blocked.keys.begin(), blocked.keys.end(), key) == blocked.keys.end()) blocked.keys.emplace_back(key);
   if (timeout_ms > 0) blocked.deadline_us = now.mono_us + timeout_ms * 1000;

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "protocol/reply.h"
@@ -31,6 +32,9 @@ enum class EventClass : uint32_t {
   New = 1 << 14,       // n
 };
 
+/// The clock of last access that Entry::access holds and OBJECT IDLETIME reads: seconds, 24 bits.
+inline uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
+
 /// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
 /// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
 /// in a script or from a file.
@@ -53,6 +57,8 @@ struct Context {
 
   /// The live entry of a key for reading, or null; counts a hit or a miss and touches the entry.
   storage::Entry* find_read(std::string_view key);
+  /// The same for commands that ask about the entry and do not use it (TYPE, TTL, EXISTS): it is not touched.
+  storage::Entry* find_untouched(std::string_view key);
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
   /// The same with a demand on the type: false, with the WRONGTYPE error written, where the key holds another one.
@@ -82,14 +88,19 @@ struct Context {
   /// Nothing is carried although `changed` was called.
   void no_effect();
 
+  /// The argument is a secret: logs and monitors show "(redacted)" in its place.
+  void redact(size_t argument) { secrets.push_back(argument); }
+
   // --- Blocking ---------------------------------------------------------------------------------------------------
 
   /// Tries to serve a blocked command from `key`, which has just become ready: true if it wrote the reply. It sees the
   /// arguments of the blocked command in its own context.
   using Serve = bool (*)(Context&, std::string_view key);
-  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever); then the null array (or null) is the
-  /// reply. Inside MULTI and scripts nothing waits: that reply is written at once.
-  void block(Args keys, int64_t timeout_ms, Serve serve, bool null_array = true);
+  /// What is answered where nothing could be served: at once inside MULTI and scripts, where nothing waits, else when the
+  /// time is over; then Null too is a null array, as Redis has it.
+  enum class Unserved : uint8_t { NullArray, Null, Zero };
+  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever).
+  void block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved = Unserved::NullArray);
 
   // --- Used by the dispatcher ---------------------------------------------------------------------------------------
 
@@ -98,6 +109,7 @@ struct Context {
   bool from_script = false;
   bool dirty = false;           // changed() was called
   bool explicit_effect = false;
+  std::vector<size_t> secrets = {};
 };
 
 }  // namespace quartet::server

@@ -9,6 +9,7 @@
 namespace quartet::server {
 
 /// Lua 5.1 scripts: one interpreter for the whole server, a cache of scripts by their SHA-1, and the state of the script that runs.
+/// What runs in Lua stands in server/lua/.
 class Scripting {
  public:
   explicit Scripting(Server& server);
@@ -21,6 +22,7 @@ class Scripting {
   /// SCRIPT LOAD: compiles and keeps a script; false with the error written where it does not compile. `sha` is 40 hex digits.
   bool load(Context& ctx, std::string_view body, std::string& sha);
   bool exists(std::string_view sha) const;
+  /// Forgets all scripts and starts a fresh interpreter.
   void flush();
 
   bool running() const;
@@ -28,8 +30,11 @@ class Scripting {
   bool busy() const;
   /// SCRIPT KILL: "" if the script will end, else the error reply (NOTBUSY, UNKILLABLE).
   std::string kill();
+  /// The process is about to end: the script ends, whatever it has done.
+  void abort();
 
   // For INFO and MEMORY STATS.
+  /// Bytes that the interpreter holds.
   size_t memory() const;
   size_t cached_scripts() const;
 

@@ -82,7 +82,11 @@ class Dict {
     Item* item = pointer(at.bucket->slots[at.slot]);
     vacate(at);
     --size_;
-    if ((size_ & 31) == 0 || size_ < kSlots) shrink();
+    if (size_ == 0 && bucket_bits_ > 0) {
+      clear();
+    } else if ((size_ & 31) == 0 || size_ < kSlots) {
+      shrink();
+    }
     return item;
   }
 
@@ -164,13 +168,16 @@ class Dict {
     return cursor;
   }
 
-  /// An item chosen at random, each about equally likely; null where the table is empty.
+  /// An item chosen at random, each equally likely unless the table is nearly empty; null where it is empty.
   Item* random(Random& generator) const {
     if (size_ == 0) return nullptr;
-    for (int tries = 0; tries < 128; ++tries) {
+    for (int tries = 0; tries < 256; ++tries) {
       const uint64_t position = generator.next();
-      const Segment& segment = directory_[directory_index(position)];
-      const Bucket& bucket = segment.buckets[bucket_index(position, segment.depth)];
+      const size_t index = directory_index(position);
+      // A segment counts at the first of its directory entries alone, so that a slot of a shallow one is no likelier than others.
+      if ((index & (span(index) - 1)) != 0) continue;
+      const Segment& segment = directory_[index];
+      const Bucket& bucket = segment.buckets[bucket_index(position, depth_)];
       const size_t slot = (position & 0xffff) % kSlots;
       if (bucket.tags[slot]) return pointer(bucket.slots[slot]);
     }
@@ -339,6 +346,7 @@ class Dict {
   }
 
   void resize_only_segment(int bits) {
+    assert(segments_ == 1 && depth_ == 0);
     Bucket* old = directory_[0].buckets;
     const size_t old_buckets = segment_buckets();
     for (;; ++bits) {
@@ -418,8 +426,12 @@ class Dict {
     const Segment one = directory_[merge_at_];
     const size_t width = size_t{1} << (depth_ - one.depth);
     const size_t left = merge_at_ & ~(2 * width - 1), right = left + width;
+    if (one.depth == 0 || directory_[left].depth != directory_[right].depth) {
+      // The neighbour is in smaller parts; where it comes next, these are what can merge.
+      merge_at_ = (merge_at_ & ~(width - 1)) + width;
+      return;
+    }
     merge_at_ = left + 2 * width;
-    if (one.depth == 0 || directory_[left].depth != directory_[right].depth) return;
     Bucket* merged = new_buckets();
     const int depth = one.depth - 1;
     for (const size_t half : {left, right})
@@ -437,18 +449,21 @@ class Dict {
     std::free(directory_[right].buckets);
     for (size_t i = left; i < left + 2 * width; ++i) directory_[i] = {merged, depth};
     --segments_;
-    if (segments_ * 2 <= entries / 2) halve_directory();
+    // One segment alone may be resized, so it has to be the only directory entry too.
+    while (depth_ > 0 && (segments_ == 1 || segments_ * 4 <= size_t{1} << depth_) && halve_directory()) {
+    }
   }
 
-  /// Halves the directory where no segment needs its last bit.
-  void halve_directory() {
+  /// Halves the directory where no segment needs its last bit; false where one does.
+  bool halve_directory() {
     for (size_t i = 0; i < size_t{1} << depth_; i += span(i))
-      if (directory_[i].depth == depth_) return;
+      if (directory_[i].depth == depth_) return false;
     Segment* narrower = new_directory(depth_ - 1);
     for (size_t i = 0; i < size_t{1} << (depth_ - 1); ++i) narrower[i] = directory_[2 * i];
     std::free(directory_);
     directory_ = narrower;
     --depth_;
+    return true;
   }
 
   void release() {

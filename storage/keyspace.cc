@@ -37,19 +37,21 @@ Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
   entry->format(key.size(), shape);
   entry->access_ = 0;
   if (!Entry::has_bytes(shape.encoding)) Entry::store(entry->payload(), 0);
-  std::memcpy(entry->text(), key.data(), key.size());
+  if (!key.empty()) std::memcpy(entry->text(), key.data(), key.size());
   return entry;
 }
 
 Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
   const bool expires = expiry_ms >= 0;
   Entry* entry = allocate(key, {type, encoding, value_bytes, expires});
+  entry->access_ = new_access_;
   if (expires) {
     Entry::store(entry->fixed(), expiry_ms);
     ++expiring_;
   }
   charged_ += usable(entry);
   dict_.insert(hash(key), entry, expires);
+  if (announces_new_) observer_.created(*this, key);
   return entry;
 }
 
@@ -165,6 +167,7 @@ void Keyspace::insert(Entry* entry) {
   charged_ += memory_of(*entry);
   if (entry->expires()) ++expiring_;
   dict_.insert(hash(entry->key()), entry, entry->expires());
+  if (announces_new_) observer_.created(*this, entry->key());
 }
 
 Entry* Keyspace::rekey(Entry* entry, std::string_view key) {

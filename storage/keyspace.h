@@ -25,6 +25,8 @@ class KeyspaceObserver {
   virtual ~KeyspaceObserver() = default;
   /// `entry` has expired and is about to be erased.
   virtual void expired(Keyspace& keyspace, std::string_view key) = 0;
+  /// An entry was added, while announce_new(true) is in force.
+  virtual void created(Keyspace&, std::string_view) {}
   /// Takes what would take long to free, to destroy it on another thread.
   virtual void reclaim(std::unique_ptr<Garbage> garbage) = 0;
 };
@@ -41,6 +43,8 @@ class Keyspace {
   ~Keyspace();
 
   int index() const { return index_; }
+  /// Whether the observer is told of new entries.
+  void announce_new(bool announce) { announces_new_ = announce; }
   const Thresholds& thresholds() const { return thresholds_; }
   size_t size() const { return dict_.size(); }
   /// Entries that have an expiry.
@@ -75,6 +79,9 @@ class Keyspace {
   void resize(Entry*& entry, size_t value_bytes);
   /// Changes the encoding without disposing of the old value, whose structure the caller has taken over or emptied.
   void reencode(Entry*& entry, Encoding encoding, size_t value_bytes = 0);
+
+  /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it again and again.
+  void set_new_access(uint32_t bits) { new_access_ = bits; }
 
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
@@ -136,6 +143,8 @@ class Keyspace {
   Dict<EntryTraits> dict_;
   size_t expiring_ = 0;
   size_t charged_ = 0;
+  bool announces_new_ = false;
+  uint32_t new_access_ = 0;
 
   uint64_t expire_cursor_ = 0;
   int64_t ttl_sum_ = 0;

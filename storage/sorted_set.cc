@@ -82,31 +82,28 @@ SortedSetTable::~SortedSetTable() = default;
 
 std::unique_ptr<SortedSetTable> SortedSetTable::clone() const {
   auto copy = std::make_unique<SortedSetTable>();
-  Skiplist::Path end;
-  copy->list_.seek_end(end);
-  for (const Node* node = list_.front(); node; node = node->next())
-    copy->append(hash_bytes(node->member()), node->member(), node->score(), end);
+  if (size() > 0) {
+    RankTree::visit(tree_.at(0), size(), false, [&](const Item& item) {
+      copy->insert(hash_bytes(item.member()), item.member(), item.score());
+      return true;
+    });
+  }
   return copy;
 }
 
 void SortedSetTable::insert(uint64_t hash, std::string_view member, double score) {
   dict_.prefetch(hash);
-  dict_.insert(hash, list_.insert(score, member));
-}
-
-void SortedSetTable::append(uint64_t hash, std::string_view member, double score, Skiplist::Path& end) {
-  dict_.prefetch(hash);
-  dict_.insert(hash, list_.append(score, member, end));
+  dict_.insert(hash, tree_.insert(score, member));
 }
 
 bool SortedSetTable::erase(uint64_t hash, std::string_view member) {
-  Node* node = dict_.erase(hash, member);
-  if (node) list_.erase(node);
-  return node != nullptr;
+  Item* item = dict_.erase(hash, member);
+  if (item) tree_.erase(item);
+  return item != nullptr;
 }
 
 void SortedSetTable::erase_ranks(size_t rank, size_t count) {
-  list_.erase_ranks(rank, count, [&](Node& node) { dict_.erase(hash_bytes(node.member()), node.member()); });
+  tree_.erase_ranks(rank, count, [&](Item& item) { dict_.erase(hash_bytes(item.member()), item.member()); });
 }
 
 SortedSetValue SortedSetValue::create(Keyspace& keyspace, std::string_view key) {
@@ -122,9 +119,7 @@ SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::str
     packed = make_block(members);
   } else {
     table = std::make_unique<SortedSetTable>();
-    Skiplist::Path end;
-    table->list().seek_end(end);
-    for (const ScoredMember& each : members) table->append(hash_bytes(each.member), each.member, each.score, end);
+    for (const ScoredMember& each : members) table->insert(hash_bytes(each.member), each.member, each.score);
   }
   const Encoding encoding = table ? Encoding::Table : Encoding::Packed;
   if (!entry) {
@@ -149,10 +144,11 @@ ScoreResult SortedSetValue::set(std::string_view member, double score, ScoreOpti
 
 ScoreResult SortedSetValue::set_large(std::string_view member, double score, ScoreOptions options) {
   const uint64_t hash = hash_bytes(member);
-  SkiplistNode* node = table().find(hash, member);
-  const ScoreResult result = decide(node ? std::optional(node->score()) : std::nullopt, score, options);
+  RankedItem* item = table().find(hash, member);
+  const ScoreResult result = decide(item ? std::optional(item->score()) : std::nullopt, score, options);
   if (result.change == ScoreChange::Updated) {
-    table().set_score(node, result.score);  // the node remains, and with it the memory
+    const ChargeGuard charge(keyspace, table());
+    table().set_score(item, result.score);
   } else if (result.change == ScoreChange::Added) {
     const ChargeGuard charge(keyspace, table());
     table().insert(hash, member, result.score);
@@ -183,10 +179,8 @@ ScoreResult SortedSetValue::set_small(std::string_view member, double score, Sco
 
 void SortedSetValue::convert_to_table() {
   auto made = std::make_unique<SortedSetTable>();
-  Skiplist::Path end;
-  made->list().seek_end(end);
   for_each([&](std::string_view member, double score) {
-    made->append(hash_bytes(member), member, score, end);
+    made->insert(hash_bytes(member), member, score);
     return true;
   });
   keyspace.reencode(entry, Encoding::Table);
@@ -206,8 +200,8 @@ bool SortedSetValue::erase(std::string_view member) {
 
 std::optional<double> SortedSetValue::score(std::string_view member) const {
   if (large()) {
-    const SkiplistNode* node = table().find(hash_bytes(member), member);
-    return node ? std::optional(node->score()) : std::nullopt;
+    const RankedItem* item = table().find(hash_bytes(member), member);
+    return item ? std::optional(item->score()) : std::nullopt;
   }
   const std::optional<size_t> rank = block().find(member);
   return rank ? std::optional(block().score(*rank)) : std::nullopt;
@@ -215,8 +209,8 @@ std::optional<double> SortedSetValue::score(std::string_view member) const {
 
 std::optional<size_t> SortedSetValue::rank(std::string_view member) const {
   if (!large()) return block().find(member);
-  const SkiplistNode* node = table().find(hash_bytes(member), member);
-  return node ? std::optional(table().list().rank(node)) : std::nullopt;
+  const RankedItem* item = table().find(hash_bytes(member), member);
+  return item ? std::optional(table().tree().rank(item)) : std::nullopt;
 }
 
 std::optional<size_t> SortedSetValue::reverse_rank(std::string_view member) const {
@@ -225,41 +219,36 @@ std::optional<size_t> SortedSetValue::reverse_rank(std::string_view member) cons
 }
 
 ScoredMember SortedSetValue::at(size_t rank) const {
-  if (large()) return table().list().at(rank)->scored();
+  if (large()) return table().tree().at(rank).item()->scored();
   return {block().member(rank), block().score(rank)};
 }
 
 SortedSetValue::Slice SortedSetValue::slice(size_t start, size_t count, bool reverse) const {
   const size_t all = size();
   if (start >= all) return {};
-  Slice found{std::min(count, all - start), reverse ? all - 1 - start : start, reverse, nullptr};
-  if (large() && found.count > 0) found.node = found.first == 0 ? table().list().front() : table().list().at(found.first);
+  Slice found{std::min(count, all - start), reverse ? all - 1 - start : start, reverse, {}};
+  if (large() && found.count > 0) found.cursor = table().tree().at(found.first);
   return found;
 }
 
 template <class IsBelow, class IsAbove>
 SortedSetValue::Slice SortedSetValue::slice_between(IsBelow is_below, IsAbove is_above, bool reverse, size_t offset,
                                                     size_t limit) const {
-  Skiplist::Position begin{}, end{};
+  RankTree::Gap low, high;
+  size_t begin, end;
   if (large()) {
-    const Skiplist& list = table().list();
-    begin = list.partition_point([&](const SkiplistNode& node) { return is_below(node.member(), node.score()); });
-    end = list.partition_point([&](const SkiplistNode& node) { return !is_above(node.member(), node.score()); });
+    const RankTree& tree = table().tree();
+    low = tree.partition_point(is_below);
+    high = tree.partition_point([&](std::string_view member, double score) { return !is_above(member, score); });
+    begin = low.rank();
+    end = high.rank();
   } else {
-    begin.rank = block().partition_point(is_below);
-    end.rank = block().partition_point([&](std::string_view member, double score) { return !is_above(member, score); });
+    begin = block().partition_point(is_below);
+    end = block().partition_point([&](std::string_view member, double score) { return !is_above(member, score); });
   }
-  if (end.rank <= begin.rank || offset >= end.rank - begin.rank || limit == 0) return {};
-  Slice found{std::min(limit, end.rank - begin.rank - offset), 0, reverse, nullptr};
-  found.first = reverse ? end.rank - 1 - offset : begin.rank + offset;
-  if (large()) {
-    const Skiplist& list = table().list();
-    if (offset > 0) {
-      found.node = list.at(found.first);
-    } else {
-      found.node = reverse ? end.node : begin.node ? begin.node->next() : list.front();
-    }
-  }
+  if (end <= begin || offset >= end - begin || limit == 0) return {};
+  Slice found{std::min(limit, end - begin - offset), reverse ? end - 1 - offset : begin + offset, reverse, {}};
+  if (large()) found.cursor = offset > 0 ? table().tree().at(found.first) : reverse ? high.before() : low.behind();
   return found;
 }
 

@@ -11,43 +11,44 @@
 
 #include "storage/dict.h"
 #include "storage/keyspace.h"
+#include "storage/rank_tree.h"
 #include "storage/sampling.h"
 #include "storage/scored_block.h"
-#include "storage/skiplist.h"
 
 namespace quartet::storage {
 
-/// A large sorted set: a skiplist for the order and a dict for the members, both over the same nodes. It lives on the
-/// heap and may be destroyed on any thread.
+/// A large sorted set: a tree for the order and a dict for the members, both over the same items. It lives on the heap and
+/// may be destroyed on any thread.
 class SortedSetTable {
  public:
-  using Node = SkiplistNode;
+  using Item = RankedItem;
 
   SortedSetTable();
   SortedSetTable(const SortedSetTable&) = delete;
   SortedSetTable& operator=(const SortedSetTable&) = delete;
   ~SortedSetTable();
 
-  size_t size() const { return list_.size(); }
+  size_t size() const { return tree_.size(); }
   /// Bytes of the table and of everything it owns, as the allocator counts them.
-  size_t memory() const { return own_bytes_ + list_.memory() + dict_.memory(); }
+  size_t memory() const { return own_bytes_ + tree_.memory() + dict_.memory(); }
   /// Roughly how many calls of free() its end takes.
-  size_t allocations() const { return list_.size() + 2; }
+  size_t allocations() const { return tree_.size() + 2; }
   std::unique_ptr<SortedSetTable> clone() const;
 
-  Node* find(uint64_t hash, std::string_view member) const { return dict_.find(hash, member); }
+  Item* find(uint64_t hash, std::string_view member) const { return dict_.find(hash, member); }
   /// REQUIRES: the member is not there.
   void insert(uint64_t hash, std::string_view member, double score);
-  /// The same for a member above all others; `end` comes from list().seek_end and remains good from one append to the next.
-  void append(uint64_t hash, std::string_view member, double score, Skiplist::Path& end);
   /// False where the member is not there.
   bool erase(uint64_t hash, std::string_view member);
-  /// Erases `count` nodes from `rank` on. REQUIRES: they are there.
+  /// Erases `count` members from `rank` on. REQUIRES: they are there.
   void erase_ranks(size_t rank, size_t count);
-  void set_score(Node* node, double score) { list_.set_score(node, score); }
+  /// Changes the score of a member of the table.
+  void set_score(Item* item, double score) {
+    if (score != item->score()) tree_.set_score(item, score);
+  }
 
-  const Skiplist& list() const { return list_; }
-  Node* random(Random& generator) const { return dict_.random(generator); }
+  const RankTree& tree() const { return tree_; }
+  Item* random(Random& generator) const { return dict_.random(generator); }
   template <class Visit>
   uint64_t scan(uint64_t cursor, Visit visit) const {
     return dict_.scan(cursor, visit);
@@ -55,12 +56,12 @@ class SortedSetTable {
 
  private:
   struct Traits {
-    using Item = Node;
-    static std::string_view key(const Node& node) { return node.member(); }
+    using Item = RankedItem;
+    static std::string_view key(const RankedItem& item) { return item.member(); }
   };
 
   Dict<Traits> dict_;
-  Skiplist list_;
+  RankTree tree_;
   const size_t own_bytes_;
 };
 
@@ -127,7 +128,7 @@ class SortedSetValue : public Handle {
   size_t size() const { return large() ? table().size() : block().size(); }
   bool empty() const { return size() == 0; }
 
-  /// Inserts the member or changes its score. A whole set is filled fastest in descending order. REQUIRES: `score` is
+  /// Inserts the member or changes its score. Ascending and descending orders are the fastest to fill a set in. REQUIRES: `score` is
   /// not NaN; `member` is not a view into this set.
   ScoreResult set(std::string_view member, double score, ScoreOptions options = {});
   /// Erases a member and returns whether it was there. `member` may be a view that this set gave out.
@@ -143,7 +144,7 @@ class SortedSetValue : public Handle {
     size_t count = 0;
     size_t first = 0;  ///< rank of the member that is visited first
     bool reverse = false;
-    const SkiplistNode* node = nullptr;  ///< the member at `first` where the set is large
+    RankTree::Cursor cursor = {};  ///< the member at `first` where the set is large
 
     /// Rank of the lowest member in it. REQUIRES: count > 0.
     size_t lowest() const { return reverse ? first + 1 - count : first; }
@@ -207,12 +208,8 @@ class SortedSetValue : public Handle {
 template <class Visit>
 void SortedSetValue::visit(const Slice& slice, Visit visit) const {
   if (large()) {
-    const SkiplistNode* node = slice.node;
-    for (size_t left = slice.count; left > 0; --left) {
-      const SkiplistNode* next = slice.reverse ? node->back() : node->next();
-      if (!visit(node->member(), node->score())) return;
-      node = next;
-    }
+    RankTree::visit(slice.cursor, slice.count, slice.reverse,
+                    [&](const RankedItem& item) { return visit(item.member(), item.score()); });
     return;
   }
   const ScoredBlock members = block();
@@ -234,9 +231,9 @@ uint64_t SortedSetValue::scan(uint64_t cursor, size_t count, Visit visitor) cons
   size_t seen = 0;
   // A sparse table is not searched without end for one call.
   for (size_t buckets = 0; buckets < 10 * count; ++buckets) {
-    cursor = table().scan(cursor, [&](const SkiplistNode& node) {
+    cursor = table().scan(cursor, [&](const RankedItem& item) {
       ++seen;
-      visitor(node.member(), node.score());
+      visitor(item.member(), item.score());
     });
     if (cursor == 0 || seen >= count) break;
   }
@@ -254,10 +251,10 @@ void SortedSetValue::sample(size_t count, Random& generator, Visit visitor) cons
     });
     return;
   }
-  std::unordered_set<const SkiplistNode*> chosen;
+  std::unordered_set<const RankedItem*> chosen;
   while (chosen.size() < count) {
-    const SkiplistNode* node = table().random(generator);
-    if (chosen.insert(node).second) visitor(node->member(), node->score());
+    const RankedItem* item = table().random(generator);
+    if (chosen.insert(item).second) visitor(item->member(), item->score());
   }
 }
 

@@ -33,25 +33,34 @@ size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 *
 Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                            int64_t expiry_ms) {
   const std::optional<int64_t> number = parse_int(value);
+  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms);
   if (!entry) {
-    const Encoding encoding = number ? Encoding::Int
-                              : value.size() > limits::kInlineStringBytes ? Encoding::Shared
-                                                                          : Encoding::Bytes;
-    entry = keyspace.create(key, Type::String, encoding, encoding == Encoding::Bytes ? value.size() : 0, expiry_ms);
-    StringValue string(keyspace, entry);
-    if (number) {
-      entry->set_integer(*number);
-    } else if (encoding == Encoding::Bytes) {
-      std::memcpy(entry->mutable_bytes(), value.data(), value.size());
-    } else {
-      string.assign_bytes(value);
-    }
-    return string.entry;
+    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms);
+  } else {
+    if (entry->type() != Type::String || entry->encoding() != Encoding::Int)
+      keyspace.reset(entry, Type::String, Encoding::Int);
+    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
   }
-  if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
-  if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  entry->set_integer(*number);
+  return entry;
+}
+
+Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
+                                int64_t expiry_ms) {
+  if (!entry) {
+    const bool inside = value.size() <= limits::kInlineStringBytes;
+    entry = keyspace.create(key, Type::String, inside ? Encoding::Bytes : Encoding::Shared, inside ? value.size() : 0,
+                            expiry_ms);
+    if (inside) {
+      std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+      return entry;
+    }
+  } else {
+    if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
+    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  }
   StringValue string(keyspace, entry);
-  string.set(value);
+  string.assign_bytes(value);
   return string.entry;
 }
 
@@ -95,7 +104,7 @@ void StringValue::set_integer(int64_t value) {
 void StringValue::assign_bytes(std::string_view value) {
   if (value.size() <= limits::kInlineStringBytes) {
     keyspace.reset(entry, Type::String, Encoding::Bytes, value.size());
-    std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+    if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
     return;
   }
   SharedBytes block = SharedBytes::copy_of(value);
@@ -148,7 +157,8 @@ char* StringValue::writable(size_t size) {
 
 void StringValue::append(std::string_view tail) {
   const size_t old_size = size();
-  std::memcpy(writable(old_size + tail.size()) + old_size, tail.data(), tail.size());
+  char* data = writable(old_size + tail.size());
+  if (!tail.empty()) std::memcpy(data + old_size, tail.data(), tail.size());
 }
 
 }  // namespace quartet::storage

@@ -1,7 +1,382 @@
+#include "base/numbers.h"
+#include "server/arguments.h"
+#include "server/commands/bits.h"
 #include "server/commands/families.h"
+#include "server/server.h"
+#include "storage/string.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
 
 namespace quartet::server {
 
-std::span<const Command> bitmap_commands() { return {}; }
+namespace {
+
+using storage::Encoding;
+using storage::Entry;
+using storage::StringValue;
+using storage::Type;
+
+/// Reads the position of a bit that a string may have.
+uint64_t bit_offset(Arguments& in, const Context& ctx) {
+  const int64_t offset = in.integer(errors::kBitOffset);
+  if (offset < 0 || offset / 8 >= ctx.server.config.proto_max_bulk_len) in.fail(errors::kBitOffset);
+  return static_cast<uint64_t>(offset);
+}
+
+/// Write access to the first `bytes` bytes of a string, which is created or lengthened where need be.
+char* writable(Context& ctx, Entry* entry, std::string_view key, size_t bytes) {
+  if (!entry) entry = ctx.db().create(key, Type::String, Encoding::Bytes);
+  return StringValue(ctx.db(), entry).writable(bytes);
+}
+
+// --- SETBIT, GETBIT ---------------------------------------------------------------------------------------------------
+
+void setbit_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  const uint64_t offset = bit_offset(in, ctx);
+  const int64_t bit = in.integer_in(0, 1, "ERR bit is not an integer or out of range");
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
+  const size_t at = offset / 8;
+  char* bytes = writable(ctx, entry, key, at + 1);
+  const int shift = 7 - static_cast<int>(offset % 8);
+  const int old = bytes[at] >> shift & 1;
+  if (old != bit) bytes[at] = static_cast<char>(bytes[at] ^ 1 << shift);
+  if (old != bit || at >= old_size) ctx.changed(key, EventClass::String, "setbit");
+  ctx.reply.integer(old);
+}
+
+void getbit_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  const uint64_t offset = bit_offset(in, ctx);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(key, Type::String, entry)) return;
+  char scratch[kNumberChars];
+  const std::string_view bytes = entry ? StringValue(ctx.db(), entry).view(scratch) : std::string_view();
+  ctx.reply.integer(offset / 8 < bytes.size() ? bytes[offset / 8] >> (7 - offset % 8) & 1 : 0);
+}
+
+// --- BITCOUNT, BITPOS -------------------------------------------------------------------------------------------------
+
+enum class Unit { Byte, Bit };
+
+Unit read_unit(Arguments& in) {
+  if (in.option("BIT")) return Unit::Bit;
+  if (!in.option("BYTE")) in.fail(errors::kSyntax);
+  return Unit::Byte;
+}
+
+/// A range of bits, both ends included; empty where first > last.
+struct BitRange {
+  int64_t first, last;
+};
+
+/// Start and end as a client gives them, negative ones from the end, as bits of a string of `bytes` bytes.
+BitRange bit_range(int64_t start, int64_t end, Unit unit, size_t bytes) {
+  const auto length = static_cast<int64_t>(unit == Unit::Bit ? bytes * 8 : bytes);
+  if (start < 0) start = std::max<int64_t>(start + length, 0);
+  if (end < 0) end = std::max<int64_t>(end + length, 0);
+  end = std::min(end, length - 1);
+  if (start > end) return {1, 0};
+  return unit == Unit::Bit ? BitRange{start, end} : BitRange{start * 8, end * 8 + 7};
+}
+
+void bitcount_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
+  if (!entry) return ctx.reply.integer(0);
+  int64_t start = 0, end = -1;
+  Unit unit = Unit::Byte;
+  if (ctx.args.size() > 2) {
+    Arguments in(ctx, 2);
+    if (in.left() == 1 || in.left() > 3) in.fail(errors::kSyntax);
+    start = in.integer();
+    end = in.integer();
+    if (in.more()) unit = read_unit(in);
+    if (!in.ok()) return;
+  }
+  if (start < 0 && end < 0 && start > end) return ctx.reply.integer(0);
+  char scratch[kNumberChars];
+  const std::string_view bytes = StringValue(ctx.db(), entry).view(scratch);
+  const BitRange range = bit_range(start, end, unit, bytes.size());
+  ctx.reply.integer(range.first > range.last ? 0 : bits::count(bytes, range.first, range.last));
+}
+
+void bitpos_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  const int64_t bit = in.integer();
+  if (!in.failed() && bit != 0 && bit != 1) in.fail("ERR The bit argument must be 1 or 0.");
+  if (in.failed()) return static_cast<void>(in.ok());
+  Entry* entry;
+  if (!ctx.find_read(key, Type::String, entry)) return;
+  // A key that is not there is a string of zeros without end.
+  if (!entry) return ctx.reply.integer(bit ? -1 : 0);
+
+  int64_t start = 0, end = -1;
+  Unit unit = Unit::Byte;
+  const bool has_end = in.left() >= 2;
+  if (in.left() > 3) in.fail(errors::kSyntax);
+  if (in.more()) start = in.integer();
+  if (has_end && !in.failed()) {
+    // A wrong unit is told before a wrong end.
+    Arguments behind(ctx, in.position() + 1);
+    if (behind.more()) unit = read_unit(behind);
+    if (!behind.ok()) return;
+    end = in.integer();
+  }
+  if (!in.ok()) return;
+
+  char scratch[kNumberChars];
+  const std::string_view bytes = StringValue(ctx.db(), entry).view(scratch);
+  const BitRange range = bit_range(start, end, unit, bytes.size());
+  if (range.first > range.last) return ctx.reply.integer(-1);
+  const int64_t found = bits::find(bytes, bit != 0, range.first, range.last);
+  // Zeros follow the string unless the client said where to stop.
+  if (found < 0 && bit == 0 && !has_end) return ctx.reply.integer(static_cast<int64_t>(bytes.size() * 8));
+  ctx.reply.integer(found);
+}
+
+// --- BITOP ------------------------------------------------------------------------------------------------------------
+
+/// Stores a string that counts as changed in place, whatever was under the key before; without an expiry.
+void store_raw(Context& ctx, std::string_view key, std::string_view value) {
+  Entry* entry = ctx.find_write(key);
+  if (entry) {
+    ctx.db().reset(entry, Type::String, Encoding::Bytes);
+    ctx.db().set_expiry(entry, -1);
+  }
+  char* bytes = writable(ctx, entry, key, value.size());
+  std::memcpy(bytes, value.data(), value.size());
+  ctx.changed(key, EventClass::String, "set");
+}
+
+void bitop_command(Context& ctx) {
+  Arguments in(ctx);
+  bits::Operation operation = bits::Operation::And;
+  if (in.option("AND")) {
+    operation = bits::Operation::And;
+  } else if (in.option("OR")) {
+    operation = bits::Operation::Or;
+  } else if (in.option("XOR")) {
+    operation = bits::Operation::Xor;
+  } else if (in.option("NOT")) {
+    operation = bits::Operation::Not;
+  } else {
+    in.fail(errors::kSyntax);
+  }
+  const std::string_view destination = in.next();
+  const Args keys = in.rest();
+  if (operation == bits::Operation::Not && keys.size() != 1)
+    in.fail("ERR BITOP NOT must be called with a single source key.");
+  if (!in.ok()) return;
+
+  struct Source {
+    std::string_view bytes;
+    char scratch[kNumberChars];
+  };
+  std::vector<Source> sources(keys.size());
+  size_t longest = 0;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    Entry* entry;
+    if (!ctx.find_read(keys[i], Type::String, entry)) return;
+    if (entry) sources[i].bytes = StringValue(ctx.db(), entry).view(sources[i].scratch);
+    longest = std::max(longest, sources[i].bytes.size());
+  }
+  if (longest == 0) {
+    if (Entry* old = ctx.find_write(destination)) ctx.erase(old);
+    return ctx.reply.integer(0);
+  }
+  std::string result(sources[0].bytes);
+  result.resize(longest);
+  if (operation == bits::Operation::Not) bits::invert(result);
+  for (size_t i = 1; i < sources.size(); ++i) bits::combine(operation, result, sources[i].bytes);
+  store_raw(ctx, destination, result);
+  ctx.reply.integer(static_cast<int64_t>(longest));
+}
+
+// --- BITFIELD ---------------------------------------------------------------------------------------------------------
+
+struct FieldOperation {
+  enum Kind { Get, Set, Increment } kind;
+  bits::Field field;
+  bits::Overflow overflow;
+  int64_t value;
+};
+
+/// "i1" to "i64" and "u1" to "u63".
+bool parse_field_type(std::string_view text, bits::Field& field) {
+  if (text.empty() || (text[0] != 'i' && text[0] != 'u')) return false;
+  field.is_signed = text[0] == 'i';
+  const auto width = parse_int(text.substr(1));
+  if (!width || *width < 1 || *width > (field.is_signed ? 64 : 63)) return false;
+  field.width = static_cast<int>(*width);
+  return true;
+}
+
+/// The offset of a field in bits: a number, or `#` and how many fields of this width lie before it.
+bool parse_field_offset(const Context& ctx, std::string_view text, bits::Field& field) {
+  const bool counted = !text.empty() && text[0] == '#';
+  const auto number = parse_int(counted ? text.substr(1) : text);
+  int64_t offset;
+  if (!number || *number < 0 || __builtin_mul_overflow(*number, counted ? field.width : 1, &offset)) return false;
+  if (offset / 8 >= ctx.server.config.proto_max_bulk_len) return false;
+  field.offset = static_cast<uint64_t>(offset);
+  return true;
+}
+
+/// Reads the operations behind the key; false, with the error written, where one of them is wrong.
+bool read_operations(Context& ctx, std::vector<FieldOperation>& operations) {
+  Arguments in(ctx, 2);
+  bits::Overflow overflow = bits::Overflow::Wrap;
+  while (in.more()) {
+    FieldOperation operation{FieldOperation::Get, {}, overflow, 0};
+    if (in.option("OVERFLOW", 1)) {
+      if (in.option("WRAP")) {
+        overflow = bits::Overflow::Wrap;
+      } else if (in.option("SAT")) {
+        overflow = bits::Overflow::Saturate;
+      } else if (in.option("FAIL")) {
+        overflow = bits::Overflow::Fail;
+      } else {
+        in.fail("ERR Invalid OVERFLOW type specified");
+      }
+      continue;
+    }
+    if (in.option("SET", 3)) {
+      operation.kind = FieldOperation::Set;
+    } else if (in.option("INCRBY", 3)) {
+      operation.kind = FieldOperation::Increment;
+    } else if (!in.option("GET", 2)) {
+      in.fail(errors::kSyntax);
+    }
+    if (in.more() && !parse_field_type(in.next(), operation.field))
+      in.fail("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.");
+    if (in.more() && !parse_field_offset(ctx, in.next(), operation.field)) in.fail(errors::kBitOffset);
+    if (operation.kind != FieldOperation::Get) operation.value = in.integer();
+    operations.push_back(operation);
+  }
+  return in.ok();
+}
+
+/// Runs one writing operation on the bytes and replies to it. True where it wrote, and `differs` where that changed the field.
+bool write_field(Context& ctx, const FieldOperation& operation, char* bytes, size_t size, bool& differs) {
+  const bits::Field& field = operation.field;
+  const int64_t old = field.get({bytes, size});
+  const bool increments = operation.kind == FieldOperation::Increment;
+  const auto fresh = field.fit(increments ? static_cast<__int128>(old) + operation.value : field.whole(operation.value), operation.overflow);
+  if (!fresh) {
+    ctx.reply.null();
+    return false;
+  }
+  if (*fresh != old) {
+    field.set(bytes, *fresh);
+    differs = true;
+  }
+  ctx.reply.integer(increments ? *fresh : old);
+  return true;
+}
+
+void get_fields(Context& ctx, const std::vector<FieldOperation>& operations) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
+  char scratch[kNumberChars];
+  const std::string_view bytes = entry ? StringValue(ctx.db(), entry).view(scratch) : std::string_view();
+  ctx.reply.array(operations.size());
+  for (const FieldOperation& operation : operations) ctx.reply.integer(operation.field.get(bytes));
+}
+
+void change_fields(Context& ctx, const std::vector<FieldOperation>& operations, size_t end_byte) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::String, entry)) return;
+  const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
+  const size_t size = std::max(old_size, end_byte);
+  char* bytes = writable(ctx, entry, key, size);
+  bool wrote = false, differs = false;
+  ctx.reply.array(operations.size());
+  for (const FieldOperation& operation : operations) {
+    if (operation.kind == FieldOperation::Get) {
+      ctx.reply.integer(operation.field.get({bytes, size}));
+    } else if (write_field(ctx, operation, bytes, size, differs)) {
+      wrote = true;
+    }
+  }
+  if (differs || (wrote && size > old_size)) {
+    ctx.changed(key, EventClass::String, "setbit");
+  } else if (size > old_size) {
+    // Every write failed, but the string has grown all the same: a change without an event, as in Redis.
+    ctx.server.key_changed(ctx.db(), key);
+    ctx.dirty = true;
+  }
+}
+
+void bitfield_command(Context& ctx) {
+  std::vector<FieldOperation> operations;
+  if (!read_operations(ctx, operations)) return;
+  size_t end_byte = 0;
+  for (const FieldOperation& operation : operations)
+    if (operation.kind != FieldOperation::Get) end_byte = std::max(end_byte, operation.field.end_byte());
+  if (end_byte == 0) {
+    get_fields(ctx, operations);
+  } else {
+    change_fields(ctx, operations, end_byte);
+  }
+}
+
+void bitfield_ro_command(Context& ctx) {
+  std::vector<FieldOperation> operations;
+  if (!read_operations(ctx, operations)) return;
+  for (const FieldOperation& operation : operations)
+    if (operation.kind != FieldOperation::Get)
+      return ctx.reply.error("ERR BITFIELD_RO only supports the GET subcommand");
+  get_fields(ctx, operations);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_bitcount_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_bitfield_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable)};
+constexpr KeySpec k_bitfield_ro_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_bitop_keys[] = {key_at(2, kKeyOW | kKeyUpdate), keys_from(3, -1, 1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_bitpos_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_getbit_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_setbit_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+
+constexpr Command kCommands[] = {
+    {.name = "bitcount", .arity = -2, .flags = kReadOnly, .categories = kBitmap, .group = "bitmap", .since = "2.6.0",
+     .summary = "Counts the bits that are set in a string or a part of it.", .syntax = "key [start end [BYTE | BIT]]",
+     .complexity = "O(N)", .handler = bitcount_command, .keys = k_bitcount_keys},
+    {.name = "bitfield", .arity = -2, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "3.2.0",
+     .summary = "Reads and changes integers of any width at any bit of a string.", .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
+     .complexity = "O(1)", .handler = bitfield_command, .keys = k_bitfield_keys},
+    {.name = "bitfield_ro", .arity = -2, .flags = kReadOnly | kFast, .categories = kBitmap, .group = "bitmap", .since = "6.0.0",
+     .summary = "Reads integers of any width at any bit of a string.", .syntax = "key [GET encoding offset [GET encoding offset ...]]",
+     .complexity = "O(1)", .handler = bitfield_ro_command, .keys = k_bitfield_ro_keys},
+    {.name = "bitop", .arity = -4, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "2.6.0",
+     .summary = "Combines strings bit by bit and stores the result.", .syntax = "operation destkey key [key ...]",
+     .complexity = "O(N)", .handler = bitop_command, .keys = k_bitop_keys},
+    {.name = "bitpos", .arity = -3, .flags = kReadOnly, .categories = kBitmap, .group = "bitmap", .since = "2.8.7",
+     .summary = "Finds the first bit of a value in a string or a part of it.", .syntax = "key bit [start [end [BYTE | BIT]]]",
+     .complexity = "O(N)", .handler = bitpos_command, .keys = k_bitpos_keys},
+    {.name = "getbit", .arity = 3, .flags = kReadOnly | kFast, .categories = kBitmap, .group = "bitmap", .since = "2.2.0",
+     .summary = "Gives one bit of a string.", .syntax = "key offset",
+     .complexity = "O(1)", .handler = getbit_command, .keys = k_getbit_keys},
+    {.name = "setbit", .arity = 4, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "2.2.0",
+     .summary = "Sets one bit of a string and gives its old value.", .syntax = "key offset value",
+     .complexity = "O(1)", .handler = setbit_command, .keys = k_setbit_keys},
+};
+
+}  // namespace
+
+std::span<const Command> bitmap_commands() { return kCommands; }
 
 }  // namespace quartet::server

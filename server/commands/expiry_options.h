@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/numbers.h"
 #include "server/arguments.h"
 
 namespace quartet::server {
@@ -16,28 +17,31 @@ struct ExpiryOption {
   /// After resolve(): the absolute time, in ms since the epoch.
   int64_t at_ms = -1;
 
-  /// Reads one option where the next argument is one; false where it is something else or the second of its kind.
+  /// Reads one option where the next argument is one; false where it is something else, or does not go with an earlier
+  /// one. The same option may come again; the last one counts.
   bool read(Arguments& in, Also also) {
-    if (given || keep || persist) return false;
-    if (also == kKeepTtl && in.option("KEEPTTL")) return keep = true;
-    if (also == kPersist && in.option("PERSIST")) return persist = true;
-    if (in.option("EX", 1)) return take(in, 1000, true);
-    if (in.option("PX", 1)) return take(in, 1, true);
-    if (in.option("EXAT", 1)) return take(in, 1000, false);
-    if (in.option("PXAT", 1)) return take(in, 1, false);
-    return false;
+    if (also == kKeepTtl && !given && in.option("KEEPTTL")) return keep = true;
+    if (also == kPersist && !given && in.option("PERSIST")) return persist = true;
+    if (keep || persist) return false;
+    return take(in, "EX", 1000, true) || take(in, "PX", 1, true) || take(in, "EXAT", 1000, false) ||
+           take(in, "PXAT", 1, false);
   }
 
-  void set_relative(int64_t value, int64_t unit_ms) {
+  void set_relative(std::string_view text, int64_t unit_ms) {
     given = relative_ = true;
-    value_ = value;
+    text_ = text;
     unit_ms_ = unit_ms;
   }
 
-  /// Computes at_ms; false, with the error written, where the time is not positive or cannot be told in ms.
+  /// Computes at_ms; false, with the error written, where the time is no number, not positive, or cannot be told in ms.
   [[nodiscard]] bool resolve(Context& ctx) {
     if (!given) return true;
-    if (value_ > 0 && !__builtin_mul_overflow(value_, unit_ms_, &at_ms) &&
+    const auto value = parse_int(text_);
+    if (!value) {
+      ctx.reply.error(errors::kNotInteger);
+      return false;
+    }
+    if (*value > 0 && !__builtin_mul_overflow(*value, unit_ms_, &at_ms) &&
         (!relative_ || !__builtin_add_overflow(at_ms, ctx.now_ms(), &at_ms)))
       return true;
     ctx.reply.error(fmt::format("ERR invalid expire time in '{}' command", ctx.command.full_name));
@@ -45,14 +49,17 @@ struct ExpiryOption {
   }
 
  private:
-  bool take(Arguments& in, int64_t unit_ms, bool relative) {
-    value_ = in.integer();
+  bool take(Arguments& in, std::string_view word, int64_t unit_ms, bool relative) {
+    if ((given && word != word_) || !in.option(word, 1)) return false;
+    word_ = word;
+    text_ = in.next();
     unit_ms_ = unit_ms;
     relative_ = relative;
     return given = true;
   }
 
-  int64_t value_ = 0;
+  std::string_view word_;
+  std::string_view text_;
   int64_t unit_ms_ = 1;
   bool relative_ = false;
 };

@@ -14,6 +14,7 @@ std::span<const Command> config_commands();        // config.cc: CONFIG
 std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
 std::span<const Command> diagnostics_commands();   // diagnostics.cc: MONITOR, SLOWLOG, LATENCY
+std::span<const Command> expiry_commands();        // expiry.cc: EXPIRE, TTL, PERSIST, ...
 std::span<const Command> hash_commands();          // hashes.cc
 std::span<const Command> info_commands();          // info.cc: INFO
 std::span<const Command> introspection_commands(); // introspection.cc: COMMAND
@@ -21,8 +22,10 @@ std::span<const Command> key_commands();           // keys.cc
 std::span<const Command> list_commands();          // lists.cc
 std::span<const Command> memory_commands();        // memory.cc: MEMORY
 std::span<const Command> pubsub_commands();        // pubsub.cc
+std::span<const Command> scan_commands();          // scan.cc: SCAN
 std::span<const Command> scripting_commands();     // scripting.cc
 std::span<const Command> set_commands();           // sets.cc
+std::span<const Command> sort_commands();          // sort.cc: SORT, SORT_RO
 std::span<const Command> sorted_set_commands();    // sorted_sets.cc
 std::span<const Command> string_commands();        // strings.cc
 std::span<const Command> transaction_commands();   // transactions.cc

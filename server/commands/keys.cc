@@ -1,7 +1,332 @@
+#include "base/numbers.h"
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/server.h"
+
+#include <limits>
 
 namespace quartet::server {
 
-std::span<const Command> key_commands() { return {}; }
+namespace {
+
+using storage::Encoding;
+using storage::Entry;
+using storage::Keyspace;
+
+// --- DEL, UNLINK, EXISTS, TOUCH, TYPE ---------------------------------------------------------------------------------
+
+/// DEL and UNLINK are the same here: what is slow to free is always freed in the background.
+void del_command(Context& ctx) {
+  int64_t deleted = 0;
+  for (const std::string_view key : ctx.args.subspan(1)) {
+    Entry* entry = ctx.find_write(key);
+    if (!entry) continue;
+    ctx.erase(entry);
+    ++deleted;
+  }
+  ctx.reply.integer(deleted);
+}
+
+void exists_command(Context& ctx) {
+  int64_t found = 0;
+  for (const std::string_view key : ctx.args.subspan(1)) found += ctx.find_untouched(key) != nullptr;
+  ctx.reply.integer(found);
+}
+
+void touch_command(Context& ctx) {
+  int64_t found = 0;
+  for (const std::string_view key : ctx.args.subspan(1)) found += ctx.find_read(key) != nullptr;
+  ctx.reply.integer(found);
+}
+
+void type_command(Context& ctx) {
+  const Entry* entry = ctx.find_untouched(ctx.arg(1));
+  ctx.reply.simple(entry ? storage::type_name(entry->type()) : "none");
+}
+
+// --- RENAME, RENAMENX, MOVE, COPY -------------------------------------------------------------------------------------
+
+void rename(Context& ctx, bool replace) {
+  const auto answer = [&](bool renamed) { replace ? ctx.reply.ok() : ctx.reply.integer(renamed); };
+  const std::string_view from = ctx.arg(1), to = ctx.arg(2);
+  Entry* entry = ctx.find_write(from);
+  if (!entry) return ctx.reply.error(errors::kNoSuchKey);
+  if (from == to) return answer(false);
+  if (Entry* old = ctx.find_write(to)) {
+    if (!replace) return answer(false);
+    ctx.db().erase(old);
+  }
+  ctx.db().insert(Keyspace::rekey(ctx.db().unlink(entry), to));
+  ctx.changed(from, EventClass::Generic, "rename_from");
+  ctx.changed(to, EventClass::Generic, "rename_to");
+  answer(true);
+}
+
+void rename_command(Context& ctx) { rename(ctx, true); }
+void renamenx_command(Context& ctx) { rename(ctx, false); }
+
+/// The database that an argument names, by its number or its name; null, with the error latched, where there is none.
+Keyspace* named_database(const Context& ctx, Arguments& in) {
+  const std::string_view text = in.next();
+  if (in.failed()) return nullptr;
+  const int index = ctx.server.database_index(text);
+  if (index >= 0) return &ctx.server.database(index);
+  using Int = std::numeric_limits<int32_t>;
+  const auto number = parse_int(text);
+  if (!number) {
+    in.fail(errors::kNotInteger);
+  } else if (*number < Int::min() || *number > Int::max()) {
+    in.fail("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else {
+    in.fail(errors::kDbIndex);
+  }
+  return nullptr;
+}
+
+constexpr std::string_view kSameObjects = "ERR source and destination objects are the same";
+
+void move_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view key = in.next();
+  Keyspace* other = named_database(ctx, in);
+  if (other == &ctx.db()) in.fail(kSameObjects);
+  if (!in.ok()) return;
+  Entry* entry = ctx.find_write(key);
+  if (!entry || other->find(key, ctx.now_ms())) return ctx.reply.integer(0);
+  other->insert(ctx.db().unlink(entry));
+  ctx.changed(key, EventClass::Generic, "move_from");
+  ctx.changed_in(*other, key, EventClass::Generic, "move_to");
+  // By number, because only Quartet's databases have names.
+  char number[kNumberChars];
+  ctx.effect({"MOVE", key, {number, format_int(other->index(), number)}});
+  ctx.reply.integer(1);
+}
+
+void copy_command(Context& ctx) {
+  Arguments in(ctx);
+  const std::string_view from = in.next(), to = in.next();
+  Keyspace* other = &ctx.db();
+  bool replace = false;
+  while (in.more()) {
+    if (in.option("REPLACE")) {
+      replace = true;
+    } else if (in.option("DB", 1)) {
+      other = named_database(ctx, in);
+    } else {
+      in.fail(errors::kSyntax);
+    }
+  }
+  if (other == &ctx.db() && from == to) in.fail(kSameObjects);
+  if (!in.ok()) return;
+  const Entry* entry = ctx.find_read(from);
+  if (!entry) return ctx.reply.integer(0);
+  Entry* old = other->find(to, ctx.now_ms());
+  if (old && !replace) return ctx.reply.integer(0);
+  Entry* copy = Keyspace::clone(*entry, to);
+  if (old) other->erase(old);
+  other->insert(copy);
+  ctx.changed_in(*other, to, EventClass::Generic, "copy_to");
+  char number[kNumberChars];
+  const std::string_view index(number, format_int(other->index(), number));
+  if (replace) {
+    ctx.effect({"COPY", from, to, "DB", index, "REPLACE"});
+  } else {
+    ctx.effect({"COPY", from, to, "DB", index});
+  }
+  ctx.reply.integer(1);
+}
+
+// --- RANDOMKEY, KEYS --------------------------------------------------------------------------------------------------
+
+void randomkey_command(Context& ctx) {
+  // Each turn but the last erases an expired entry.
+  while (const Entry* entry = ctx.db().random(ctx.server.random))
+    if (!entry->expired(ctx.now_ms()) || ctx.db().find(entry->key(), ctx.now_ms())) return ctx.reply.bulk(entry->key());
+  ctx.reply.null();
+}
+
+void keys_command(Context& ctx) {
+  const std::string_view pattern = ctx.arg(1);
+  const bool all = pattern == "*";
+  size_t count = 0;
+  const auto open = ctx.reply.begin();
+  ctx.db().for_each([&](const Entry& entry) {
+    if (!entry.expired(ctx.now_ms()) && (all || glob_match(pattern, entry.key()))) {
+      ctx.reply.bulk(entry.key());
+      ++count;
+    }
+    return true;
+  });
+  ctx.reply.end_array(open, count);
+}
+
+// --- OBJECT -----------------------------------------------------------------------------------------------------------
+
+/// The entry that a subcommand of OBJECT asks about; null, with the null written, where there is none. Unlike other reads it does not
+/// publish a miss.
+const Entry* object_of(Context& ctx) {
+  const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
+  ++(entry ? ctx.server.stats.keyspace_hits : ctx.server.stats.keyspace_misses);
+  if (!entry) ctx.reply.null();
+  return entry;
+}
+
+bool is_lfu(const Context& ctx) { return ctx.server.config.maxmemory_policy.ends_with("-lfu"); }
+
+void object_encoding_command(Context& ctx) {
+  if (const Entry* entry = object_of(ctx)) ctx.reply.bulk(storage::encoding_name(*entry));
+}
+
+void object_refcount_command(Context& ctx) {
+  const Entry* entry = object_of(ctx);
+  if (!entry) return;
+  // Redis shares the objects of small integers, and says so by the largest count.
+  constexpr int64_t kSharedIntegers = 10000;
+  const bool shared = entry->encoding() == Encoding::Int && entry->integer() >= 0 && entry->integer() < kSharedIntegers;
+  ctx.reply.integer(shared ? std::numeric_limits<int32_t>::max() : 1);
+}
+
+void object_idletime_command(Context& ctx) {
+  const Entry* entry = object_of(ctx);
+  if (!entry) return;
+  if (is_lfu(ctx))
+    return ctx.reply.error(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
+        "runtime LRU and LFU data will take some time to adjust.");
+  ctx.reply.integer((access_clock(ctx.now) - entry->access()) & 0xffffff);
+}
+
+void object_freq_command(Context& ctx) {
+  const Entry* entry = object_of(ctx);
+  if (!entry) return;
+  if (!is_lfu(ctx))
+    return ctx.reply.error(
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between "
+        "policies at runtime LRU and LFU data will take some time to adjust.");
+  ctx.reply.integer(entry->access() & 0xff);
+}
+
+void object_help_command(Context& ctx) {
+  constexpr std::string_view kLines[] = {
+      "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "ENCODING <key>",
+      "    Tell in which form the value of a <key> lies in memory.",
+      "FREQ <key>",
+      "    Tell how often a <key> was used of late, on a logarithmic scale. Only under",
+      "    an LFU policy.",
+      "IDLETIME <key>",
+      "    Tell for how many seconds a <key> has not been used.",
+      "REFCOUNT <key>",
+      "    Tell how many references to the value of a <key> there are.",
+      "HELP",
+      "    Print this help.",
+  };
+  ctx.reply.array(std::size(kLines));
+  for (const std::string_view line : kLines) ctx.reply.simple(line);
+}
+
+// --- WAIT -------------------------------------------------------------------------------------------------------------
+
+/// There are no replicas to wait for.
+void wait_command(Context& ctx) {
+  Arguments in(ctx);
+  const int64_t wanted = in.integer();
+  const int64_t timeout_ms = in.integer("ERR timeout is not an integer or out of range");
+  if (timeout_ms < 0) in.fail("ERR timeout is negative");
+  if (!in.ok()) return;
+  // There are no replicas: whoever wants one waits in vain.
+  if (wanted <= 0) return ctx.reply.integer(0);
+  ctx.block({}, timeout_ms, nullptr, Context::Unserved::Zero);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_copy_keys[] = {key_at(1, kKeyRO | kKeyAccess), key_at(2, kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_del_keys[] = {keys_from(1, -1, 1, kKeyRM | kKeyDelete)};
+constexpr std::string_view k_del_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
+constexpr KeySpec k_exists_keys[] = {keys_from(1, -1, 1, kKeyRO)};
+constexpr std::string_view k_exists_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
+constexpr std::string_view k_keys_tips[] = {"request_policy:all_shards", "nondeterministic_output_order"};
+constexpr KeySpec k_move_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_object_idletime_keys[] = {key_at(2, kKeyRO)};
+constexpr std::string_view k_object_idletime_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_object_freq_keys[] = {key_at(2, kKeyRO)};
+constexpr std::string_view k_object_freq_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_object_encoding_keys[] = {key_at(2, kKeyRO)};
+constexpr std::string_view k_object_encoding_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_object_refcount_keys[] = {key_at(2, kKeyRO)};
+constexpr std::string_view k_object_refcount_tips[] = {"nondeterministic_output"};
+constexpr Command k_object_subcommands[] = {
+    {.name = "idletime", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
+     .summary = "Tells for how many seconds a key has not been used.", .syntax = "key",
+     .complexity = "O(1)", .handler = object_idletime_command, .keys = k_object_idletime_keys, .tips = k_object_idletime_tips},
+    {.name = "freq", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "4.0.0",
+     .summary = "Tells how often a key is used, on a logarithmic scale.", .syntax = "key",
+     .complexity = "O(1)", .handler = object_freq_command, .keys = k_object_freq_keys, .tips = k_object_freq_tips},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
+     .summary = "Lists the subcommands.", .syntax = "",
+     .complexity = "O(1)", .handler = object_help_command},
+    {.name = "encoding", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
+     .summary = "Tells in which form a value lies in memory.", .syntax = "key",
+     .complexity = "O(1)", .handler = object_encoding_command, .keys = k_object_encoding_keys, .tips = k_object_encoding_tips},
+    {.name = "refcount", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
+     .summary = "Tells how many references to a value there are.", .syntax = "key",
+     .complexity = "O(1)", .handler = object_refcount_command, .keys = k_object_refcount_keys, .tips = k_object_refcount_tips},
+};
+constexpr std::string_view k_randomkey_tips[] = {"request_policy:all_shards", "nondeterministic_output"};
+constexpr KeySpec k_rename_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_renamenx_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyOW | kKeyInsert)};
+constexpr KeySpec k_touch_keys[] = {keys_from(1, -1, 1, kKeyRO)};
+constexpr std::string_view k_touch_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
+constexpr KeySpec k_type_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_unlink_keys[] = {keys_from(1, -1, 1, kKeyRM | kKeyDelete)};
+constexpr std::string_view k_unlink_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
+constexpr std::string_view k_wait_tips[] = {"request_policy:all_shards", "response_policy:agg_min"};
+
+constexpr Command kCommands[] = {
+    {.name = "copy", .arity = -3, .flags = kWrite | kDenyOom, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
+     .summary = "Copies a key's value and expiry to another key, in another database if asked for.", .syntax = "source destination [DB destination-db] [REPLACE]",
+     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys},
+    {.name = "del", .arity = -2, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Deletes keys.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = del_command, .keys = k_del_keys, .tips = k_del_tips},
+    {.name = "exists", .arity = -2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Counts how many of the keys there are.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = exists_command, .keys = k_exists_keys, .tips = k_exists_tips},
+    {.name = "keys", .arity = 2, .flags = kReadOnly, .categories = kKeyspace | kDangerous, .group = "generic", .since = "1.0.0",
+     .summary = "Lists the keys that match a pattern.", .syntax = "pattern",
+     .complexity = "O(N)", .handler = keys_command, .tips = k_keys_tips},
+    {.name = "move", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Moves a key to another database.", .syntax = "key db",
+     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys},
+    {.name = "object", .arity = -2, .flags = 0, .categories = 0, .group = "generic", .since = "2.2.3",
+     .summary = "Tells how a value is kept.", .syntax = "",
+     .complexity = "Depends on subcommand.", .handler = nullptr, .subcommands = k_object_subcommands},
+    {.name = "randomkey", .arity = 1, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Gives a key chosen at random.", .syntax = "",
+     .complexity = "O(1)", .handler = randomkey_command, .tips = k_randomkey_tips},
+    {.name = "rename", .arity = 3, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Gives a key another name and replaces what had it before.", .syntax = "key newkey",
+     .complexity = "O(1)", .handler = rename_command, .keys = k_rename_keys},
+    {.name = "renamenx", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Gives a key another name unless that is taken.", .syntax = "key newkey",
+     .complexity = "O(1)", .handler = renamenx_command, .keys = k_renamenx_keys},
+    {.name = "touch", .arity = -2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "3.2.1",
+     .summary = "Marks keys as used just now and counts how many of them there are.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = touch_command, .keys = k_touch_keys, .tips = k_touch_tips},
+    {.name = "type", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
+     .summary = "Tells the type of a key's value.", .syntax = "key",
+     .complexity = "O(1)", .handler = type_command, .keys = k_type_keys},
+    {.name = "unlink", .arity = -2, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "4.0.0",
+     .summary = "Deletes keys; large values are freed in the background.", .syntax = "key [key ...]",
+     .complexity = "O(1)", .handler = del_command, .keys = k_unlink_keys, .tips = k_unlink_tips},
+    {.name = "wait", .arity = 3, .flags = kNoScript, .categories = kConnection, .group = "generic", .since = "3.0.0",
+     .summary = "Waits until replicas have confirmed the writes made so far.", .syntax = "numreplicas timeout",
+     .complexity = "O(1)", .handler = wait_command, .tips = k_wait_tips},
+};
+
+}  // namespace
+
+std::span<const Command> key_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -11,10 +11,10 @@ namespace {
 
 /// A cursor as C's strtoul reads it, but for spaces before it: "", "+5" and "-1" are cursors too.
 bool parse_cursor(std::string_view text, uint64_t& cursor) {
-  const bool negative = !text.empty() && text.front() == '-';
-  if (!text.empty() && (text.front() == '+' || negative)) text.remove_prefix(1);
   cursor = 0;
   if (text.empty()) return true;
+  const bool negative = text.front() == '-';
+  if (text.front() == '+' || negative) text.remove_prefix(1);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
   if (error != std::errc() || end != text.data() + text.size()) return false;
   if (negative) cursor = -cursor;
@@ -24,7 +24,10 @@ bool parse_cursor(std::string_view text, uint64_t& cursor) {
 }  // namespace
 
 bool ScanOptions::read_cursor(Context& ctx, size_t at) {
-  if (parse_cursor(ctx.arg(at), cursor)) return true;
+  if (parse_cursor(ctx.arg(at), cursor)) {
+    cursor <<= kHiddenBits;
+    return true;
+  }
   ctx.reply.error("ERR invalid cursor");
   return false;
 }
@@ -50,7 +53,7 @@ bool ScanOptions::read(Context& ctx, size_t start, bool takes_type) {
 
 void ScanReply::send(Context& ctx, uint64_t cursor) const {
   char text[kNumberChars];
-  const auto end = std::to_chars(text, text + kNumberChars, cursor).ptr;
+  const auto end = std::to_chars(text, text + kNumberChars, cursor >> ScanOptions::kHiddenBits).ptr;
   ctx.reply.array(2);
   ctx.reply.bulk({text, static_cast<size_t>(end - text)});
   ctx.reply.array(ends_.size());
@@ -60,5 +63,46 @@ void ScanReply::send(Context& ctx, uint64_t cursor) const {
     begin = element_end;
   }
 }
+
+namespace {
+
+using storage::Entry;
+
+void scan_command(Context& ctx) {
+  ScanOptions options;
+  if (!options.read_cursor(ctx, 1) || !options.read(ctx, 2, true)) return;
+  ScanReply found;
+  std::vector<Entry*> expired;
+  uint64_t cursor = options.cursor;
+  size_t seen = 0;
+  // A sparse table is not searched without end for one call.
+  for (size_t buckets = 0; buckets < 10 * options.count; ++buckets) {
+    cursor = ctx.db().scan(cursor, [&](Entry& entry) {
+      ++seen;
+      if (entry.expired(ctx.now_ms())) {
+        expired.push_back(&entry);
+      } else if (options.matches(entry.key()) &&
+                 (!options.has_type || equals_ignoring_case(options.type, storage::type_name(entry.type())))) {
+        found.add(entry.key());
+      }
+    });
+    if (cursor == 0 || seen >= options.count) break;
+  }
+  // To look an expired entry up is to erase it.
+  for (const Entry* entry : expired) ctx.db().find(entry->key(), ctx.now_ms());
+  found.send(ctx, cursor);
+}
+
+constexpr std::string_view k_scan_tips[] = {"nondeterministic_output", "request_policy:special"};
+
+constexpr Command kCommands[] = {
+    {.name = "scan", .arity = -2, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.8.0",
+     .summary = "Walks through the keys of a database in slices.", .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+     .complexity = "O(1)", .handler = scan_command, .tips = k_scan_tips},
+};
+
+}  // namespace
+
+std::span<const Command> scan_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -1,7 +1,124 @@
+#include "server/scripting.h"
+
+#include "base/numbers.h"
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/server.h"
 
 namespace quartet::server {
 
-std::span<const Command> scripting_commands() { return {}; }
+namespace {
+
+void eval(Context& ctx) { ctx.server.scripting->eval(ctx, false, false); }
+void eval_ro(Context& ctx) { ctx.server.scripting->eval(ctx, false, true); }
+void evalsha(Context& ctx) { ctx.server.scripting->eval(ctx, true, false); }
+void evalsha_ro(Context& ctx) { ctx.server.scripting->eval(ctx, true, true); }
+
+void script_load(Context& ctx) {
+  std::string sha;
+  if (ctx.server.scripting->load(ctx, ctx.arg(2), sha)) ctx.reply.bulk(sha);
+}
+
+void script_exists(Context& ctx) {
+  ctx.reply.array(ctx.args.size() - 2);
+  for (const std::string_view sha : ctx.args.subspan(2)) ctx.reply.integer(ctx.server.scripting->exists(sha));
+}
+
+void script_flush(Context& ctx) {
+  const bool mode_known = ctx.args.size() == 2 || (ctx.args.size() == 3 && (equals_ignoring_case(ctx.arg(2), "SYNC") ||
+                                                                            equals_ignoring_case(ctx.arg(2), "ASYNC")));
+  if (!mode_known) return ctx.reply.error("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+  ctx.server.scripting->flush();
+  ctx.reply.ok();
+}
+
+void script_kill(Context& ctx) {
+  const std::string error = ctx.server.scripting->kill();
+  if (error.empty()) return ctx.reply.ok();
+  ctx.reply.error(error);
+}
+
+/// There is no debugger: turning it off is granted, as it is off.
+void script_debug(Context& ctx) {
+  if (equals_ignoring_case(ctx.arg(2), "NO")) return ctx.reply.ok();
+  if (equals_ignoring_case(ctx.arg(2), "YES") || equals_ignoring_case(ctx.arg(2), "SYNC"))
+    return ctx.reply.error("ERR The script debugger is not supported");
+  ctx.reply.error("ERR Use SCRIPT DEBUG YES/SYNC/NO");
+}
+
+void script_help(Context& ctx) {
+  static constexpr std::string_view kLines[] = {
+      "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "DEBUG (YES|SYNC|NO)",
+      "    Set the debug mode for subsequent scripts executed.",
+      "EXISTS <sha1> [<sha1> ...]",
+      "    Return information about the existence of the scripts in the script cache.",
+      "FLUSH [ASYNC|SYNC]",
+      "    Flush the Lua scripts cache. Very dangerous on replicas.",
+      "    When called without the optional mode argument, the behavior is determined by the",
+      "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+      "    * ASYNC: Asynchronously flush the scripts cache.",
+      "    * SYNC: Synchronously flush the scripts cache.",
+      "KILL",
+      "    Kill the currently executing Lua script.",
+      "LOAD <script>",
+      "    Load a script into the scripts cache without executing it.",
+      "HELP",
+      "    Prints this help.",
+  };
+  ctx.reply.array(std::size(kLines));
+  for (const std::string_view line : kLines) ctx.reply.simple(line);
+}
+
+constexpr KeySpec counted_keys(uint32_t flags, std::string_view notes) {
+  KeySpec spec = keys_counted_at(2, flags);
+  spec.notes = notes;
+  return spec;
+}
+
+constexpr uint32_t kEvalFlags = kNoScript | kStale | kSkipMonitor | kNoMandatoryKeys | kMovableKeys;
+constexpr KeySpec kEvalKeys[] = {counted_keys(
+    kKeyRW | kKeyAccess | kKeyUpdate, "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")};
+constexpr KeySpec kEvalRoKeys[] = {
+    counted_keys(kKeyRO | kKeyAccess, "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")};
+constexpr KeySpec kEvalshaKeys[] = {counted_keys(kKeyRW | kKeyAccess | kKeyUpdate, {})};
+constexpr KeySpec kEvalshaRoKeys[] = {counted_keys(kKeyRO | kKeyAccess, {})};
+
+constexpr std::string_view kAllNodes[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
+constexpr std::string_view kAnyShard[] = {"request_policy:all_shards", "response_policy:one_succeeded"};
+constexpr std::string_view kEveryShard[] = {"request_policy:all_shards", "response_policy:agg_logical_and"};
+
+// name, arity, flags, categories, group, since, summary, syntax, complexity, handler, keys, subcommands, get_keys, tips
+constexpr Command kScriptCommands[] = {
+    {"help", 2, kLoading | kStale, kScripting, "scripting", "5.0.0", "Lists the subcommands.", "", "O(1)", script_help},
+    {"flush", -2, kNoScript, kScripting, "scripting", "2.6.0", "Empties the cache of scripts.", "[ASYNC | SYNC]",
+     "O(N) with N being the number of scripts in cache", script_flush, {}, {}, nullptr, kAllNodes},
+    {"exists", -3, kNoScript, kScripting, "scripting", "2.6.0", "Tells which of the scripts are in the cache.", "sha1 [sha1 ...]",
+     "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).", script_exists, {}, {},
+     nullptr, kEveryShard},
+    {"debug", 3, kNoScript, kScripting, "scripting", "3.2.0", "Chooses how the script debugger works; there is none.",
+     "YES | SYNC | NO", "O(1)", script_debug},
+    {"kill", 2, kNoScript | kAllowBusy, kScripting, "scripting", "2.6.0", "Ends the script that runs, if it has not written.", "",
+     "O(1)", script_kill, {}, {}, nullptr, kAnyShard},
+    {"load", 3, kNoScript | kStale, kScripting, "scripting", "2.6.0", "Compiles a script and keeps it in the cache.", "script",
+     "O(N) with N being the length in bytes of the script body.", script_load, {}, {}, nullptr, kAllNodes},
+};
+
+constexpr Command kCommands[] = {
+    {"eval", -3, kEvalFlags, kScripting, "scripting", "2.6.0", "Runs a Lua script on the server.",
+     "script numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", eval, kEvalKeys},
+    {"evalsha", -3, kEvalFlags, kScripting, "scripting", "2.6.0", "Runs a script of the cache, named by its SHA-1.",
+     "sha1 numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", evalsha, kEvalshaKeys},
+    {"eval_ro", -3, kEvalFlags | kReadOnly, kScripting, "scripting", "7.0.0", "Runs a Lua script that must not write.",
+     "script numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", eval_ro, kEvalRoKeys},
+    {"evalsha_ro", -3, kEvalFlags | kReadOnly, kScripting, "scripting", "7.0.0", "Runs a script of the cache that must not write.",
+     "sha1 numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", evalsha_ro, kEvalshaRoKeys},
+    {"script", -2, 0, 0, "scripting", "2.6.0", "Looks after the cache of scripts.", "", "Depends on subcommand.", nullptr, {},
+     kScriptCommands},
+};
+
+}  // namespace
+
+std::span<const Command> scripting_commands() { return kCommands; }
 
 }  // namespace quartet::server

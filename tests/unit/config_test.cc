@@ -8,6 +8,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "server/config_file.h"
+#include "server/config_table.h"
+
 using quartet::server::ConfigStore;
 
 namespace {
@@ -359,6 +362,18 @@ TEST_CASE("the file", "[config]") {
           ":4: database.name: \"a\" was given at line 1 already");
     CHECK(load_file("[database]\nindex = 0\n") == ":1: database: wrong type; allowed: [[database]] tables");
   }
+}
+
+TEST_CASE("conf/quartet.toml holds every setting with its default", "[config]") {
+  quartet::server::ConfigFile file;
+  file.path = QUARTET_CONF "/quartet.toml";
+  REQUIRE(quartet::server::read_file(file.path, file.text) == "");
+  REQUIRE(quartet::server::parse(file) == "");
+  CHECK(file.settings.size() == quartet::server::directives().size());
+  ConfigStore store;
+  REQUIRE(load(store, {file.path}) == "OK");
+  CHECK(store.get({"*"}) == ConfigStore().get({"*"}));
+  CHECK(store.values().database[3].name == "jobs");
 }
 
 TEST_CASE("CONFIG REWRITE changes what differs and nothing else", "[config]") {

@@ -1,0 +1,310 @@
+#include "base/numbers.h"
+#include "server/arguments.h"
+#include "server/commands/families.h"
+#include "server/server.h"
+#include "storage/hash.h"
+#include "storage/list.h"
+#include "storage/set.h"
+#include "storage/sorted_set.h"
+#include "storage/string.h"
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace quartet::server {
+
+namespace {
+
+using storage::Entry;
+using storage::Type;
+
+// --- Patterns ---------------------------------------------------------------------------------------------------------
+
+/// A pattern of BY or GET: `weight_*` is the string under a key, `object_*->field` a field of the hash under it, `#`
+/// the element itself. The element stands in for the first star; without one there is nothing to find.
+class Pattern {
+ public:
+  explicit Pattern(std::string_view text) : itself_(text == "#"), star_(text.find('*')) {
+    if (star_ == text.npos) return;
+    const size_t arrow = text.find("->", star_ + 1);
+    const bool has_field = arrow != text.npos && arrow + 2 < text.size();
+    if (has_field) field_ = text.substr(arrow + 2);
+    before_ = text.substr(0, star_);
+    behind_ = text.substr(star_ + 1, has_field ? arrow - star_ - 1 : text.npos);
+  }
+
+  bool has_star() const { return star_ != std::string_view::npos; }
+
+  std::optional<std::string> find(Context& ctx, std::string_view element) const {
+    if (itself_) return std::string(element);
+    if (!has_star()) return {};
+    std::string key;
+    key.reserve(before_.size() + element.size() + behind_.size());
+    key.append(before_).append(element).append(behind_);
+    Entry* entry = ctx.find_read(key);
+    if (!entry) return {};
+    char scratch[kNumberChars];
+    if (field_.empty()) {
+      if (entry->type() != Type::String) return {};
+      return std::string(storage::StringValue(ctx.db(), entry).view(scratch));
+    }
+    if (entry->type() != Type::Hash) return {};
+    const auto value = storage::HashValue(ctx.db(), entry).get(field_, scratch);
+    if (!value) return {};
+    return std::string(*value);
+  }
+
+ private:
+  bool itself_;
+  size_t star_;
+  std::string_view before_, behind_, field_;
+};
+
+// --- Options ----------------------------------------------------------------------------------------------------------
+
+struct SortOptions {
+  std::optional<Pattern> by;
+  std::vector<Pattern> get;
+  int64_t offset = 0;
+  int64_t count = -1;  // negative: all
+  bool alphabetic = false;
+  bool descending = false;
+  bool unsorted = false;  // BY a pattern without a star
+  std::optional<std::string_view> store;
+
+  [[nodiscard]] bool read(Context& ctx, bool may_store) {
+    Arguments in(ctx, 2);
+    while (in.more()) {
+      if (in.option("ASC")) {
+        descending = false;
+      } else if (in.option("DESC")) {
+        descending = true;
+      } else if (in.option("ALPHA")) {
+        alphabetic = true;
+      } else if (in.option("LIMIT", 2)) {
+        offset = in.integer();
+        count = in.integer();
+      } else if (may_store && in.option("STORE", 1)) {
+        store = in.next();
+      } else if (in.option("BY", 1)) {
+        by.emplace(in.next());
+        if (!by->has_star()) unsorted = true;
+      } else if (in.option("GET", 1)) {
+        get.emplace_back(in.next());
+      } else {
+        in.fail(errors::kSyntax);
+      }
+    }
+    return in.ok();
+  }
+};
+
+/// Which of `size` elements are wanted.
+struct Window {
+  size_t start, count;
+  Window(const SortOptions& options, size_t size) {
+    start = std::min(static_cast<size_t>(std::max<int64_t>(options.offset, 0)), size);
+    count = options.count < 0 ? size - start : std::min(static_cast<size_t>(options.count), size - start);
+  }
+};
+
+// --- Elements ---------------------------------------------------------------------------------------------------------
+
+struct Element {
+  std::string text;
+  double score = 0;
+  std::optional<std::string> weight;  // ALPHA with BY
+};
+
+/// The elements from `start` on, in the order of the collection, or from its end. Sets have no order and give all.
+std::vector<Element> elements_of(Context& ctx, Entry* entry, Window window, bool from_end) {
+  std::vector<Element> elements;
+  const auto add = [&](std::string_view text) {
+    elements.push_back({std::string(text), 0, {}});
+    return true;
+  };
+  switch (entry->type()) {
+    case Type::List: {
+      elements.reserve(window.count);
+      const storage::ListValue list(ctx.db(), entry);
+      const size_t first = from_end ? list.size() - 1 - window.start : window.start;
+      if (window.count > 0)
+        list.for_each(first, window.count, add, from_end ? storage::End::Tail : storage::End::Head);
+      break;
+    }
+    case Type::Set: storage::SetValue(ctx.db(), entry).for_each(add); break;
+    default: {
+      elements.reserve(window.count);
+      const storage::SortedSetValue set(ctx.db(), entry);
+      set.visit(set.slice(window.start, window.count, from_end), [&](std::string_view text, double) { return add(text); });
+    }
+  }
+  return elements;
+}
+
+/// A weight as C's strtod reads it: with spaces before it; the empty text is 0.
+bool parse_score(std::string_view text, double& score) {
+  score = 0;
+  if (text.empty()) return true;
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
+  const auto number = parse_double(text);
+  if (number) score = *number;
+  return number.has_value();
+}
+
+/// Finds what every element is to be compared by; false, with the error written, where a weight is not a number.
+bool weigh(Context& ctx, const SortOptions& options, bool alphabetic, std::vector<Element>& elements) {
+  bool numbers = true;
+  for (Element& element : elements) {
+    std::optional<std::string> weight;
+    if (options.by) {
+      weight = options.by->find(ctx, element.text);
+      if (!weight) continue;
+    }
+    if (!alphabetic) {
+      numbers = parse_score(weight ? *weight : element.text, element.score) && numbers;
+    } else if (weight) {
+      element.weight = std::move(weight);
+    }
+  }
+  if (!numbers) ctx.reply.error("ERR One or more scores can't be converted into double");
+  return numbers;
+}
+
+void sort_elements(std::vector<Element>& elements, bool alphabetic, bool by_weight, bool descending) {
+  const auto compare = [&](const Element& a, const Element& b) {
+    // An element without a weight comes before those that have one. Equal weights leave the order as it was, equal numbers do not.
+    if (alphabetic && by_weight) return a.weight < b.weight ? -1 : b.weight < a.weight ? 1 : 0;
+    if (!alphabetic && a.score != b.score) return a.score < b.score ? -1 : 1;
+    return a.text.compare(b.text);
+  };
+  std::stable_sort(elements.begin(), elements.end(), [&](const Element& a, const Element& b) {
+    return descending ? compare(a, b) > 0 : compare(a, b) < 0;
+  });
+}
+
+// --- Results ----------------------------------------------------------------------------------------------------------
+
+/// Calls `give(optional<string_view>)` for all that an element is answered with.
+template <class Give>
+void results_of(Context& ctx, const SortOptions& options, const Element& element, Give give) {
+  if (options.get.empty()) return give(std::optional<std::string_view>(element.text));
+  for (const Pattern& pattern : options.get) give(pattern.find(ctx, element.text));
+}
+
+void reply_elements(Context& ctx, const SortOptions& options, std::span<const Element> elements) {
+  ctx.reply.array(elements.size() * std::max<size_t>(options.get.size(), 1));
+  for (const Element& element : elements)
+    results_of(ctx, options, element, [&](const auto& result) {
+      if (result) {
+        ctx.reply.bulk(std::string_view(*result));
+      } else {
+        ctx.reply.null();
+      }
+    });
+}
+
+void store_elements(Context& ctx, const SortOptions& options, std::span<const Element> elements) {
+  // The destination may be what a pattern finds, so it is written when all has been found.
+  std::vector<std::string> results;
+  for (const Element& element : elements)
+    results_of(ctx, options, element, [&](const auto& result) {
+      results.emplace_back(result ? std::string_view(*result) : std::string_view());
+    });
+  const std::string_view key = *options.store;
+  Entry* old = ctx.find_write(key);
+  if (results.empty()) {
+    if (old) ctx.erase(old);
+    return ctx.reply.integer(0);
+  }
+  if (old) ctx.db().erase(old);
+  auto list = storage::ListValue::create(ctx.db(), key);
+  for (const std::string& result : results) list.push(storage::End::Tail, result);
+  ctx.changed(key, EventClass::List, "sortstore");
+  ctx.reply.integer(static_cast<int64_t>(results.size()));
+}
+
+// --- SORT, SORT_RO ----------------------------------------------------------------------------------------------------
+
+void sort(Context& ctx, bool may_store) {
+  SortOptions options;
+  if (!options.read(ctx, may_store)) return;
+  Entry* entry = ctx.find_read(ctx.arg(1));
+  const bool sortable = !entry || entry->type() == Type::List || entry->type() == Type::Set || entry->type() == Type::SortedSet;
+  if (!sortable) return ctx.reply.error(errors::kWrongType);
+
+  std::vector<Element> elements;
+  if (entry) {
+    const bool is_set = entry->type() == Type::Set;
+    // What is stored or leaves a script must not depend on the order in which a table happens to hold a set.
+    const bool forced = is_set && options.unsorted && (options.store || ctx.from_script);
+    const bool ordered = options.unsorted && !is_set;
+    const size_t size = storage::length_of(*entry);
+    Window window(options, size);
+    elements = elements_of(ctx, entry, ordered ? window : Window({}, size), ordered && options.descending);
+    if (!options.unsorted || forced) {
+      const bool alphabetic = options.alphabetic || forced;
+      if (forced) options.by.reset();
+      if (!weigh(ctx, options, alphabetic, elements)) return;
+      sort_elements(elements, alphabetic, options.by.has_value(), options.descending);
+    }
+    if (!ordered) {
+      elements.erase(elements.begin(), elements.begin() + static_cast<ptrdiff_t>(window.start));
+      elements.resize(window.count);
+    }
+  }
+  if (options.store) {
+    store_elements(ctx, options, elements);
+  } else {
+    reply_elements(ctx, options, elements);
+  }
+}
+
+void sort_command(Context& ctx) { sort(ctx, true); }
+void sort_ro_command(Context& ctx) { sort(ctx, false); }
+
+/// The keys of SORT: the one that is sorted and the last destination.
+bool sort_keys(Args args, std::vector<int>& positions) {
+  if (args.size() < 2) return false;
+  positions.push_back(1);
+  for (size_t i = 2; i < args.size(); ++i) {
+    if (equals_ignoring_case(args[i], "LIMIT")) {
+      i += 2;
+    } else if (equals_ignoring_case(args[i], "GET") || equals_ignoring_case(args[i], "BY")) {
+      ++i;
+    } else if (equals_ignoring_case(args[i], "STORE") && i + 1 < args.size()) {
+      positions.resize(1);
+      positions.push_back(static_cast<int>(++i));
+    }
+  }
+  return true;
+}
+
+bool sort_ro_keys(Args args, std::vector<int>& positions) {
+  if (args.size() < 2) return false;
+  positions.push_back(1);
+  return true;
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_sort_keys[] = {key_at(1, kKeyRO | kKeyAccess), unknown_keys(kKeyRO | kKeyAccess), unknown_keys(kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_sort_ro_keys[] = {key_at(1, kKeyRO | kKeyAccess), unknown_keys(kKeyRO | kKeyAccess)};
+
+constexpr Command kCommands[] = {
+    {.name = "sort", .arity = -2, .flags = kWrite | kDenyOom, .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "1.0.0",
+     .summary = "Sorts a list, set or sorted set and gives or stores the result.", .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
+     .complexity = "O(N+M*log(M))", .handler = sort_command, .keys = k_sort_keys, .get_keys = sort_keys},
+    {.name = "sort_ro", .arity = -2, .flags = kReadOnly, .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "7.0.0",
+     .summary = "Sorts a list, set or sorted set and gives the result.", .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+     .complexity = "O(N+M*log(M))", .handler = sort_ro_command, .keys = k_sort_ro_keys, .get_keys = sort_ro_keys},
+};
+
+}  // namespace
+
+std::span<const Command> sort_commands() { return kCommands; }
+
+}  // namespace quartet::server
