@@ -25,7 +25,7 @@ size_t client_memory(const Session& session) {
 }
 
 std::string client_info(const Session& session, const Time& now) {
-  const size_t omem = session.out.memory();
+  const size_t omem = session.out.empty() ? 0 : session.out.memory();
   const size_t input = session.input.size();
   const size_t total = client_memory(session);
   return fmt::format(

@@ -268,6 +268,7 @@ Scripting::Scripting(Server& server) : impl_(std::make_unique<Impl>(server)) {}
 Scripting::~Scripting() = default;
 
 void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
+  ctx.server.show_to_monitors(ctx);
   Arguments in(ctx, 2);
   const int64_t keys = in.integer();
   if (!in.failed() && keys > static_cast<int64_t>(ctx.args.size()) - 3) in.fail("ERR Number of keys can't be greater than number of args");

@@ -124,6 +124,8 @@ class Server final : public storage::KeyspaceObserver {
   void resume_soon(Session& session);
   /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
   void output_added(Session& session);
+  /// Shows a call to the clients in MONITOR mode. Commands that run others (EVAL) do it themselves, before those.
+  void show_to_monitors(const Context& ctx);
   /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
   void disconnect(Session& session, bool flush);
 
@@ -200,7 +202,6 @@ class Server final : public storage::KeyspaceObserver {
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const Session& session);
-  void send_to_monitors(const Session& session, Args args, const Time& now, bool from_script);
   void expire_cycle(const Time& now);
   void watch_sessions(const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);

@@ -442,12 +442,14 @@ void lcs_command(Context& ctx) {
   ctx.reply.bulk(common);
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
-
+/// Without GET, SET reads nothing of its key.
 uint32_t set_key_flags(Args args) {
-  const bool gets = args.size() > 3 && std::any_of(args.begin() + 3, args.end(), [](std::string_view word) { return equals_ignoring_case(word, "GET"); });
-  return gets ? kKeyRW | kKeyAccess | kKeyUpdate : kKeyOW | kKeyUpdate;
+  for (const std::string_view argument : args.subspan(3))
+    if (equals_ignoring_case(argument, "GET")) return kKeyRW | kKeyAccess | kKeyUpdate;
+  return kKeyOW | kKeyUpdate;
 }
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
 
 constexpr KeySpec k_append_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
 constexpr KeySpec k_decr_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
