@@ -122,9 +122,9 @@ struct Command {
   std::span<const KeySpec> keys = {};
   std::span<const Command> subcommands = {};
   GetKeys get_keys = nullptr;
+  std::span<const std::string_view> tips = {};
   /// Of a specification with kKeyVariable: what this request does to its key.
   uint32_t (*key_flags)(Args args) = nullptr;
-  std::span<const std::string_view> tips = {};
 };
 
 }  // namespace quartet::server
