@@ -22,9 +22,9 @@ int64_t Arguments::integer(std::string_view error) {
   return value.value_or(0);
 }
 
-int64_t Arguments::integer_in(int64_t low, int64_t high, std::string_view error) {
-  const int64_t value = integer(error);
-  if (!failed() && (value < low || value > high)) fail(error);
+int64_t Arguments::integer_in(int64_t low, int64_t high, std::string_view out_of_range, std::string_view not_integer) {
+  const int64_t value = integer(not_integer.empty() ? out_of_range : not_integer);
+  if (!failed() && (value < low || value > high)) fail(out_of_range);
   return failed() ? 0 : value;
 }
 

@@ -33,8 +33,8 @@ class Arguments {
   /// The next argument; a syntax error where there is none.
   std::string_view next();
   int64_t integer(std::string_view error = errors::kNotInteger);
-  /// An integer within [low, high], else `error`.
-  int64_t integer_in(int64_t low, int64_t high, std::string_view error = errors::kOutOfRange);
+  /// An integer within [low, high], else `out_of_range`; `not_integer`, where it is given, for what is none at all.
+  int64_t integer_in(int64_t low, int64_t high, std::string_view out_of_range, std::string_view not_integer = {});
   double number(std::string_view error = errors::kNotFloat);
   /// Seconds, possibly fractional, as a timeout in ms (0: for ever), with Redis's errors for it.
   int64_t timeout_seconds();

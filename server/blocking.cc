@@ -28,11 +28,14 @@ void Blocking::forget(Session& session) {
 }
 
 void Blocking::unblock(Session& session, std::string_view error) {
+  const bool zero = session.blocked->unserved == Context::Unserved::Zero;
   forget(session);
-  if (error.empty()) {
-    session.reply.null_array();
-  } else {
+  if (!error.empty()) {
     session.reply.error(error);
+  } else if (zero) {
+    session.reply.integer(0);
+  } else {
+    session.reply.null_array();
   }
   server_.output_added(session);
   server_.resume_soon(session);

@@ -22,6 +22,7 @@ struct BlockedCommand {
   std::vector<std::string> keys;
   int database;
   Context::Serve serve;
+  Context::Unserved unserved;
   int64_t deadline_us;         // on the monotonic clock; 0: none
   Time since;
 };

@@ -35,6 +35,7 @@ enum CommandFlag : uint32_t {
   kMovableKeys = 1 << 19,  ///< derived where a key specification cannot be told by position alone
   // Not shown by COMMAND: how the dispatcher treats it.
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
+  kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
 };
 

@@ -87,9 +87,15 @@ void Context::effect(Args arguments) {
 
 void Context::no_effect() { explicit_effect = true; }
 
-void Context::block(Args keys, int64_t timeout_ms, Serve serve, bool null_array) {
-  if (deny_blocking) return null_array ? reply.null_array() : reply.null();
-  BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, 0, now};
+void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {
+  if (deny_blocking) {
+    switch (unserved) {
+      case Unserved::NullArray: return reply.null_array();
+      case Unserved::Null: return reply.null();
+      case Unserved::Zero: return reply.integer(0);
+    }
+  }
+  BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, unserved, 0, now};
   for (const std::string_view key : keys)
     if (std::find(blocked.keys.begin(), blocked.keys.end(), key) == blocked.keys.end()) blocked.keys.emplace_back(key);
   if (timeout_ms > 0) blocked.deadline_us = now.mono_us + timeout_ms * 1000;

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "protocol/reply.h"
@@ -87,14 +88,19 @@ struct Context {
   /// Nothing is carried although `changed` was called.
   void no_effect();
 
+  /// The argument is a secret: logs and monitors show "(redacted)" in its place.
+  void redact(size_t argument) { secrets.push_back(argument); }
+
   // --- Blocking ---------------------------------------------------------------------------------------------------
 
   /// Tries to serve a blocked command from `key`, which has just become ready: true if it wrote the reply. It sees the
   /// arguments of the blocked command in its own context.
   using Serve = bool (*)(Context&, std::string_view key);
-  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever); then the null array is the
-  /// reply. Inside MULTI and scripts nothing waits: the null array, or null, is written at once.
-  void block(Args keys, int64_t timeout_ms, Serve serve, bool null_array = true);
+  /// What is answered where nothing could be served: at once inside MULTI and scripts, where nothing waits, else when the
+  /// time is over; then Null too is a null array, as Redis has it.
+  enum class Unserved : uint8_t { NullArray, Null, Zero };
+  /// Lets the client wait until one of the keys can serve it, or for timeout_ms (0: for ever).
+  void block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved = Unserved::NullArray);
 
   // --- Used by the dispatcher ---------------------------------------------------------------------------------------
 
@@ -103,6 +109,7 @@ struct Context {
   bool from_script = false;
   bool dirty = false;           // changed() was called
   bool explicit_effect = false;
+  std::vector<size_t> secrets = {};
 };
 
 }  // namespace quartet::server

@@ -20,6 +20,10 @@ constexpr size_t kReadAhead = 16 * 1024 * 1024;
 /// A command's name or argument as error messages quote it: at most 128 bytes.
 std::string_view quoted(std::string_view text) { return text.substr(0, 128); }
 
+/// A web page can make a browser post to this port; its headers would be taken for commands. The first of these words
+/// ends the connection before the body is read.
+bool is_http(std::string_view word) { return equals_ignoring_case(word, "POST") || equals_ignoring_case(word, "Host:"); }
+
 std::string unknown_command(Args args) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
   const size_t shown = text.size();
@@ -190,6 +194,7 @@ const CommandEntry* Server::resolve(Args args, protocol::Reply& reply) {
   const int arity = command->spec->arity;
   const auto count = static_cast<int>(args.size());
   if ((arity > 0 && count != arity) || count < -arity || !command->spec->handler) {
+    ++command->stats.rejected;
     reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
     return nullptr;
   }
@@ -249,11 +254,40 @@ void Server::queue(Session& session, const CommandEntry& command, Args args) {
   session.reply.simple("QUEUED");
 }
 
+void Server::refuse(Session& session, Args args, size_t mark) {
+  const CommandEntry* command = commands.find(args[0]);
+  if (!command && is_http(args[0])) {
+    log.warning("Possible SECURITY ATTACK detected: a web browser at {} talks to this port. Connection closed.",
+                session.address);
+    session.out.truncate(mark);
+    return disconnect(session, true);
+  }
+  if (command && (command->flags & kEndsMulti)) {
+    // A transaction does not outlive the failure of the command that was to end it.
+    const std::string written = session.out.to_string().substr(mark);
+    std::string reason = written.substr(1, written.size() - 3);
+    if (reason.starts_with("ERR ")) reason.erase(0, 4);
+    session.out.truncate(mark);
+    discard_transaction(session);
+    session.reply.error("EXECABORT Transaction discarded because of: " + reason);
+  } else if (session.in_multi) {
+    session.multi_failed = true;
+  }
+}
+
+void Server::discard_transaction(Session& session) {
+  session.in_multi = session.multi_failed = false;
+  session.queue.clear();
+  session.queue_bytes = 0;
+  watches.remove_all(session);
+}
+
 bool Server::dispatch(Session& session, Args args, Time& now) {
+  const size_t mark = session.out.size();
   const CommandEntry* command = resolve(args, session.reply);
   if (!command || !admitted(session, *command)) {
     if (!command) count_error(session);
-    if (session.in_multi) session.multi_failed = true;
+    refuse(session, args, mark);
     return true;
   }
   const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
@@ -265,7 +299,6 @@ bool Server::dispatch(Session& session, Args args, Time& now) {
     queue(session, *command, args);
     return true;
   }
-  const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   invoke(ctx, now);
@@ -319,7 +352,16 @@ void Server::carry_effects(Context& ctx) {
   if (unit) feed.end_unit();
 }
 
+/// The arguments as logs may show them.
+Args without_secrets(const Context& ctx, std::vector<std::string_view>& shown) {
+  if (ctx.secrets.empty()) return ctx.args;
+  shown.assign(ctx.args.begin(), ctx.args.end());
+  for (const size_t secret : ctx.secrets) shown[secret] = "(redacted)";
+  return shown;
+}
+
 void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end) {
+  std::vector<std::string_view> shown;
   ++stats.commands_processed;
   CommandStats& command_stats = ctx.command.stats;
   ++command_stats.calls;
@@ -334,12 +376,12 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   }
   if (config.slowlog_log_slower_than >= 0 && microseconds >= config.slowlog_log_slower_than &&
       !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script)
-    slowlog.add(ctx.session, ctx.args, microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+    slowlog.add(ctx.session, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
     latency.add(ctx.command.flags & kFast ? "fast-command" : "command", static_cast<uint32_t>(microseconds / 1000),
                 end.wall_us / 1'000'000);
   if (!monitors_.empty() && !(ctx.command.flags & (kSkipMonitor | kAdmin)))
-    send_to_monitors(ctx.session, ctx.args, ctx.now, ctx.from_script);
+    send_to_monitors(ctx.session, without_secrets(ctx, shown), ctx.now, ctx.from_script);
 }
 
 void Server::send_to_monitors(const Session& session, Args args, const Time& now, bool from_script) {

@@ -139,6 +139,9 @@ class Server final : public storage::KeyspaceObserver {
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   const CommandEntry* resolve(Args args, protocol::Reply& reply);
 
+  /// Ends a session's transaction without running it.
+  void discard_transaction(Session& session);
+
   /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere.
   void flush(int database);
   void swap_databases(int a, int b);
@@ -159,6 +162,7 @@ class Server final : public storage::KeyspaceObserver {
 
   // storage::KeyspaceObserver
   void expired(storage::Keyspace& keyspace, std::string_view key) override;
+  void created(storage::Keyspace& keyspace, std::string_view key) override;
   void reclaim(std::unique_ptr<storage::Garbage> garbage) override;
   size_t lazyfree_pending() const { return lazyfree_pending_; }
 
@@ -185,6 +189,8 @@ class Server final : public storage::KeyspaceObserver {
   bool dispatch(Session& session, Args args, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command);
+  /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
+  void refuse(Session& session, Args args, size_t mark);
   bool must_pause(const Session& session, const CommandEntry& command) const;
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.

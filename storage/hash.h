@@ -33,8 +33,8 @@ class HashValue : public Handle {
   bool contains(std::string_view field) const;
   /// The field's value; integers may be written to `scratch`, at least kNumberChars bytes.
   std::optional<std::string_view> get(std::string_view field, char* scratch) const;
-  /// The block of a value longer than FieldItem::kSharedValueBytes, so that a reply can refer to it; else (and where there is no such
-  /// field) an empty reference.
+  /// The block of a value longer than FieldItem::kSharedValueBytes, so that a reply can refer to it; else (and where
+  /// there is no such field) an empty reference.
   SharedBytes shared(std::string_view field) const;
 
   /// Sets a field and returns whether it is new. REQUIRES: neither view is into this keyspace.
@@ -42,7 +42,8 @@ class HashValue : public Handle {
   /// Removes a field and returns whether it was there. `field` may be a view that this hash gave out.
   bool erase(std::string_view field);
 
-  /// Calls `visit(string_view field, string_view value)` for every field until it returns false. The hash must not change meanwhile.
+  /// Calls `visit(string_view field, string_view value)` for every field until it returns false. The hash must not
+  /// change meanwhile.
   template <class Visit>
   void for_each(Visit visit) const;
   /// Calls `visit(field, value)` for about `count` fields beginning at `cursor`, and returns the next cursor; 0 is the

@@ -23,7 +23,9 @@ struct Position {
 };
 
 inline int width(std::string_view block) { return block[0]; }
-inline size_t count(std::string_view block) { return (block.size() - kHeaderBytes) / static_cast<size_t>(width(block)); }
+inline size_t count(std::string_view block) {
+  return (block.size() - kHeaderBytes) / static_cast<size_t>(width(block));
+}
 /// Bytes of the narrowest width that holds `value`.
 int width_for(int64_t value);
 

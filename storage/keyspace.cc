@@ -51,6 +51,7 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
   }
   charged_ += usable(entry);
   dict_.insert(hash(key), entry, expires);
+  if (announces_new_) observer_.created(*this, key);
   return entry;
 }
 
@@ -166,6 +167,7 @@ void Keyspace::insert(Entry* entry) {
   charged_ += memory_of(*entry);
   if (entry->expires()) ++expiring_;
   dict_.insert(hash(entry->key()), entry, entry->expires());
+  if (announces_new_) observer_.created(*this, entry->key());
 }
 
 Entry* Keyspace::rekey(Entry* entry, std::string_view key) {

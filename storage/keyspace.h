@@ -25,6 +25,8 @@ class KeyspaceObserver {
   virtual ~KeyspaceObserver() = default;
   /// `entry` has expired and is about to be erased.
   virtual void expired(Keyspace& keyspace, std::string_view key) = 0;
+  /// An entry was added, while announce_new(true) is in force.
+  virtual void created(Keyspace&, std::string_view) {}
   /// Takes what would take long to free, to destroy it on another thread.
   virtual void reclaim(std::unique_ptr<Garbage> garbage) = 0;
 };
@@ -41,6 +43,8 @@ class Keyspace {
   ~Keyspace();
 
   int index() const { return index_; }
+  /// Whether the observer is told of new entries.
+  void announce_new(bool announce) { announces_new_ = announce; }
   const Thresholds& thresholds() const { return thresholds_; }
   size_t size() const { return dict_.size(); }
   /// Entries that have an expiry.
@@ -139,6 +143,7 @@ class Keyspace {
   Dict<EntryTraits> dict_;
   size_t expiring_ = 0;
   size_t charged_ = 0;
+  bool announces_new_ = false;
   uint32_t new_access_ = 0;
 
   uint64_t expire_cursor_ = 0;

@@ -42,7 +42,8 @@ void ListValue::convert_if_small() {
   const NodeLimit node = limit();
   ListTable& list = table();
   // A list that lives at the border of the two encodings is not to be converted at every push and pop.
-  if (list.element_bytes() + packed::kHeaderBytes > node.bytes / 2 || list.size() > std::max<size_t>(node.elements / 2, 1)) return;
+  if (list.element_bytes() + packed::kHeaderBytes > node.bytes / 2) return;
+  if (list.size() > std::max<size_t>(node.elements / 2, 1)) return;
   const std::unique_ptr<ListTable> old(&list);
   keyspace.charge(-static_cast<int64_t>(old->memory()));
   keyspace.reencode(entry, Encoding::Packed, packed::kHeaderBytes + old->element_bytes());
@@ -70,7 +71,9 @@ void ListValue::push(End end, std::string_view value) {
   table().push(end, value, limit());
 }
 
-std::string_view ListValue::peek(End end, char* scratch) const { return at(end == End::Head ? 0 : size() - 1, scratch); }
+std::string_view ListValue::peek(End end, char* scratch) const {
+  return at(end == End::Head ? 0 : size() - 1, scratch);
+}
 
 std::string_view ListValue::at(size_t index, char* scratch) const {
   size_t next;

@@ -33,7 +33,8 @@ class ListValue : public Handle {
   std::string_view peek(End end, char* scratch) const;
   /// Removes `count` elements from an end. REQUIRES: count <= size().
   void drop(End end, size_t count = 1);
-  /// Moves one element from an end of this list to an end of `other`, which may be a handle of the same entry. REQUIRES: !empty().
+  /// Moves one element from an end of this list to an end of `other`, which may be a handle of the same entry.
+  /// REQUIRES: !empty().
   void move(End from, ListValue& other, End to);
 
   /// The element at `index`; see `peek`. REQUIRES: index < size().
@@ -42,14 +43,15 @@ class ListValue : public Handle {
   void set(size_t index, std::string_view value);
   /// Puts `value` before or behind the first element equal to `pivot`; false where there is none.
   bool insert(std::string_view pivot, bool before, std::string_view value);
-  /// Removes the first `most` elements equal to `value` as met from `from` (0 is no limit), and returns how many there were.
+  /// Removes the first `most` elements equal to `value` as met from `from` (0 is no limit), and returns how many there
+  /// were.
   size_t remove(std::string_view value, End from, size_t most);
   /// Keeps the `count` elements beginning at `start`. REQUIRES: start + count <= size().
   void trim(size_t start, size_t count);
 
   /// Calls `visit(string_view)` for `count` elements, the first at `start`, until it returns false: towards the tail,
-  /// or, where `from` is the tail, towards the head (`start` counts from the head all the same). The list must not change meanwhile.
-  /// REQUIRES: as many elements are there.
+  /// or, where `from` is the tail, towards the head (`start` counts from the head all the same). The list must not
+  /// change meanwhile. REQUIRES: as many elements are there.
   template <class Visit>
   void for_each(size_t start, size_t count, Visit visit, End from = End::Head) const {
     char scratch[kNumberChars];

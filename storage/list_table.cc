@@ -262,7 +262,8 @@ void ListTable::insert(Place place, bool before, std::string_view value, const N
   size_t position = place.node;
   size_t offset = before ? place.offset : packed::skip(elements(position), place.offset);
   if (!fits(at(position), bytes, limit)) {
-    // The value goes between two nodes: to the end of the first or the beginning of the second, else into one of its own.
+    // The value goes between two nodes: to the end of the first or the beginning of the second, else into one of its
+    // own.
     if (offset > 0 && offset < at(position).bytes()) split(position, offset);
     const size_t second = offset == 0 ? position : position + 1;
     if (second > 0 && fits(at(second - 1), bytes, limit)) {

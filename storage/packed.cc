@@ -44,17 +44,16 @@ char* write_integer(char* out, int64_t value) {
   }
 }
 
+char* write_bytes_prefix(char* out, size_t size) {
+  if (size < 64) return store_byte(out, 0x80 | size);
+  if (size < 4096) return store_byte(store_byte(out, 0xe0 | size >> 8), size);
+  return store(store_byte(out, 0xf0), static_cast<uint32_t>(size));
+}
+
 char* write_bytes(char* out, std::string_view value) {
-  const size_t size = value.size();
-  if (size < 64) {
-    out = store_byte(out, 0x80 | size);
-  } else if (size < 4096) {
-    out = store_byte(store_byte(out, 0xe0 | size >> 8), size);
-  } else {
-    out = store(store_byte(out, 0xf0), static_cast<uint32_t>(size));
-  }
-  if (size > 0) std::memcpy(out, value.data(), size);
-  return out + size;
+  out = write_bytes_prefix(out, value.size());
+  if (!value.empty()) std::memcpy(out, value.data(), value.size());
+  return out + value.size();
 }
 
 /// The last byte is read first: it holds the lowest seven bits, and its top bit says that more lie before it.
@@ -106,11 +105,18 @@ char* write_element(char* out, std::string_view value, const std::optional<int64
 
 size_t find(std::string_view block, size_t offset, std::string_view value, const std::optional<int64_t>& integer,
             size_t stride) {
+  // The value's own encoding is what is compared, its first byte first: that tells lengths apart without reading the
+  // bytes.
+  char prefix[9];
+  const char* end = integer ? write_integer(prefix, *integer) : write_bytes_prefix(prefix, value.size());
+  const auto prefix_bytes = static_cast<size_t>(end - prefix);
+  const std::string_view rest = integer ? std::string_view() : value;
   while (offset < block.size()) {
-    size_t next;
-    if (read_element(block, offset, next).equals(value, integer)) return offset;
-    for (size_t skipped = 1; skipped < stride; ++skipped) next = skip(block, next);
-    offset = next;
+    const char* element = block.data() + offset;
+    if (*element == prefix[0] && std::memcmp(element, prefix, prefix_bytes) == 0 &&
+        std::string_view(element + prefix_bytes, rest.size()) == rest)
+      return offset;
+    for (size_t skipped = 0; skipped < stride; ++skipped) offset = skip(block, offset);
   }
   return kNotFound;
 }

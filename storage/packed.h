@@ -23,8 +23,9 @@ namespace quartet::storage {
 ///   11110001 +2, 11110010 +3, 11110011 +4, 11110100 +8      integer of so many bytes, little endian
 ///
 /// The functions below read blocks and write elements; they allocate nothing. Where the block lies and how it grows is
-/// the caller's (see packed_value.h). Offsets count from the block's beginning. `read_element`, `skip`, `previous` and
-/// `find` look at nothing but elements and work on runs of elements without a header too (the nodes of a list).
+/// the caller's (see packed_value.h). A value has one form as an element, that which `write_element` gives it: equal
+/// values are equal bytes. Offsets count from the block's beginning. `read_element`, `skip`, `previous` and `find` look
+/// at nothing but elements and work on runs of elements without a header too (the nodes of a list).
 namespace packed {
 
 /// A decoded element: bytes within the block, or an integer.
@@ -36,7 +37,8 @@ struct Element {
   std::string_view text(char* scratch) const;
   /// Length of the text, in bytes.
   size_t text_size() const;
-  /// Whether it is the same value as `other`, an arbitrary string. `other_integer` is parse_int(other), computed once by the caller.
+  /// Whether it is the same value as `other`, an arbitrary string. `other_integer` is parse_int(other), computed once
+  /// by the caller.
   bool equals(std::string_view other, const std::optional<int64_t>& other_integer) const {
     return is_integer() ? other_integer && *other_integer == integer : bytes == other;
   }
@@ -71,8 +73,8 @@ size_t previous(std::string_view block, size_t offset);
 /// The offset of the element behind the one at `offset`.
 size_t skip(std::string_view block, size_t offset);
 
-/// The offset of the first element equal to `value` at or behind `offset`, looking at every `stride`th element; kNotFound where
-/// there is none. `integer` is parse_int(value).
+/// The offset of the first element equal to `value` at or behind `offset`, looking at every `stride`th element;
+/// kNotFound where there is none. `integer` is parse_int(value).
 size_t find(std::string_view block, size_t offset, std::string_view value, const std::optional<int64_t>& integer,
             size_t stride);
 
@@ -83,8 +85,8 @@ struct Removal {
   size_t skip;                     // this many more stay
   size_t most;                     // this many more go
 };
-/// Closes the gaps of the removed elements, within `bytes` bytes of elements, and returns how many bytes remain; `removed` grows by
-/// the elements that went.
+/// Closes the gaps of the removed elements, within `bytes` bytes of elements, and returns how many bytes remain;
+/// `removed` grows by the elements that went.
 size_t remove_equal(char* elements, size_t bytes, Removal& removal, size_t& removed);
 
 namespace detail {
@@ -145,6 +147,10 @@ inline bool is_bytes(uint8_t first) { return (first & 0xc0) == 0x80 || (first & 
 
 inline size_t skip(std::string_view block, size_t offset) {
   assert(offset < block.size());
+  // The two commonest kinds are told by branches, which are predicted, rather than by a look into memory.
+  const auto first = static_cast<uint8_t>(block[offset]);
+  if ((first & 0xc0) == 0x80) return offset + 1 + (first & 0x3f) + 1;
+  if (first < 0x80) return offset + 2;
   const detail::Layout layout = detail::layout(block.data() + offset);
   const size_t length = layout.prefix + layout.payload;
   return offset + length + detail::back_length_size(length);

@@ -17,7 +17,8 @@ char* splice(Handle& handle, size_t offset, size_t old_bytes, size_t new_bytes) 
 void add_to_count(Handle& handle, int change) {
   const std::string_view block = handle.entry->bytes();
   // Where the header says that the elements must be counted, the change is among them already.
-  const size_t now = stored_count(block) == kCountToWalk ? count(block) : stored_count(block) + static_cast<size_t>(change);
+  const size_t stored = stored_count(block);
+  const size_t now = stored == kCountToWalk ? count(block) : stored + static_cast<size_t>(change);
   set_count(handle.entry->mutable_bytes(), now);
 }
 

@@ -19,6 +19,7 @@ struct Parts {
     return value;
   }
   void set(size_t rank, double score, size_t end) const {
+    score += 0.0;  // makes 0 of -0
     std::memcpy(slot(rank), &score, 8);
     set_end(rank, end);
   }
@@ -30,6 +31,24 @@ struct Parts {
   char* slots;
   char* members;
 };
+
+/// What std::rotate(first, first + left, last) does, in two copies and a move where one of the parts is short.
+void rotate(char* first, size_t left, char* last) {
+  constexpr size_t kShort = 128;
+  char kept[kShort];
+  const size_t right = static_cast<size_t>(last - first) - left;
+  if (left <= kShort) {
+    std::memcpy(kept, first, left);
+    std::memmove(first, first + left, right);
+    std::memcpy(first + right, kept, left);
+  } else if (right <= kShort) {
+    std::memcpy(kept, first + left, right);
+    std::memmove(first + right, first, left);
+    std::memcpy(first, kept, right);
+  } else {
+    std::rotate(first, first + left, last);
+  }
+}
 
 void set_size(char* block, size_t size) {
   const auto value = static_cast<uint16_t>(size);
@@ -88,16 +107,15 @@ void ScoredBlock::move(char* block, size_t from, size_t to, double score) {
   const size_t length = parts.end(from) - parts.begin(from);
   const size_t first = parts.begin(low), last = parts.begin(high);
   if (from < to) {
-    std::rotate(parts.members + first, parts.members + first + length, parts.members + last);
-    std::rotate(parts.slot(low), parts.slot(low + 1), parts.slot(high));
+    rotate(parts.members + first, length, parts.members + last);
+    rotate(parts.slot(low), kSlotBytes, parts.slot(high));
   } else if (to < from) {
-    std::rotate(parts.members + first, parts.members + last - length, parts.members + last);
-    std::rotate(parts.slot(low), parts.slot(high - 1), parts.slot(high));
+    rotate(parts.members + first, last - length - first, parts.members + last);
+    rotate(parts.slot(low), (high - 1 - low) * kSlotBytes, parts.slot(high));
   }
   // Those that were passed have shifted by the length of the member that moved.
   const size_t shift = from < to ? size_t{0} - length : length;
-  for (size_t i = low; i < high; ++i)
-    if (i != to) parts.set_end(i, parts.end(i) + (from == to ? 0 : shift));
+  for (size_t i = low; i < high; ++i) parts.set_end(i, parts.end(i) + shift);
   parts.set(to, score, parts.begin(to) + length);
 }
 

@@ -53,7 +53,8 @@ void SetValue::insert_integer(size_t index, int64_t value) {
     char* at = block + intset::kHeaderBytes + index * static_cast<size_t>(width);
     std::memmove(at + width, at, (members - index) * static_cast<size_t>(width));
   } else {
-    // A wider value lies outside the range of all others, and therefore at an end; from behind, nothing is overwritten unread.
+    // A wider value lies outside the range of all others, and therefore at an end; from behind, nothing is overwritten
+    // unread.
     for (size_t i = members; i-- > 0;) {
       const int64_t moved = intset::get(entry->bytes(), i);
       intset::put(block, width, i < index ? i : i + 1, moved);

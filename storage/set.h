@@ -38,7 +38,8 @@ class SetValue : public Handle {
   /// Removes a member and returns whether it was there. `member` may be a view that this set gave out.
   bool remove(std::string_view member);
 
-  /// Calls `visit(string_view)` for every member until it returns false; integers ascend. The set must not change meanwhile.
+  /// Calls `visit(string_view)` for every member until it returns false; integers ascend. The set must not change
+  /// meanwhile.
   template <class Visit>
   void for_each(Visit visit) const;
   /// Calls `visit(member)` for about `count` members beginning at `cursor`, and returns the next cursor; 0 is the first

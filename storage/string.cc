@@ -33,25 +33,34 @@ size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 *
 Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                            int64_t expiry_ms) {
   const std::optional<int64_t> number = parse_int(value);
+  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms);
   if (!entry) {
-    const Encoding encoding = number ? Encoding::Int
-                              : value.size() > limits::kInlineStringBytes ? Encoding::Shared
-                                                                          : Encoding::Bytes;
-    entry = keyspace.create(key, Type::String, encoding, encoding == Encoding::Bytes ? value.size() : 0, expiry_ms);
-    StringValue string(keyspace, entry);
-    if (number) {
-      entry->set_integer(*number);
-    } else if (encoding == Encoding::Bytes) {
-      if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
-    } else {
-      string.assign_bytes(value);
-    }
-    return string.entry;
+    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms);
+  } else {
+    if (entry->type() != Type::String || entry->encoding() != Encoding::Int)
+      keyspace.reset(entry, Type::String, Encoding::Int);
+    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
   }
-  if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
-  if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  entry->set_integer(*number);
+  return entry;
+}
+
+Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
+                                int64_t expiry_ms) {
+  if (!entry) {
+    const bool inside = value.size() <= limits::kInlineStringBytes;
+    entry = keyspace.create(key, Type::String, inside ? Encoding::Bytes : Encoding::Shared, inside ? value.size() : 0,
+                            expiry_ms);
+    if (inside) {
+      std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+      return entry;
+    }
+  } else {
+    if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
+    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  }
   StringValue string(keyspace, entry);
-  string.set(value);
+  string.assign_bytes(value);
   return string.entry;
 }
 

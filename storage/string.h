@@ -20,6 +20,10 @@ class StringValue : public Handle {
   static Entry* assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                        int64_t expiry_ms = -1);
 
+  /// The same for a value that stays text although it may look like an integer, as Redis keeps the results of INCRBYFLOAT.
+  static Entry* assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
+                            int64_t expiry_ms = -1);
+
   size_t size() const;
   /// The value as text. Integers are written to `scratch`, at least kNumberChars bytes; else the view is into the value
   /// and good until it changes.

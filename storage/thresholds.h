@@ -12,8 +12,8 @@ struct Thresholds {
   int64_t hash_max_listpack_value = 64;
   /// Members of a set of integers.
   int64_t set_max_intset_entries = 512;
-  /// Members of a packed set of strings, and bytes of the longest (the names are of Redis 7.2; 7.0 has no such encoding,
-  /// and OBJECT ENCODING calls it "hashtable").
+  /// Members of a packed set of strings, and bytes of the longest (the names are of Redis 7.2; 7.0 has no such
+  /// encoding, and OBJECT ENCODING calls it "hashtable").
   int64_t set_max_listpack_entries = 128;
   int64_t set_max_listpack_value = 64;
   /// Members of a packed sorted set, and bytes of its longest member.

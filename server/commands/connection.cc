@@ -29,6 +29,7 @@ bool authenticate(Context& ctx, std::string_view user, std::string_view password
 
 void auth_command(Context& ctx) {
   if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);
+  for (size_t i = 1; i < ctx.args.size(); ++i) ctx.redact(i);
   const bool with_user = ctx.args.size() == 3;
   if (!with_user && ctx.server.config.requirepass.empty())
     return ctx.reply.error(
@@ -63,27 +64,27 @@ void hello_command(Context& ctx) {
   if (in.more()) version = in.integer("ERR Protocol version is not an integer or out of range");
   if (in.failed()) return void(in.ok());
   if (version < 2 || version > 3) return ctx.reply.error("NOPROTO unsupported protocol version");
-  std::string_view name;
-  bool rename = false, authenticates = false;
+  bool authenticates = false;
   while (in.more()) {
     if (in.option("AUTH", 2)) {
+      ctx.redact(in.position());
+      ctx.redact(in.position() + 1);
       const std::string_view user = in.next();
       if (!authenticate(ctx, user, in.next())) return ctx.reply.error(kWrongPass);
       authenticates = true;
     } else if (in.option("SETNAME", 1)) {
-      name = in.next();
-      rename = true;
+      const std::string_view name = in.next();
       if (!valid_client_name(name))
         return ctx.reply.error("ERR Client names cannot contain spaces, newlines or special characters.");
+      ctx.session.name = name;
     } else {
       return ctx.reply.error(fmt::format("ERR Syntax error in HELLO option '{}'", in.peek()));
     }
   }
   if (!ctx.session.authenticated && !authenticates)
     return ctx.reply.error(
-        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> "
         "option can be used to authenticate the client and select the RESP protocol version at the same time");
-  if (rename) ctx.session.name = name;
   ctx.reply.set_version(static_cast<int>(version));
   reply_hello(ctx);
 }
@@ -106,7 +107,13 @@ void echo_command(Context& ctx) { ctx.reply.bulk(ctx.arg(1)); }
 
 void select_command(Context& ctx) {
   const int index = ctx.server.database_index(ctx.arg(1));
-  if (index < 0) return ctx.reply.error(parse_int(ctx.arg(1)) ? errors::kDbIndex : errors::kInvalidDb);
+  if (index < 0) {
+    const auto number = parse_int(ctx.arg(1));
+    if (!number) return ctx.reply.error(errors::kNotInteger);
+    if (*number != static_cast<int32_t>(*number))
+      return ctx.reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
+    return ctx.reply.error(errors::kDbIndex);
+  }
   ctx.session.database = index;
   ctx.reply.ok();
 }
@@ -118,12 +125,9 @@ void quit_command(Context& ctx) {
 
 void reset_command(Context& ctx) {
   Session& session = ctx.session;
-  ctx.server.watches.remove_all(session);
+  ctx.server.discard_transaction(session);
   ctx.server.pubsub.forget(session);
   ctx.server.remove_monitor(session);
-  session.in_multi = session.multi_failed = false;
-  session.queue.clear();
-  session.queue_bytes = 0;
   session.database = 0;
   session.name.clear();
   session.reply_mode = ReplyMode::On;

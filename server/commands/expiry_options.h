@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/numbers.h"
 #include "server/arguments.h"
 
 namespace quartet::server {
@@ -26,16 +27,21 @@ struct ExpiryOption {
            take(in, "PXAT", 1, false);
   }
 
-  void set_relative(int64_t value, int64_t unit_ms) {
+  void set_relative(std::string_view text, int64_t unit_ms) {
     given = relative_ = true;
-    value_ = value;
+    text_ = text;
     unit_ms_ = unit_ms;
   }
 
-  /// Computes at_ms; false, with the error written, where the time is not positive or cannot be told in ms.
+  /// Computes at_ms; false, with the error written, where the time is no number, not positive, or cannot be told in ms.
   [[nodiscard]] bool resolve(Context& ctx) {
     if (!given) return true;
-    if (value_ > 0 && !__builtin_mul_overflow(value_, unit_ms_, &at_ms) &&
+    const auto value = parse_int(text_);
+    if (!value) {
+      ctx.reply.error(errors::kNotInteger);
+      return false;
+    }
+    if (*value > 0 && !__builtin_mul_overflow(*value, unit_ms_, &at_ms) &&
         (!relative_ || !__builtin_add_overflow(at_ms, ctx.now_ms(), &at_ms)))
       return true;
     ctx.reply.error(fmt::format("ERR invalid expire time in '{}' command", ctx.command.full_name));
@@ -46,14 +52,14 @@ struct ExpiryOption {
   bool take(Arguments& in, std::string_view word, int64_t unit_ms, bool relative) {
     if ((given && word != word_) || !in.option(word, 1)) return false;
     word_ = word;
-    value_ = in.integer();
+    text_ = in.next();
     unit_ms_ = unit_ms;
     relative_ = relative;
     return given = true;
   }
 
   std::string_view word_;
-  int64_t value_ = 0;
+  std::string_view text_;
   int64_t unit_ms_ = 1;
   bool relative_ = false;
 };

@@ -200,11 +200,11 @@ void hvals_command(Context& ctx) { reply_half(ctx, false); }
 void hrandfield_command(Context& ctx) {
   Arguments in(ctx, 2);
   const bool counted = in.more();
-  const int64_t count = counted ? in.integer_in(-INT64_MAX, INT64_MAX) : 1;
+  const int64_t count = counted ? in.integer_in(-INT64_MAX, INT64_MAX, errors::kCountRange, errors::kNotInteger) : 1;
   const bool with_values = in.option("WITHVALUES");
   if (in.more()) in.fail(errors::kSyntax);
-  if (count < -limits::kRandomElements) in.fail(errors::kOutOfRange);
   if (with_values && (count > INT64_MAX / 2 || count < -INT64_MAX / 2)) in.fail(errors::kOutOfRange);
+  if (count < -limits::kRandomElements) in.fail(errors::kOutOfRange);
   if (!in.ok()) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;

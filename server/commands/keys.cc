@@ -230,10 +230,13 @@ void object_help_command(Context& ctx) {
 /// There are no replicas to wait for.
 void wait_command(Context& ctx) {
   Arguments in(ctx);
-  in.integer();
-  const int64_t timeout = in.integer("ERR timeout is not an integer or out of range");
-  if (timeout < 0) in.fail("ERR timeout is negative");
-  if (in.ok()) ctx.reply.integer(0);
+  const int64_t wanted = in.integer();
+  const int64_t timeout_ms = in.integer("ERR timeout is not an integer or out of range");
+  if (timeout_ms < 0) in.fail("ERR timeout is negative");
+  if (!in.ok()) return;
+  // There are no replicas: whoever wants one waits in vain.
+  if (wanted <= 0) return ctx.reply.integer(0);
+  ctx.block({}, timeout_ms, nullptr, Context::Unserved::Zero);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

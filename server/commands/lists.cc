@@ -311,7 +311,7 @@ void move_or_block(Context& ctx, End from_end, End to_end, int64_t timeout_ms) {
   Entry* from;
   if (!ctx.find_write(ctx.arg(1), Type::List, from)) return;
   if (from) return move(ctx, from, ctx.arg(2), from_end, to_end);
-  ctx.block(ctx.args.subspan(1, 1), timeout_ms, serve_move, false);
+  ctx.block(ctx.args.subspan(1, 1), timeout_ms, serve_move, Context::Unserved::Null);
 }
 
 void blmove_command(Context& ctx) {

@@ -24,7 +24,10 @@ bool parse_cursor(std::string_view text, uint64_t& cursor) {
 }  // namespace
 
 bool ScanOptions::read_cursor(Context& ctx, size_t at) {
-  if (parse_cursor(ctx.arg(at), cursor)) return true;
+  if (parse_cursor(ctx.arg(at), cursor)) {
+    cursor <<= kHiddenBits;
+    return true;
+  }
   ctx.reply.error("ERR invalid cursor");
   return false;
 }
@@ -50,7 +53,7 @@ bool ScanOptions::read(Context& ctx, size_t start, bool takes_type) {
 
 void ScanReply::send(Context& ctx, uint64_t cursor) const {
   char text[kNumberChars];
-  const auto end = std::to_chars(text, text + kNumberChars, cursor).ptr;
+  const auto end = std::to_chars(text, text + kNumberChars, cursor >> ScanOptions::kHiddenBits).ptr;
   ctx.reply.array(2);
   ctx.reply.bulk({text, static_cast<size_t>(end - text)});
   ctx.reply.array(ends_.size());

@@ -22,7 +22,10 @@ namespace quartet::server {
 ///   });
 ///   found.send(ctx, next);
 struct ScanOptions {
+  /// A position in the order of hashes (see Dict::scan). Clients see only its upper bits, so that those who keep cursors
+  /// as signed integers or as doubles can hold them.
   uint64_t cursor = 0;
+  static constexpr int kHiddenBits = 12;
   /// How many elements are wanted at least, before MATCH and TYPE; at most kMostCount.
   size_t count = 10;
   std::string_view pattern = "*";

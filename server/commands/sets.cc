@@ -161,7 +161,8 @@ void spop_command(Context& ctx) {
 void srandmember_command(Context& ctx) {
   Arguments in(ctx, 2);
   const bool counted = in.more();
-  const int64_t count = counted ? in.integer_in(-limits::kRandomElements, INT64_MAX) : 1;
+  const int64_t count = counted ? in.integer_in(-INT64_MAX, INT64_MAX, errors::kCountRange, errors::kNotInteger) : 1;
+  if (count < -limits::kRandomElements) in.fail(errors::kOutOfRange);
   if (in.more()) in.fail(errors::kSyntax);
   if (!in.ok()) return;
   Entry* entry;
@@ -206,11 +207,12 @@ void intersect(Context& ctx, std::vector<Entry*> entries, Visit visit) {
 /// Calls `visit(member)` for each member that is in any set, once.
 template <class Visit>
 void unite(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
-  storage::SetTable seen;
+  // Tables live on the heap, because they count their own allocation.
+  const auto seen = std::make_unique<storage::SetTable>();
   for (Entry* entry : entries) {
     if (!entry) continue;
     SetValue(ctx.db(), entry).for_each([&](std::string_view member) {
-      if (seen.add(member)) visit(member);
+      if (seen->add(member)) visit(member);
       return true;
     });
   }

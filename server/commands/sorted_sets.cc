@@ -1,7 +1,392 @@
+#include "server/commands/sorted_sets.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <memory_resource>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/numbers.h"
+#include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/scan_options.h"
+#include "server/server.h"
 
 namespace quartet::server {
 
-std::span<const Command> sorted_set_commands() { return {}; }
+using storage::Entry;
+using storage::ScoreChange;
+using storage::ScoredMember;
+using storage::ScoreOptions;
+using storage::ScoreResult;
+using storage::SortedSetValue;
+using storage::Type;
+
+void store_sorted_set(Context& ctx, std::string_view key, std::span<const ScoredMember> members,
+                      std::string_view event) {
+  Entry* old = ctx.find_write(key);
+  if (members.empty()) {
+    if (old) ctx.erase(old);
+    return ctx.reply.integer(0);
+  }
+  // The members may lie in the old value, and with it they are gone.
+  const auto count = static_cast<int64_t>(members.size());
+  SortedSetValue::assign(ctx.db(), old, key, members);
+  ctx.changed(key, EventClass::SortedSet, event);
+  ctx.reply.integer(count);
+}
+
+namespace {
+
+// --- Adding -----------------------------------------------------------------------------------------------------------
+
+/// The sorted set of a key to add to, made where there is none.
+SortedSetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
+  return entry ? SortedSetValue(ctx.db(), entry) : SortedSetValue::create(ctx.db(), key);
+}
+
+/// ZINCRBY and ZADD with INCR: changes one score and replies it, or null where the options do not want it.
+void increment(Context& ctx, std::string_view member, double by, ScoreOptions options) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::SortedSet, entry)) return;
+  if (!entry && options.only_existing) return ctx.reply.null();
+  options.increment = true;
+  const ScoreResult result = open_or_create(ctx, key, entry).set(member, by, options);
+  if (result.change == ScoreChange::NotANumber)
+    return ctx.reply.error("ERR resulting score is not a number (NaN)");
+  if (result.change == ScoreChange::Refused) return ctx.reply.null();
+  if (result.change != ScoreChange::Unchanged) {
+    ctx.changed(key, EventClass::SortedSet, "zincr");
+    char score[kNumberChars];
+    ctx.effect({"ZADD", key, {score, format_double(result.score, score)}, member});
+  }
+  ctx.reply.number(result.score);
+}
+
+/// ZADD without INCR. REQUIRES: `scores` are those of `pairs`, which are score, member, score, member, ...
+void add(Context& ctx, Args pairs, std::span<const double> scores, ScoreOptions options, bool count_changed) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::SortedSet, entry)) return;
+  if (!entry && options.only_existing) return ctx.reply.integer(0);
+  SortedSetValue set = open_or_create(ctx, key, entry);
+  int64_t added = 0, updated = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const ScoreChange change = set.set(pairs[2 * i + 1], scores[i], options).change;
+    added += change == ScoreChange::Added;
+    updated += change == ScoreChange::Updated;
+  }
+  if (added || updated) ctx.changed(key, EventClass::SortedSet, "zadd");
+  ctx.reply.integer(count_changed ? added + updated : added);
+}
+
+void zadd_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  ScoreOptions options;
+  bool count_changed = false, incremented = false;
+  for (bool option = true; option;) {
+    if (in.option("NX")) options.only_new = true;
+    else if (in.option("XX")) options.only_existing = true;
+    else if (in.option("GT")) options.only_greater = true;
+    else if (in.option("LT")) options.only_less = true;
+    else if (in.option("CH")) count_changed = true;
+    else if (in.option("INCR")) incremented = true;
+    else option = false;
+  }
+  const Args pairs = in.rest();
+  if (pairs.empty() || pairs.size() % 2 != 0) in.fail(errors::kSyntax);
+  if (options.only_new && options.only_existing)
+    in.fail("ERR XX and NX options at the same time are not compatible");
+  if (options.only_new + options.only_greater + options.only_less > 1)
+    in.fail("ERR GT, LT, and/or NX options at the same time are not compatible");
+  if (incremented && pairs.size() > 2) in.fail("ERR INCR option supports a single increment-element pair");
+
+  // All scores are known to be good before the first is used. Those of a short command need no allocation.
+  std::array<std::byte, 256> room;
+  std::pmr::monotonic_buffer_resource memory(room.data(), room.size());
+  std::pmr::vector<double> scores(&memory);
+  scores.reserve(pairs.size() / 2);
+  for (size_t i = 0; i < pairs.size() && !in.failed(); i += 2) {
+    const auto score = parse_double(pairs[i]);
+    if (!score) in.fail(errors::kNotFloat);
+    scores.push_back(score.value_or(0));
+  }
+  if (!in.ok()) return;
+  if (incremented) return increment(ctx, pairs[1], scores[0], options);
+  add(ctx, pairs, scores, options, count_changed);
+}
+
+void zincrby_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const double by = in.number();
+  if (in.ok()) increment(ctx, ctx.arg(3), by, {});
+}
+
+void zrem_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1);
+  Entry* entry;
+  if (!ctx.find_write(key, Type::SortedSet, entry)) return;
+  if (!entry) return ctx.reply.integer(0);
+  SortedSetValue set(ctx.db(), entry);
+  int64_t removed = 0;
+  for (const std::string_view member : ctx.args.subspan(2)) removed += set.erase(member);
+  if (removed) {
+    ctx.changed(key, EventClass::SortedSet, "zrem");
+    ctx.erase_if_empty(set.entry);
+  }
+  ctx.reply.integer(removed);
+}
+
+// --- Looking at members -----------------------------------------------------------------------------------------------
+
+void zcard_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
+  ctx.reply.integer(entry ? static_cast<int64_t>(SortedSetValue(ctx.db(), entry).size()) : 0);
+}
+
+void reply_score(Context& ctx, Entry* entry, std::string_view member) {
+  const auto score = entry ? SortedSetValue(ctx.db(), entry).score(member) : std::nullopt;
+  score ? ctx.reply.number(*score) : ctx.reply.null();
+}
+
+void zscore_command(Context& ctx) {
+  Entry* entry;
+  if (ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) reply_score(ctx, entry, ctx.arg(2));
+}
+
+void zmscore_command(Context& ctx) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
+  ctx.reply.array(ctx.args.size() - 2);
+  for (const std::string_view member : ctx.args.subspan(2)) reply_score(ctx, entry, member);
+}
+
+void reply_rank(Context& ctx, bool reverse) {
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
+  if (!entry) return ctx.reply.null();
+  const SortedSetValue set(ctx.db(), entry);
+  const auto rank = reverse ? set.reverse_rank(ctx.arg(2)) : set.rank(ctx.arg(2));
+  rank ? ctx.reply.integer(static_cast<int64_t>(*rank)) : ctx.reply.null();
+}
+
+void zrank_command(Context& ctx) { reply_rank(ctx, false); }
+void zrevrank_command(Context& ctx) { reply_rank(ctx, true); }
+
+void zrandmember_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  const bool counted = in.more();
+  const int64_t count = counted ? in.integer() : 1;
+  if (count == INT64_MIN)
+    in.fail("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+  const bool with_scores = in.option("WITHSCORES");
+  if (in.more()) in.fail(errors::kSyntax);
+  if (count < -limits::kRandomElements) in.fail(errors::kOutOfRange);
+  if (with_scores && count > INT64_MAX / 2) in.fail(errors::kOutOfRange);
+  if (!in.ok()) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
+  if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
+  const SortedSetValue set(ctx.db(), entry);
+  if (!counted) return set.draw(1, ctx.server.random, [&](std::string_view member, double) { ctx.reply.bulk(member); });
+
+  const size_t wanted = static_cast<size_t>(count < 0 ? -count : count);
+  const size_t shown = count < 0 ? wanted : std::min(wanted, set.size());
+  ScoredReply reply(ctx, with_scores, shown);
+  const auto reply_member = [&](std::string_view member, double score) {
+    reply.add(member, score);
+    return true;
+  };
+  if (count < 0) {
+    set.draw(shown, ctx.server.random, reply_member);
+  } else if (shown == set.size()) {
+    // Nothing is left to chance; Redis gives the whole from the highest down.
+    set.visit(set.slice(0, shown, true), reply_member);
+  } else {
+    set.sample(shown, ctx.server.random, reply_member);
+  }
+}
+
+/// ZSCAN shows the integers among the scores of a small sorted set in plain form up to 2^62, where other replies turn to an exponent.
+size_t format_packed_score(double score, char* out) {
+  constexpr double kMost = 4611686018427387904.0;
+  const bool plain = std::fabs(score) <= kMost && score == std::trunc(score);
+  return plain ? format_int(static_cast<int64_t>(score), out) : format_double(score, out);
+}
+
+void zscan_command(Context& ctx) {
+  ScanOptions options;
+  if (!options.read_cursor(ctx, 2)) return;
+  Entry* entry;
+  if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
+  if (!entry) return ScanReply().send(ctx, 0);
+  if (!options.read(ctx, 3)) return;
+  ScanReply found;
+  const bool packed = entry->encoding() == storage::Encoding::Packed;
+  const uint64_t next =
+      SortedSetValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view member, double score) {
+        if (!options.matches(member)) return;
+        char text[kNumberChars];
+        found.add(member);
+        found.add({text, packed ? format_packed_score(score, text) : format_double(score, text)});
+      });
+  found.send(ctx, next);
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_bzmpop_keys[] = {keys_counted_at(2, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_bzpopmax_keys[] = {keys_from(1, -2, 1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_bzpopmin_keys[] = {keys_from(1, -2, 1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_zadd_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
+constexpr KeySpec k_zcard_keys[] = {key_at(1, kKeyRO)};
+constexpr KeySpec k_zcount_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zdiff_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zdiffstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_counted_at(2, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zincrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_zinter_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zintercard_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zinterstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_counted_at(2, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zlexcount_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zmpop_keys[] = {keys_counted_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_zmscore_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zpopmax_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_zpopmin_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
+constexpr KeySpec k_zrandmember_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_zrandmember_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_zrange_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrangebylex_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrangebyscore_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrangestore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), key_at(2, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrank_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrem_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_zremrangebylex_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_zremrangebyrank_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_zremrangebyscore_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
+constexpr KeySpec k_zrevrange_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrevrangebylex_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrevrangebyscore_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zrevrank_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zscan_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_zscan_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_zscore_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zunion_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_zunionstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_counted_at(2, kKeyRO | kKeyAccess)};
+
+constexpr Command kCommands[] = {
+    {.name = "bzmpop", .arity = -5, .flags = kWrite | kBlocking, .categories = kSortedSet, .group = "sorted-set", .since = "7.0.0",
+     .summary = "Pops members from the first sorted set that has some, or waits for one.", .syntax = "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
+     .complexity = "O(K)", .handler = bzmpop_command, .keys = k_bzmpop_keys},
+    {.name = "bzpopmax", .arity = -3, .flags = kWrite | kNoScript | kBlocking | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "5.0.0",
+     .summary = "Pops the highest member of the first sorted set that has one, or waits for one.", .syntax = "key [key ...] timeout",
+     .complexity = "O(log(N))", .handler = bzpopmax_command, .keys = k_bzpopmax_keys},
+    {.name = "bzpopmin", .arity = -3, .flags = kWrite | kNoScript | kBlocking | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "5.0.0",
+     .summary = "Pops the lowest member of the first sorted set that has one, or waits for one.", .syntax = "key [key ...] timeout",
+     .complexity = "O(log(N))", .handler = bzpopmin_command, .keys = k_bzpopmin_keys},
+    {.name = "zadd", .arity = -4, .flags = kWrite | kDenyOom | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Adds members to a sorted set, or changes their scores.", .syntax = "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+     .complexity = "O(log(N))", .handler = zadd_command, .keys = k_zadd_keys},
+    {.name = "zcard", .arity = 2, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Counts the members of a sorted set.", .syntax = "key",
+     .complexity = "O(1)", .handler = zcard_command, .keys = k_zcard_keys},
+    {.name = "zcount", .arity = 4, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Counts the members in a range of scores.", .syntax = "key min max",
+     .complexity = "O(log(N))", .handler = zcount_command, .keys = k_zcount_keys},
+    {.name = "zdiff", .arity = -3, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Gives the members of a sorted set that are in none of the others.", .syntax = "numkeys key [key ...] [WITHSCORES]",
+     .complexity = "O(L + (N-K)log(N))", .handler = zdiff_command, .keys = k_zdiff_keys},
+    {.name = "zdiffstore", .arity = -4, .flags = kWrite | kDenyOom, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Stores the members of a sorted set that are in none of the others.", .syntax = "destination numkeys key [key ...]",
+     .complexity = "O(L + (N-K)log(N))", .handler = zdiffstore_command, .keys = k_zdiffstore_keys},
+    {.name = "zincrby", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Adds to the score of a member.", .syntax = "key increment member",
+     .complexity = "O(log(N))", .handler = zincrby_command, .keys = k_zincrby_keys},
+    {.name = "zinter", .arity = -3, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Gives the members that are in all of the sorted sets.", .syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]",
+     .complexity = "O(N*K)", .handler = zinter_command, .keys = k_zinter_keys},
+    {.name = "zintercard", .arity = -3, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "7.0.0",
+     .summary = "Counts the members that are in all of the sorted sets.", .syntax = "numkeys key [key ...] [LIMIT limit]",
+     .complexity = "O(N*K)", .handler = zintercard_command, .keys = k_zintercard_keys},
+    {.name = "zinterstore", .arity = -4, .flags = kWrite | kDenyOom, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Stores the members that are in all of the sorted sets.", .syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]",
+     .complexity = "O(N*K)", .handler = zinterstore_command, .keys = k_zinterstore_keys},
+    {.name = "zlexcount", .arity = 4, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "2.8.9",
+     .summary = "Counts the members in a range of members.", .syntax = "key min max",
+     .complexity = "O(log(N))", .handler = zlexcount_command, .keys = k_zlexcount_keys},
+    {.name = "zmpop", .arity = -4, .flags = kWrite, .categories = kSortedSet, .group = "sorted-set", .since = "7.0.0",
+     .summary = "Pops members from the first sorted set that has some.", .syntax = "numkeys key [key ...] <MIN | MAX> [COUNT count]",
+     .complexity = "O(K)", .handler = zmpop_command, .keys = k_zmpop_keys},
+    {.name = "zmscore", .arity = -3, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Gives the scores of several members.", .syntax = "key member [member ...]",
+     .complexity = "O(N)", .handler = zmscore_command, .keys = k_zmscore_keys},
+    {.name = "zpopmax", .arity = -2, .flags = kWrite | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "5.0.0",
+     .summary = "Pops the members with the highest scores.", .syntax = "key [count]",
+     .complexity = "O(log(N)*M)", .handler = zpopmax_command, .keys = k_zpopmax_keys},
+    {.name = "zpopmin", .arity = -2, .flags = kWrite | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "5.0.0",
+     .summary = "Pops the members with the lowest scores.", .syntax = "key [count]",
+     .complexity = "O(log(N)*M)", .handler = zpopmin_command, .keys = k_zpopmin_keys},
+    {.name = "zrandmember", .arity = -2, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Gives members chosen at random.", .syntax = "key [count [WITHSCORES]]",
+     .complexity = "O(N)", .handler = zrandmember_command, .keys = k_zrandmember_keys, .tips = k_zrandmember_tips},
+    {.name = "zrange", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Gives a range of members by rank, score or member.", .syntax = "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+     .complexity = "O(log(N)+M)", .handler = zrange_command, .keys = k_zrange_keys},
+    {.name = "zrangebylex", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "2.8.9",
+     .summary = "Gives the members in a range of members.", .syntax = "key min max [LIMIT offset count]",
+     .complexity = "O(log(N)+M)", .handler = zrangebylex_command, .keys = k_zrangebylex_keys},
+    {.name = "zrangebyscore", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "1.0.5",
+     .summary = "Gives the members in a range of scores.", .syntax = "key min max [WITHSCORES] [LIMIT offset count]",
+     .complexity = "O(log(N)+M)", .handler = zrangebyscore_command, .keys = k_zrangebyscore_keys},
+    {.name = "zrangestore", .arity = -5, .flags = kWrite | kDenyOom, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Stores a range of members by rank, score or member.", .syntax = "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
+     .complexity = "O(log(N)+M)", .handler = zrangestore_command, .keys = k_zrangestore_keys},
+    {.name = "zrank", .arity = 3, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Gives the rank of a member, counted from the lowest.", .syntax = "key member",
+     .complexity = "O(log(N))", .handler = zrank_command, .keys = k_zrank_keys},
+    {.name = "zrem", .arity = -3, .flags = kWrite | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Removes members of a sorted set.", .syntax = "key member [member ...]",
+     .complexity = "O(M*log(N))", .handler = zrem_command, .keys = k_zrem_keys},
+    {.name = "zremrangebylex", .arity = 4, .flags = kWrite, .categories = kSortedSet, .group = "sorted-set", .since = "2.8.9",
+     .summary = "Removes the members in a range of members.", .syntax = "key min max",
+     .complexity = "O(log(N)+M)", .handler = zremrangebylex_command, .keys = k_zremrangebylex_keys},
+    {.name = "zremrangebyrank", .arity = 4, .flags = kWrite, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Removes the members in a range of ranks.", .syntax = "key start stop",
+     .complexity = "O(log(N)+M)", .handler = zremrangebyrank_command, .keys = k_zremrangebyrank_keys},
+    {.name = "zremrangebyscore", .arity = 4, .flags = kWrite, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Removes the members in a range of scores.", .syntax = "key min max",
+     .complexity = "O(log(N)+M)", .handler = zremrangebyscore_command, .keys = k_zremrangebyscore_keys},
+    {.name = "zrevrange", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Gives a range of members by rank, from the highest down.", .syntax = "key start stop [WITHSCORES]",
+     .complexity = "O(log(N)+M)", .handler = zrevrange_command, .keys = k_zrevrange_keys},
+    {.name = "zrevrangebylex", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "2.8.9",
+     .summary = "Gives the members in a range of members, from the highest down.", .syntax = "key max min [LIMIT offset count]",
+     .complexity = "O(log(N)+M)", .handler = zrevrangebylex_command, .keys = k_zrevrangebylex_keys},
+    {.name = "zrevrangebyscore", .arity = -4, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "2.2.0",
+     .summary = "Gives the members in a range of scores, from the highest down.", .syntax = "key max min [WITHSCORES] [LIMIT offset count]",
+     .complexity = "O(log(N)+M)", .handler = zrevrangebyscore_command, .keys = k_zrevrangebyscore_keys},
+    {.name = "zrevrank", .arity = 3, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Gives the rank of a member, counted from the highest.", .syntax = "key member",
+     .complexity = "O(log(N))", .handler = zrevrank_command, .keys = k_zrevrank_keys},
+    {.name = "zscan", .arity = -3, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "2.8.0",
+     .summary = "Goes through the members of a sorted set, a few at a time.", .syntax = "key cursor [MATCH pattern] [COUNT count]",
+     .complexity = "O(1)", .handler = zscan_command, .keys = k_zscan_keys, .tips = k_zscan_tips},
+    {.name = "zscore", .arity = 3, .flags = kReadOnly | kFast, .categories = kSortedSet, .group = "sorted-set", .since = "1.2.0",
+     .summary = "Gives the score of a member.", .syntax = "key member",
+     .complexity = "O(1)", .handler = zscore_command, .keys = k_zscore_keys},
+    {.name = "zunion", .arity = -3, .flags = kReadOnly, .categories = kSortedSet, .group = "sorted-set", .since = "6.2.0",
+     .summary = "Gives the members that are in any of the sorted sets.", .syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]",
+     .complexity = "O(N)", .handler = zunion_command, .keys = k_zunion_keys},
+    {.name = "zunionstore", .arity = -4, .flags = kWrite | kDenyOom, .categories = kSortedSet, .group = "sorted-set", .since = "2.0.0",
+     .summary = "Stores the members that are in any of the sorted sets.", .syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]",
+     .complexity = "O(N)", .handler = zunionstore_command, .keys = k_zunionstore_keys},
+};
+
+}  // namespace
+
+std::span<const Command> sorted_set_commands() { return kCommands; }
 
 }  // namespace quartet::server

@@ -104,10 +104,9 @@ void set_command(Context& ctx) {
 
 /// SETEX and PSETEX: `unit_ms` is what one unit of the second argument is worth.
 void set_with_expiry(Context& ctx, int64_t unit_ms) {
-  Arguments in(ctx, 2);
   ExpiryOption expiry;
-  expiry.set_relative(in.integer(), unit_ms);
-  if (!in.ok() || !expiry.resolve(ctx)) return;
+  expiry.set_relative(ctx.arg(2), unit_ms);
+  if (!expiry.resolve(ctx)) return;
   const std::string_view key = ctx.arg(1);
   store(ctx, ctx.find_write(key), key, ctx.arg(3), expiry.at_ms);
   ctx.notify(key, EventClass::Generic, "expire");
@@ -322,7 +321,7 @@ void incrbyfloat_command(Context& ctx) {
   if (std::isnan(*value) || std::isinf(*value)) return ctx.reply.error("ERR increment would produce NaN or Infinity");
   const std::string text = format_long_double(*value);
   const int64_t expiry_ms = entry ? entry->expiry() : -1;
-  StringValue::assign(ctx.db(), entry, key, text, expiry_ms);
+  StringValue::assign_text(ctx.db(), entry, key, text, expiry_ms);
   ctx.changed(key, EventClass::String, "incrbyfloat");
   ctx.effect({"SET", key, text, "KEEPTTL"});
   ctx.reply.bulk(text);

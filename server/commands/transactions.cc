@@ -5,14 +5,6 @@ namespace quartet::server {
 
 namespace {
 
-void end_transaction(Context& ctx) {
-  Session& session = ctx.session;
-  session.in_multi = session.multi_failed = false;
-  session.queue.clear();
-  session.queue_bytes = 0;
-  ctx.server.watches.remove_all(session);
-}
-
 void multi_command(Context& ctx) {
   if (ctx.session.in_multi) return ctx.reply.error("ERR MULTI calls can not be nested");
   ctx.session.in_multi = true;
@@ -21,7 +13,7 @@ void multi_command(Context& ctx) {
 
 void discard_command(Context& ctx) {
   if (!ctx.session.in_multi) return ctx.reply.error("ERR DISCARD without MULTI");
-  end_transaction(ctx);
+  ctx.server.discard_transaction(ctx.session);
   ctx.reply.ok();
 }
 
@@ -29,11 +21,11 @@ void exec_command(Context& ctx) {
   Session& session = ctx.session;
   if (!session.in_multi) return ctx.reply.error("ERR EXEC without MULTI");
   if (session.multi_failed) {
-    end_transaction(ctx);
+    ctx.server.discard_transaction(ctx.session);
     return ctx.reply.error("EXECABORT Transaction discarded because of previous errors.");
   }
   if (session.watch_touched || ctx.server.watches.expired_since(session, ctx.server.databases, ctx.now_ms())) {
-    end_transaction(ctx);
+    ctx.server.discard_transaction(ctx.session);
     return ctx.reply.null_array();
   }
   // The watches end before the commands run: what they change is nobody's interference.
@@ -48,7 +40,7 @@ void exec_command(Context& ctx) {
     ctx.server.call(session, *queued.command, args, {.deny_blocking = true}, now);
   }
   ctx.server.feed.end_unit();
-  end_transaction(ctx);
+  ctx.server.discard_transaction(ctx.session);
 }
 
 void watch_command(Context& ctx) {
@@ -73,7 +65,7 @@ constexpr Command kCommands[] = {
     {.name = "discard", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "2.0.0",
      .summary = "Forgets the commands queued since MULTI.", .syntax = "",
      .complexity = "O(N)", .handler = discard_command},
-    {.name = "exec", .arity = 1, .flags = kNoScript | kLoading | kStale | kSkipSlowlog | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
+    {.name = "exec", .arity = 1, .flags = kNoScript | kLoading | kStale | kSkipSlowlog | kRunsInMulti | kEndsMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
      .summary = "Executes the commands queued since MULTI, all or none.", .syntax = "",
      .complexity = "Depends on the queued commands", .handler = exec_command},
     {.name = "multi", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
