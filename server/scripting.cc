@@ -248,7 +248,7 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   lua_pushlightuserdata(L, this);
   const int status = lua_pcall(L, 1, 0, 0);
   lua_sethook(L, nullptr, 0, 0);
-  ctx.server.feed.end_unit();
+  if (!in.run.aborted) ctx.server.feed.end_unit();
   if (in.run.killed) {
     ctx.reply.buffer().truncate(mark);
     ctx.reply.error(fmt::format("{} script: {}, on {}:{}.", kKilled, script.sha, in.run.error_source, in.run.error_line));
@@ -318,7 +318,7 @@ std::string Scripting::kill() {
 }
 
 void Scripting::abort() {
-  if (impl_->in.run.script) impl_->in.run.killed = true;
+  if (impl_->in.run.script) impl_->in.run.killed = impl_->in.run.aborted = true;
 }
 
 size_t Scripting::memory() const { return impl_->in.memory; }
