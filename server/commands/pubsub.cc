@@ -47,7 +47,8 @@ void reply_channels(Context& ctx, Kind kind) {
 }
 
 void reply_subscribers(Context& ctx, Kind kind) {
-  ctx.reply.map(ctx.args.size() - 2);
+  // Pairs, but no map even in RESP3.
+  ctx.reply.array((ctx.args.size() - 2) * 2);
   for (size_t i = 2; i < ctx.args.size(); ++i) {
     ctx.reply.bulk(ctx.arg(i));
     ctx.reply.integer(static_cast<int64_t>(ctx.server.pubsub.subscribers(kind, ctx.arg(i))));
