@@ -13,8 +13,9 @@ namespace {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
-/// Longest text that is read as a floating point number, in bytes; strtod needs a terminated copy.
-constexpr size_t kFloatChars = 255;
+/// Longest text that is read as a floating point number, in bytes; strtod needs a terminated copy. The largest long
+/// double has 4933 digits, and what INCRBYFLOAT has written must be read again.
+constexpr size_t kFloatChars = 5119;
 
 template <class Float>
 std::optional<Float> parse_float(std::string_view text, Float (*convert)(const char*, char**), Overflow overflow) {

@@ -17,8 +17,10 @@ namespace {
 /// so that a length alone allocates nothing much.
 constexpr size_t kReadAhead = 16 * 1024 * 1024;
 
-/// A command's name as error messages quote it: at most 128 bytes, and nothing behind a NUL.
-std::string_view quoted(std::string_view text) { return text.substr(0, std::min<size_t>(text.find('\0'), 128)); }
+/// A command's name or argument as error messages quote it: at most so many bytes, and up to the first NUL.
+std::string_view quoted(std::string_view text, size_t most = 128) {
+  return text.substr(0, std::min(most, text.find('\0')));
+}
 
 /// A web page can make a browser post to this port; its headers would be taken for commands. The first of these words
 /// ends the connection before the body is read.
@@ -28,7 +30,7 @@ std::string unknown_command(Args args) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
   const size_t shown = text.size();
   for (size_t i = 1; i < args.size() && text.size() - shown < 128; ++i)
-    text += fmt::format("'{}' ", args[i].substr(0, 128 - (text.size() - shown)));
+    text += fmt::format("'{}' ", quoted(args[i], 128 - (text.size() - shown)));
   return text;
 }
 

@@ -281,6 +281,8 @@ Scripting::~Scripting() = default;
 
 void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
   ctx.server.show_to_monitors(ctx);
+  // What cannot be a digest is refused before the number of keys is read.
+  if (by_sha && ctx.arg(1).size() != kShaDigits) return ctx.reply.error(errors::kNoScript);
   Arguments in(ctx, 2);
   const int64_t keys = in.integer();
   if (!in.failed() && keys > static_cast<int64_t>(ctx.args.size()) - 3) in.fail("ERR Number of keys can't be greater than number of args");

@@ -162,6 +162,9 @@ class Server final : public storage::KeyspaceObserver {
   size_t used_memory() const;
   size_t blocked_clients() const { return blocking.size(); }
 
+  /// Whether `maxmemory-policy` is an LFU one: entries then carry counters (LfuAccess) instead of a clock.
+  bool counts_accesses() const { return counts_accesses_; }
+
   // storage::KeyspaceObserver
   void expired(storage::Keyspace& keyspace, std::string_view key) override;
   void created(storage::Keyspace& keyspace, std::string_view key) override;
@@ -220,6 +223,7 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
   uint32_t notify_flags_ = 0;
+  bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;

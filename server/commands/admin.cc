@@ -33,8 +33,9 @@ void swapdb_command(Context& ctx) {
   static constexpr std::string_view kInvalid[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
   int index[2];
   for (size_t i = 0; i < 2; ++i) {
+    const auto number = parse_int(ctx.arg(i + 1));
+    if (!number || *number != static_cast<int>(*number)) return ctx.reply.error(kInvalid[i]);
     index[i] = ctx.server.database_index(ctx.arg(i + 1));
-    if (index[i] < 0 && !parse_int(ctx.arg(i + 1))) return ctx.reply.error(kInvalid[i]);
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
   ctx.server.swap_databases(index[0], index[1]);

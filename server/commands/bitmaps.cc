@@ -100,10 +100,11 @@ void bitcount_command(Context& ctx) {
     if (in.left() == 1 || in.left() > 3) in.fail(errors::kSyntax);
     start = in.integer();
     end = in.integer();
+    // A range that is empty in any string is answered before the unit is looked at.
+    if (!in.failed() && start < 0 && end < 0 && start > end) return ctx.reply.integer(0);
     if (in.more()) unit = read_unit(in);
     if (!in.ok()) return;
   }
-  if (start < 0 && end < 0 && start > end) return ctx.reply.integer(0);
   char scratch[kNumberChars];
   const std::string_view bytes = StringValue(ctx.db(), entry).view(scratch);
   const BitRange range = bit_range(start, end, unit, bytes.size());

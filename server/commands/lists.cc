@@ -155,11 +155,9 @@ void lpos_command(Context& ctx) {
             "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start "
             "from the end of the list");
     } else if (in.option("COUNT", 1)) {
-      count = in.integer();
-      if (count < 0) in.fail("ERR COUNT can't be negative");
+      count = in.integer_in(0, INT64_MAX, "ERR COUNT can't be negative");
     } else if (in.option("MAXLEN", 1)) {
-      most = in.integer();
-      if (most < 0) in.fail("ERR MAXLEN can't be negative");
+      most = in.integer_in(0, INT64_MAX, "ERR MAXLEN can't be negative");
     } else {
       in.fail(errors::kSyntax);
     }
@@ -425,11 +423,13 @@ bool serve_multi_pop(Context& ctx, std::string_view key) {
 }
 
 void blmpop_command(Context& ctx) {
-  Arguments in(ctx);
-  const int64_t timeout_ms = in.timeout_seconds();
+  // The timeout comes first but is looked at last.
+  Arguments in(ctx, 2), first(ctx);
   MultiPop request;
   request.read(in);
-  if (in.ok() && !request.pop_first(ctx)) ctx.block(request.keys, timeout_ms, serve_multi_pop);
+  if (!in.ok()) return;
+  const int64_t timeout_ms = first.timeout_seconds();
+  if (first.ok() && !request.pop_first(ctx)) ctx.block(request.keys, timeout_ms, serve_multi_pop);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ void reply_channels(Context& ctx, Kind kind) {
 }
 
 void reply_subscribers(Context& ctx, Kind kind) {
-  // A flat array in RESP3 too.
+  // Pairs, but no map even in RESP3.
   ctx.reply.array((ctx.args.size() - 2) * 2);
   for (size_t i = 2; i < ctx.args.size(); ++i) {
     ctx.reply.bulk(ctx.arg(i));

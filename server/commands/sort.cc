@@ -145,9 +145,10 @@ std::vector<Element> elements_of(Context& ctx, Entry* entry, Window window, bool
   return elements;
 }
 
-/// A weight as C's strtod reads it: with spaces before it; the empty text is 0.
+/// A weight as C's strtod reads it: with spaces before it, up to the first NUL; the empty text is 0.
 bool parse_score(std::string_view text, double& score) {
   score = 0;
+  text = text.substr(0, text.find('\0'));
   if (text.empty()) return true;
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
   const auto number = parse_double(text);

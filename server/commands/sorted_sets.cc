@@ -83,18 +83,27 @@ void add(Context& ctx, Args pairs, std::span<const double> scores, ScoreOptions 
   ctx.reply.integer(count_changed ? added + updated : added);
 }
 
-void zadd_command(Context& ctx) {
-  Arguments in(ctx, 2);
-  ScoreOptions options;
-  bool count_changed = false, incremented = false;
-  for (bool option = true; option;) {
-    if (in.option("NX")) options.only_new = true;
-    else if (in.option("XX")) options.only_existing = true;
-    else if (in.option("GT")) options.only_greater = true;
-    else if (in.option("LT")) options.only_less = true;
+struct AddOptions : ScoreOptions {
+  bool count_changed = false;
+  bool incremented = false;
+
+  /// Reads one option; false where the next argument is none.
+  bool read(Arguments& in) {
+    if (in.option("NX")) only_new = true;
+    else if (in.option("XX")) only_existing = true;
+    else if (in.option("GT")) only_greater = true;
+    else if (in.option("LT")) only_less = true;
     else if (in.option("CH")) count_changed = true;
     else if (in.option("INCR")) incremented = true;
-    else option = false;
+    else return false;
+    return true;
+  }
+};
+
+void zadd_command(Context& ctx) {
+  Arguments in(ctx, 2);
+  AddOptions options;
+  while (options.read(in)) {
   }
   const Args pairs = in.rest();
   if (pairs.empty() || pairs.size() % 2 != 0) in.fail(errors::kSyntax);
@@ -102,7 +111,7 @@ void zadd_command(Context& ctx) {
     in.fail("ERR XX and NX options at the same time are not compatible");
   if (options.only_new + options.only_greater + options.only_less > 1)
     in.fail("ERR GT, LT, and/or NX options at the same time are not compatible");
-  if (incremented && pairs.size() > 2) in.fail("ERR INCR option supports a single increment-element pair");
+  if (options.incremented && pairs.size() > 2) in.fail("ERR INCR option supports a single increment-element pair");
 
   // All scores are known to be good before the first is used. Those of a short command need no allocation.
   std::array<std::byte, 256> room;
@@ -115,12 +124,14 @@ void zadd_command(Context& ctx) {
     scores.push_back(score.value_or(0));
   }
   if (!in.ok()) return;
-  if (incremented) return increment(ctx, pairs[1], scores[0], options);
-  add(ctx, pairs, scores, options, count_changed);
+  if (options.incremented) return increment(ctx, pairs[1], scores[0], options);
+  add(ctx, pairs, scores, options, options.count_changed);
 }
 
 void zincrby_command(Context& ctx) {
   Arguments in(ctx, 2);
+  // This is ZADD INCR in short, so a word of ZADD in the place of the number is taken for an option, and a pair is missing.
+  if (AddOptions().read(in)) in.fail(errors::kSyntax);
   const double by = in.number();
   if (in.ok()) increment(ctx, ctx.arg(3), by, {});
 }
