@@ -151,6 +151,7 @@ struct RangeRequest {
   }
 
   SortedSetValue::Slice select(const SortedSetValue& set) const {
+    if (bounds.by == By::Rank) return bounds.select(set, reverse);
     if (offset < 0) return {};
     return bounds.select(set, reverse, static_cast<size_t>(offset), limit < 0 ? SIZE_MAX : static_cast<size_t>(limit));
   }

@@ -67,8 +67,7 @@ const CommandEntry* find_command(const Interpreter& in) {
   const Args args = in.arguments;
   const CommandEntry* command = in.server.commands.find(args[0]);
   if (!command || command->subcommands.empty() || args.size() < 2) return command;
-  if (const CommandEntry* sub = CommandTable::find_subcommand(*command, args[1])) return sub;
-  return command->spec->handler ? command : nullptr;
+  return CommandTable::find_subcommand(*command, args[1]);
 }
 
 bool arity_fits(const Command& command, size_t count) {

@@ -44,12 +44,10 @@ bool agree(Agreement agreement, const Reply& a, const Reply& b) {
     return false;
 }
 
-bool agree_on_exec(const std::vector<Command>& queued, const Reply& a, const Reply& b) {
-    if (a.kind != Kind::array || b.kind != Kind::array) return a == b;
-    if (a.items.size() != b.items.size() || a.items.size() != queued.size()) return false;
+std::optional<std::size_t> first_disagreement(const std::vector<Command>& queued, const Reply& a, const Reply& b) {
     for (std::size_t i = 0; i < queued.size(); ++i)
-        if (!agree(queued[i].agreement, a.items[i], b.items[i])) return false;
-    return true;
+        if (!agree(queued[i].agreement, a.items[i], b.items[i])) return i;
+    return std::nullopt;
 }
 
 }  // namespace quartet::test

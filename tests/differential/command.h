@@ -1,6 +1,7 @@
 // A command that the fuzzer sends, and how far the replies of two servers to it may differ.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct Command {
 // Whether both replies are right if one is. Errors always have to be the same.
 bool agree(Agreement agreement, const Reply& a, const Reply& b);
 
-// EXEC's reply item by item, each as the command that was queued for it demands.
-bool agree_on_exec(const std::vector<Command>& queued, const Reply& a, const Reply& b);
+// The first command of a transaction to which EXEC's replies differ more than that command allows. REQUIRES: each has
+// an item for each command.
+std::optional<std::size_t> first_disagreement(const std::vector<Command>& queued, const Reply& a, const Reply& b);
 
 // The reply with its items (groups of `width`) in an order that does not depend on the server.
 Reply sorted_items(const Reply& reply, std::size_t width);

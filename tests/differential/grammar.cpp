@@ -75,9 +75,6 @@ constexpr std::string_view templates[] = {
     "? 1 RANDOMKEY", "= 2 EXPIRE <k> <ttl> [ NX | XX ]", "= 1 PEXPIRE <k> <pttl> [ NX | XX ]",
     "= 1 EXPIREAT <k> <at> [ NX | XX | GT | LT ]", "= 1 PEXPIREAT <k> <pat> [ NX | XX | GT | LT ]", "= 1 PERSIST <k>",
     "t 1 TTL <k>", "T 1 PTTL <k>", "t 1 EXPIRETIME <k>", "T 1 PEXPIRETIME <k>",
-    "= 2 SORT ( <l> | <u> | <z> ) [ LIMIT <idx> <idx> ] [ ASC | DESC ] [ ALPHA ] [ STORE <l> ]",
-    "=! 1 SORT <l> BY s* [ GET # GET s* GET h*->m1 ] [ LIMIT <idx> <idx> ] [ DESC ]", "~! 1 SORT <u> BY nosort",
-    "= 1 SORT_RO <l> [ LIMIT <idx> <idx> ] [ ALPHA ]", "~! 1 SORT <z> BY nosort [ DESC ]",
     // Databases, connection
     "= 2 SELECT <db>", "= 1 ECHO <v>", "= 1 PING [ <v> ]", "= 1 CLIENT SETNAME <m>", "= 1 CLIENT GETNAME", "? 1 CLIENT ID",
     "= 1 PUBLISH <k> <v>", "=! 1 WAIT 0 0", "= 1 NOSUCH <v> <v>", "= 1 PUBSUB NUMSUB <k>",
@@ -87,6 +84,12 @@ constexpr std::string_view templates[] = {
     "= 1 EVAL return(cjson.encode(redis.call('LRANGE',KEYS[1],0,-1))) 1 <l>",
     "= 1 EVAL return(redis.call('INCRBY',KEYS[1],ARGV[1])) 1 <s> <i>", "= 1 EVALSHA ffffffffffffffffffffffffffffffffffffffff 0",
     "= 1 EVAL return(tonumber(ARGV[1])) 0 <f>", "= 1 EVAL_RO return(redis.call('SET',KEYS[1],'x')) 1 <s>",
+};
+
+constexpr std::string_view sorting_templates[] = {
+    "= 4 SORT ( <l> | <u> | <z> ) [ LIMIT <idx> <idx> ] [ ASC | DESC ] [ ALPHA ] [ STORE <l> ]",
+    "=! 3 SORT <l> BY s* [ GET # GET s* GET h*->m1 ] [ LIMIT <idx> <idx> ] [ DESC ]", "~! 3 SORT <u> BY nosort",
+    "= 3 SORT_RO <l> [ LIMIT <idx> <idx> ] [ ALPHA ]", "~! 3 SORT <z> BY nosort [ DESC ]",
 };
 
 // Rare, because each costs the state that the others have built.
@@ -137,7 +140,7 @@ std::vector<Node> parse_sequence(std::istringstream& words, const std::string& c
 
 }  // namespace
 
-Grammar::Grammar() {
+Grammar::Grammar(bool sorting) {
     const auto add = [&](std::string_view text, std::size_t times) {
         std::istringstream words{std::string(text)};
         std::string mark;
@@ -153,6 +156,8 @@ Grammar::Grammar() {
     for (std::string_view text : templates) total += static_cast<std::size_t>(text[text.find(' ') + 1] - '0');
     const std::size_t times = rare_one_in / total + 1;
     for (std::string_view text : templates) add(text, times);
+    if (sorting)
+        for (std::string_view text : sorting_templates) add(text, times);
 }
 
 Command Grammar::command(Random& random) const {
@@ -195,7 +200,10 @@ void Grammar::mutate(Random& random, std::vector<std::string>& arguments) const 
     switch (random.below(4)) {
         case 0: arguments.erase(at); break;
         case 1: arguments.insert(at, std::string(random.pick(junk))); break;
-        case 2: *at = std::string(random.pick(junk)); break;
+        case 2:
+            // The keys of the lexical ranges stay, because others hold many scores.
+            if (!is_lexical_key(*at)) *at = std::string(random.pick(junk));
+            break;
         default: arguments.emplace_back(random.pick(junk)); break;
     }
 }

@@ -29,13 +29,16 @@ struct Template {
 
 class Grammar {
 public:
-    Grammar();
+    // `sorting`: with SORT among the commands.
+    explicit Grammar(bool sorting);
 
     // A random command, sometimes with a mistake in it.
     Command command(Random& random) const;
 
     // Whether `text` is the name of a key of the pool.
     static bool is_key(std::string_view text);
+    // Whether it is one of those whose sorted sets have one score.
+    static bool is_lexical_key(std::string_view text);
 
 private:
     void expand(const std::vector<Node>& nodes, Random& random, std::vector<std::string>& out) const;

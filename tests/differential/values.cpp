@@ -134,6 +134,8 @@ bool Grammar::is_key(std::string_view text) {
            text[1] >= '0' && static_cast<std::size_t>(text[1] - '0') < keys_of_a_type;
 }
 
+bool Grammar::is_lexical_key(std::string_view text) { return is_key(text) && text[0] == lexical_letter; }
+
 std::string random_value(std::string_view sort, Random& random) {
     if (sort.size() == 1 && key_letters.find(sort[0]) != std::string_view::npos) return key(sort[0], random);
     if (sort == "x") return key_of(lexical_letter, random);
