@@ -12,6 +12,7 @@
 #include <emmintrin.h>
 
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "base/random.h"
 
 namespace quartet::storage {
@@ -102,14 +103,14 @@ class Dict {
 
   /// Asks for the memory that a look-up of this hash reads first.
   void prefetch(uint64_t hash) const {
-    if (directory_) __builtin_prefetch(home(hash));
+    if (directory_) prefetch_line(home(hash));
   }
   /// Asks for the item itself; best some time after `prefetch`.
   void prefetch_item(uint64_t hash) const {
     if (!directory_) return;
     const Bucket* bucket = home(hash);
     const unsigned matches = match(*bucket, tag_of(hash));
-    if (matches) __builtin_prefetch(pointer(bucket->slots[std::countr_zero(matches)]));
+    if (matches) prefetch_line(pointer(bucket->slots[std::countr_zero(matches)]));
   }
 
   /// Calls `visit(Item&, bool mark)` for every item until it returns false. The table must not change meanwhile.

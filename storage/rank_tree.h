@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/prefetch.h"
 #include "storage/scored_block.h"
 
 namespace quartet::storage {
@@ -144,7 +145,7 @@ class RankTree {
   /// Asks for a node's scores, which the search in it reads first.
   static void prefetch(const Node* node) {
     const char* at = reinterpret_cast<const char*>(node);
-    for (size_t line = 0; line < sizeof(Node) + sizeof(Leaf::score); line += kLine) __builtin_prefetch(at + line);
+    for (size_t line = 0; line < sizeof(Node) + sizeof(Leaf::score); line += kLine) prefetch_line(at + line);
   }
   static size_t items_before(const Inner& node, size_t child) {
     size_t sum = 0;
@@ -233,10 +234,10 @@ void RankTree::visit(Cursor from, size_t count, bool reverse, Visit visit) {
     const size_t here = reverse ? index + 1 : leaf->count - index;
     const size_t steps = count < here ? count : here;
     const auto nth = [&](size_t n) { return leaf->item[reverse ? index - n : index + n]; };
-    __builtin_prefetch(reverse ? leaf->back : leaf->next);
-    for (size_t n = 0; n < steps && n < kAhead; ++n) __builtin_prefetch(nth(n));
+    prefetch_line(reverse ? leaf->back : leaf->next);
+    for (size_t n = 0; n < steps && n < kAhead; ++n) prefetch_line(nth(n));
     for (size_t n = 0; n < steps; ++n) {
-      if (n + kAhead < steps) __builtin_prefetch(nth(n + kAhead));
+      if (n + kAhead < steps) prefetch_line(nth(n + kAhead));
       if (!visit(static_cast<const Item&>(*nth(n)))) return;
     }
     count -= steps;
