@@ -286,6 +286,16 @@ void Server::discard_transaction(Session& session) {
 
 bool Server::dispatch(Session& session, Args args, Time& now) {
   const size_t mark = session.out.size();
+  if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
+  if (!admit_and_execute(session, args, mark, now)) return false;
+  if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
+    session.out.truncate(mark);
+    if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
+  }
+  return true;
+}
+
+bool Server::admit_and_execute(Session& session, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(args, session.reply);
   if (!command || !admitted(session, *command)) {
     if (!command) count_error(session);
@@ -302,13 +312,8 @@ bool Server::dispatch(Session& session, Args args, Time& now) {
     queue(session, *command, args);
     return true;
   }
-  if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   invoke(ctx, now);
-  if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
-    session.out.truncate(mark);
-    if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
-  }
   return true;
 }
 

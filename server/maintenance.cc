@@ -75,6 +75,11 @@ void Server::watch_sessions(const Time& now) {
   }
 }
 
+size_t Server::blocked_clients() const {
+  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) { return item.second->paused; });
+  return blocking.size() + static_cast<size_t>(paused);
+}
+
 int64_t Server::next_timeout_ms() const {
   int64_t next_us = blocking.next_deadline_us();
   if (paused_until_ms_ && (next_us == 0 || paused_until_ms_ * 1000 < next_us)) next_us = paused_until_ms_ * 1000;

@@ -160,7 +160,8 @@ class Server final : public storage::KeyspaceObserver {
 
   /// Bytes of the process's heap in use, of which the databases are a part.
   size_t used_memory() const;
-  size_t blocked_clients() const { return blocking.size(); }
+  /// Clients that wait: in a blocking command, or for CLIENT PAUSE to end.
+  size_t blocked_clients() const;
 
   /// Whether `maxmemory-policy` is an LFU one: entries then carry counters (LfuAccess) instead of a clock.
   bool counts_accesses() const { return counts_accesses_; }
@@ -192,6 +193,8 @@ class Server final : public storage::KeyspaceObserver {
   void prefetch(const Session& session, const Batch& batch) const;
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
   bool dispatch(Session& session, Args args, Time& now);
+  /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
+  bool admit_and_execute(Session& session, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.

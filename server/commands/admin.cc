@@ -91,6 +91,7 @@ void shutdown_command(Context& ctx) {
   if (ctx.server.scripting->busy()) {
     if (!nosave)
       return ctx.reply.error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+    // The loop ends when the script does, so it has to, even where it has written and SCRIPT KILL spares it.
     ctx.server.scripting->abort();
   }
   ctx.server.log.notice("User requested shutdown...");

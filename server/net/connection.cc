@@ -129,10 +129,11 @@ void Connection::flush() {
   watch();
 }
 
+/// A connection that is closed at once is still sent what the kernel takes now: an element that its client was served
+/// before it was killed is nowhere else any more.
 void Connection::settle() {
-  if (closing_ == Closing::Now) return destroy();
   flush();
-  if (session_ && closing_ == Closing::AfterFlush && session_->out.empty()) destroy();
+  if (session_ && (closing_ == Closing::Now || (closing_ == Closing::AfterFlush && session_->out.empty()))) destroy();
 }
 
 void Connection::flush_soon() {

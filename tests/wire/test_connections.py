@@ -133,13 +133,14 @@ def test_requests_byte_by_byte(connect):
     assert [client.read() for _ in range(3)] == [b"OK", b"inline", b"a\r\nb\0c"]
 
 
+@pytest.fixture(scope="module")
+def locked():
+    with Server("--requirepass", "secret") as server:
+        yield server
+
+
 class TestUnauthenticated:
     """A client that has not said who it is cannot make the server hold much."""
-
-    @pytest.fixture(scope="class")
-    def locked(self):
-        with Server("--requirepass", "secret") as server:
-            yield server
 
     def test_may_send_short_requests(self, locked):
         with RawClient(locked.port) as client:
