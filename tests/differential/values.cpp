@@ -92,6 +92,12 @@ std::string relative_time(Random& random, long unit) {
     return std::to_string(random.between(10000, 100000) * unit);
 }
 
+// Timeouts that no command waits for.
+std::string refused_timeout(Random& random) {
+    static constexpr std::string_view all[] = {"-1", "abc", "", "nan", "-0.5", "1e400", "99999999999999999999", "-inf", "1 "};
+    return std::string(random.pick(all));
+}
+
 std::string absolute_time(Random& random, long unit) {
     static constexpr std::string_view wrong[] = {"1", "0", "-1", "abc", "9223372036854775807"};
     if (random.percent(8)) return std::string(random.pick(wrong));
@@ -150,6 +156,7 @@ std::string random_value(std::string_view sort, Random& random) {
     if (sort == "pttl") return relative_time(random, 1000);
     if (sort == "at") return absolute_time(random, 1);
     if (sort == "pat") return absolute_time(random, 1000);
+    if (sort == "badtime") return refused_timeout(random);
     if (sort == "off") return offset(random);
     if (sort == "n") return count(random);
     if (sort == "idx") return index(random);
