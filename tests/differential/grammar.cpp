@@ -15,7 +15,7 @@ namespace {
 // Commands whose effect is a matter of chance appear only where they take everything.
 constexpr std::string_view templates[] = {
     // Strings
-    "= 8 SET <s> <v> [ NX | XX ] [ GET ] [ EX <ttl> | PX <pttl> | EXAT <at> | PXAT <pat> | KEEPTTL ]",
+    "= 8 SET <s> <v> [ NX | XX ] [ GET ] [ EX <ttl> | PX <pttl> | EXAT <later> | PXAT <plater> | KEEPTTL ]",
     "= 4 SET <s> <v>", "= 4 GET <s>", "= 1 GETSET <s> <v>", "= 1 GETDEL <s>", "= 1 SETNX <s> <v>",
     "= 2 GETEX <s> [ EX <ttl> | PX <pttl> | EXAT <at> | PXAT <pat> | PERSIST ]",
     "= 1 SETEX <s> <ttl> <v>", "= 1 PSETEX <s> <pttl> <v>", "= 2 APPEND <s> <v>", "= 1 STRLEN <s>",
