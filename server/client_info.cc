@@ -11,7 +11,7 @@ std::string client_flags(const Session& session) {
   if (session.monitor) flags += 'O';
   if (session.subscribed()) flags += 'P';
   if (session.in_multi) flags += 'x';
-  if (session.blocked) flags += 'b';
+  if (session.blocked || session.paused) flags += 'b';
   if (session.watch_touched) flags += 'd';
   if (session.closing) flags += 'c';
   if (session.unix_socket) flags += 'U';
@@ -25,7 +25,7 @@ size_t client_memory(const Session& session) {
 }
 
 std::string client_info(const Session& session, const Time& now) {
-  const size_t omem = session.out.memory();
+  const size_t omem = session.out.empty() ? 0 : session.out.memory();
   const size_t input = session.input.size();
   const size_t total = client_memory(session);
   return fmt::format(

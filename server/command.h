@@ -106,6 +106,9 @@ constexpr KeySpec unknown_keys(uint32_t flags) {
 /// Finds the positions of the keys in a request where specifications cannot (SORT ... STORE). False: the arguments make no sense.
 using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 
+/// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
+using GetKeyFlags = uint32_t (*)(Args args);
+
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
 /// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
 struct Command {
@@ -123,6 +126,7 @@ struct Command {
   std::span<const Command> subcommands = {};
   GetKeys get_keys = nullptr;
   std::span<const std::string_view> tips = {};
+  GetKeyFlags key_flags = nullptr;  // where a specification says kKeyVariable
 };
 
 }  // namespace quartet::server

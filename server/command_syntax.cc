@@ -152,7 +152,11 @@ class Parser {
       }
       // Two tokens in a row: the second has become part of what follows.
       items.clear();
-      items.push_back({.name = to_lower(token), .type = "pure-token", .token = token});
+      SyntaxArgument first;
+      first.name = to_lower(token);
+      first.type = "pure-token";
+      first.token = token;
+      items.push_back(std::move(first));
       items.push_back(std::move(argument));
     }
     SyntaxArgument block;

@@ -145,7 +145,10 @@ bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses)
   }
   for (const KeySpec& spec : command.keys) {
     if (spec.flags & kKeyNotKey) continue;
+    const size_t first = uses.size();
     if (!uses_of(spec, args, uses)) return false;
+    if (!(spec.flags & kKeyVariable) || !command.key_flags) continue;
+    for (size_t i = first; i < uses.size(); ++i) uses[i].flags = command.key_flags(args);
   }
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/access.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -9,7 +10,13 @@ namespace quartet::server {
 namespace {
 
 void touch(const Context& ctx, storage::Entry* entry) {
-  if (!ctx.session.no_touch) entry->set_access(access_clock(ctx.now));
+  if (ctx.session.no_touch) return;
+  if (ctx.server.counts_accesses()) {
+    const Config& config = ctx.server.config;
+    entry->set_access(LfuAccess::touched(entry->access(), ctx.now, ctx.server.random, config.lfu_log_factor, config.lfu_decay_time));
+  } else {
+    entry->set_access(access_clock(ctx.now));
+  }
 }
 
 }  // namespace

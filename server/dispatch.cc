@@ -292,6 +292,7 @@ bool Server::dispatch(Session& session, Args args, Time& now) {
     refuse(session, args, mark);
     return true;
   }
+  session.last_command = command;
   const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
   if (!queues && must_pause(session, *command)) {
     session.paused = true;
@@ -329,7 +330,6 @@ void Server::invoke(Context& ctx, Time& now) {
   const size_t effects_before = effects_.size();
   ctx.command.spec->handler(ctx);
   now = clock.now();
-  ctx.session.last_command = &ctx.command;
   carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
@@ -382,13 +382,17 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
     latency.add(ctx.command.flags & kFast ? "fast-command" : "command", static_cast<uint32_t>(microseconds / 1000),
                 end.wall_us / 1'000'000);
-  if (!monitors_.empty() && !(ctx.command.flags & (kSkipMonitor | kAdmin)))
-    send_to_monitors(ctx.session, without_secrets(ctx, shown), ctx.now, ctx.from_script);
+  if (!(ctx.command.flags & (kSkipMonitor | kAdmin))) show_to_monitors(ctx);
 }
 
-void Server::send_to_monitors(const Session& session, Args args, const Time& now, bool from_script) {
+void Server::show_to_monitors(const Context& ctx) {
+  if (monitors_.empty()) return;
+  std::vector<std::string_view> shown;
+  const Args args = without_secrets(ctx, shown);
+  const Session& session = ctx.session;
+  const Time& now = ctx.now;
   std::string line = fmt::format("{}.{:06} [{} {}]", now.wall_us / 1'000'000, now.wall_us % 1'000'000, session.database,
-                                 from_script ? std::string_view("lua") : std::string_view(session.address));
+                                 ctx.from_script ? std::string_view("lua") : std::string_view(session.address));
   for (const std::string_view argument : args) {
     line += ' ';
     line += quoted_form(argument);

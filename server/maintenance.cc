@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/access.h"
 #include "server/process_info.h"
 #include "server/server.h"
 
@@ -21,7 +22,7 @@ constexpr int64_t kSampleMs = 100;
 
 int64_t Server::tick() {
   const Time now = clock.now();
-  for (const auto& db : databases) db->set_new_access(access_clock(now));
+  for (const auto& db : databases) db->set_new_access(counts_accesses_ ? LfuAccess::fresh(now) : access_clock(now));
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool backlog = stats.expired_keys - expired_before > 256;

@@ -143,6 +143,7 @@ struct Scripting::Impl {
   void run(Context& ctx, const lua::Script& script, size_t keys, bool read_only);
   static int run_protected(lua_State* L);
   void relieve_memory();
+  void flush();
 
   lua::Interpreter in;
   lua::Sandbox sandbox{};
@@ -187,6 +188,7 @@ lua::Script* Scripting::Impl::compile(std::string_view body, std::string_view sh
     to.error(in.text);
     return nullptr;
   }
+  relieve_memory();
   Source source{shebang.code};
   if (lua_cpcall(in.state, compile_source, &source) != 0) {
     const char* text = lua_tostring(in.state, -1);
@@ -204,9 +206,20 @@ lua::Script* Scripting::Impl::compile(std::string_view body, std::string_view sh
   return result;
 }
 
+/// Scripts are never forgotten but by SCRIPT FLUSH, as in Redis; unless they leave no room to run in.
 void Scripting::Impl::relieve_memory() {
-  if (in.memory <= limits::kScriptMemoryBytes / 2) return;
+  constexpr size_t kMost = limits::kScriptMemoryBytes / 2;
+  if (in.memory <= kMost) return;
   lua_gc(in.state, LUA_GCCOLLECT, 0);
+  if (in.memory <= kMost) return;
+  in.server.log.warning("The cache of scripts holds {} bytes and is emptied.", in.memory);
+  flush();
+}
+
+void Scripting::Impl::flush() {
+  scripts.clear();
+  lua_close(in.state);
+  start();
 }
 
 /// The part of a run that happens within Lua: the light user datum at 1 is the Impl.
@@ -248,7 +261,7 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   lua_pushlightuserdata(L, this);
   const int status = lua_pcall(L, 1, 0, 0);
   lua_sethook(L, nullptr, 0, 0);
-  ctx.server.feed.end_unit();
+  if (!in.run.aborted) ctx.server.feed.end_unit();
   if (in.run.killed) {
     ctx.reply.buffer().truncate(mark);
     ctx.reply.error(fmt::format("{} script: {}, on {}:{}.", kKilled, script.sha, in.run.error_source, in.run.error_line));
@@ -259,7 +272,6 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   lua_settop(L, 0);
   in.session.out.clear();
   in.run = {};
-  relieve_memory();
 }
 
 // --- Scripting --------------------------------------------------------------------------------------------------------
@@ -268,6 +280,7 @@ Scripting::Scripting(Server& server) : impl_(std::make_unique<Impl>(server)) {}
 Scripting::~Scripting() = default;
 
 void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
+  ctx.server.show_to_monitors(ctx);
   // What cannot be a digest is refused before the number of keys is read.
   if (by_sha && ctx.arg(1).size() != kShaDigits) return ctx.reply.error(errors::kNoScript);
   Arguments in(ctx, 2);
@@ -299,11 +312,7 @@ bool Scripting::load(Context& ctx, std::string_view body, std::string& sha) {
 
 bool Scripting::exists(std::string_view sha) const { return impl_->find(sha) != nullptr; }
 
-void Scripting::flush() {
-  impl_->scripts.clear();
-  lua_close(impl_->in.state);
-  impl_->start();
-}
+void Scripting::flush() { impl_->flush(); }
 
 bool Scripting::running() const { return impl_->in.run.script != nullptr; }
 bool Scripting::busy() const { return impl_->in.run.busy; }
@@ -320,7 +329,7 @@ std::string Scripting::kill() {
 }
 
 void Scripting::abort() {
-  if (impl_->in.run.script) impl_->in.run.killed = true;
+  if (impl_->in.run.script) impl_->in.run.killed = impl_->in.run.aborted = true;
 }
 
 size_t Scripting::memory() const { return impl_->in.memory; }

@@ -30,7 +30,8 @@ class Scripting {
   bool busy() const;
   /// SCRIPT KILL: "" if the script will end, else the error reply (NOTBUSY, UNKILLABLE).
   std::string kill();
-  /// The process is about to end: the script ends, whatever it has done.
+  /// SHUTDOWN NOSAVE: the process is about to end, and so does the script, whatever it has done. Its effects stay without the end of
+  /// their unit, so that no copy of the data takes them over.
   void abort();
 
   // For INFO and MEMORY STATS.

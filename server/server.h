@@ -124,6 +124,8 @@ class Server final : public storage::KeyspaceObserver {
   void resume_soon(Session& session);
   /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
   void output_added(Session& session);
+  /// Shows a call to the clients in MONITOR mode. Commands that run others (EVAL) do it themselves, before those.
+  void show_to_monitors(const Context& ctx);
   /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
   void disconnect(Session& session, bool flush);
 
@@ -159,6 +161,9 @@ class Server final : public storage::KeyspaceObserver {
   /// Bytes of the process's heap in use, of which the databases are a part.
   size_t used_memory() const;
   size_t blocked_clients() const { return blocking.size(); }
+
+  /// Whether `maxmemory-policy` is an LFU one: entries then carry counters (LfuAccess) instead of a clock.
+  bool counts_accesses() const { return counts_accesses_; }
 
   // storage::KeyspaceObserver
   void expired(storage::Keyspace& keyspace, std::string_view key) override;
@@ -200,7 +205,6 @@ class Server final : public storage::KeyspaceObserver {
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const Session& session);
-  void send_to_monitors(const Session& session, Args args, const Time& now, bool from_script);
   void expire_cycle(const Time& now);
   void watch_sessions(const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
@@ -219,6 +223,7 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
   uint32_t notify_flags_ = 0;
+  bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;

@@ -91,8 +91,7 @@ void shutdown_command(Context& ctx) {
   if (ctx.server.scripting->busy()) {
     if (!nosave)
       return ctx.reply.error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
-    // A script that has written cannot be killed: the loop then ends when the script does.
-    if (const std::string error = ctx.server.scripting->kill(); !error.empty()) ctx.server.log.warning("{}", error);
+    ctx.server.scripting->abort();
   }
   ctx.server.log.notice("User requested shutdown...");
   ctx.server.host.stop(0);
@@ -125,10 +124,13 @@ std::string quartet_score(Random& random, size_t columns, size_t rows) {
 void lolwut_command(Context& ctx) {
   constexpr int64_t kColumns = 66, kRows = 8, kMostColumns = 1000, kMostRows = 100;
   Arguments in(ctx);
-  // There is one picture, whatever version is asked for.
+  // There is one picture, whatever version is asked for. As in Redis, nothing but a version's number is an error.
   if (in.option("VERSION", 1)) in.integer();
-  const int64_t columns = in.more() ? std::clamp<int64_t>(in.integer(), 1, kMostColumns) : kColumns;
-  const int64_t rows = in.more() ? std::clamp<int64_t>(in.integer(), 1, kMostRows) : kRows;
+  const auto size = [&](int64_t usual, int64_t most) {
+    return std::clamp<int64_t>(in.more() ? parse_int(in.next()).value_or(usual) : usual, 1, most);
+  };
+  const int64_t columns = size(kColumns, kMostColumns);
+  const int64_t rows = size(kRows, kMostRows);
   if (!in.ok()) return;
   ctx.reply.verbatim(quartet_score(ctx.server.random, static_cast<size_t>(columns), static_cast<size_t>(rows)) +
                      fmt::format("\nA piece for four voices. Quartet ver. {}, Redis ver. {}\n", kQuartetVersion, kRedisVersion));

@@ -342,6 +342,14 @@ void bitfield_ro_command(Context& ctx) {
   get_fields(ctx, operations);
 }
 
+/// A BITFIELD that only gets changes nothing.
+uint32_t bitfield_key_flags(Args args) {
+  for (const std::string_view argument : args.subspan(2))
+    if (equals_ignoring_case(argument, "SET") || equals_ignoring_case(argument, "INCRBY"))
+      return kKeyRW | kKeyAccess | kKeyUpdate;
+  return kKeyRO | kKeyAccess;
+}
+
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
 constexpr KeySpec k_bitcount_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
@@ -358,7 +366,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(N)", .handler = bitcount_command, .keys = k_bitcount_keys},
     {.name = "bitfield", .arity = -2, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "3.2.0",
      .summary = "Reads and changes integers of any width at any bit of a string.", .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
-     .complexity = "O(1)", .handler = bitfield_command, .keys = k_bitfield_keys},
+     .complexity = "O(1)", .handler = bitfield_command, .keys = k_bitfield_keys, .key_flags = bitfield_key_flags},
     {.name = "bitfield_ro", .arity = -2, .flags = kReadOnly | kFast, .categories = kBitmap, .group = "bitmap", .since = "6.0.0",
      .summary = "Reads integers of any width at any bit of a string.", .syntax = "key [GET encoding offset [GET encoding offset ...]]",
      .complexity = "O(1)", .handler = bitfield_ro_command, .keys = k_bitfield_ro_keys},

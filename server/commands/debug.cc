@@ -174,7 +174,7 @@ void debug_set_active_expire(Context& ctx) {
 /// Lists have one kind of node, so there is nothing to set; the value is checked for the sake of those who set it.
 void debug_quicklist_packed_threshold(Context& ctx) {
   const auto bytes = parse_memory(ctx.arg(2));
-  if (!bytes || *bytes < 0 || *bytes > int64_t{1} << 32)
+  if (!bytes || *bytes < 0 || *bytes >= int64_t{1} << 32)
     return ctx.reply.error("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
   ctx.reply.ok();
 }

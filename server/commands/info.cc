@@ -258,7 +258,7 @@ void add_latencystats(Report& report) {
     if (!command.stats.histogram) return;
     std::string shares;
     for (const double percent : report.server.config.latency_tracking_info_percentiles)
-      shares += fmt::format("{}p{}={:.3f}", shares.empty() ? "" : ",", format_double(percent),
+      shares += fmt::format("{}p{}={:.3f}", shares.empty() ? "" : ",", percent,
                             static_cast<double>(command.stats.histogram->percentile(percent)) / 1000);
     report.field(fmt::format("latency_percentiles_usec_{}", command.full_name), shares);
   });

@@ -1,4 +1,5 @@
 #include "base/numbers.h"
+#include "server/access.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/server.h"
@@ -203,7 +204,7 @@ void object_freq_command(Context& ctx) {
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between "
         "policies at runtime LRU and LFU data will take some time to adjust.");
-  ctx.reply.integer(entry->access() & 0xff);
+  ctx.reply.integer(LfuAccess::counter(entry->access(), ctx.now, ctx.server.config.lfu_decay_time));
 }
 
 void object_help_command(Context& ctx) {

@@ -97,7 +97,7 @@ constexpr Command kScriptCommands[] = {
      "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).", script_exists, {}, {},
      nullptr, kEveryShard},
     {"debug", 3, kNoScript, kScripting, "scripting", "3.2.0", "Chooses how the script debugger works; there is none.",
-     "YES | SYNC | NO", "O(1)", script_debug},
+     "<YES | SYNC | NO>", "O(1)", script_debug},
     {"kill", 2, kNoScript | kAllowBusy, kScripting, "scripting", "2.6.0", "Ends the script that runs, if it has not written.", "",
      "O(1)", script_kill, {}, {}, nullptr, kAnyShard},
     {"load", 3, kNoScript | kStale, kScripting, "scripting", "2.6.0", "Compiles a script and keeps it in the cache.", "script",

@@ -442,6 +442,13 @@ void lcs_command(Context& ctx) {
   ctx.reply.bulk(common);
 }
 
+/// Without GET, SET reads nothing of its key.
+uint32_t set_key_flags(Args args) {
+  for (const std::string_view argument : args.subspan(3))
+    if (equals_ignoring_case(argument, "GET")) return kKeyRW | kKeyAccess | kKeyUpdate;
+  return kKeyOW | kKeyUpdate;
+}
+
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
 constexpr KeySpec k_append_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
@@ -521,7 +528,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(1)", .handler = psetex_command, .keys = k_psetex_keys},
     {.name = "set", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.0",
      .summary = "Sets a string, with conditions and an expiry if asked for.", .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys},
+     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys, .key_flags = set_key_flags},
     {.name = "setex", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.0.0",
      .summary = "Sets a string with an expiry in seconds.", .syntax = "key seconds value",
      .complexity = "O(1)", .handler = setex_command, .keys = k_setex_keys},

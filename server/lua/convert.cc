@@ -173,7 +173,8 @@ namespace {
 /// so that looking for them in each table costs no hashing. Tables are read without regard to metatables: no script runs here.
 class ReplyWriter {
  public:
-  ReplyWriter(lua_State* L, protocol::Reply& reply, bool resp3) : L_(L), reply_(reply), resp3_(resp3) {}
+  ReplyWriter(lua_State* L, protocol::Reply& reply, bool resp3)
+      : L_(L), reply_(reply), resp3_(resp3), most_(reply.buffer().size() + limits::kScriptMemoryBytes) {}
 
   /// Writes the value at the top, and removes it.
   void write_top() {
@@ -190,6 +191,7 @@ class ReplyWriter {
   enum Field { kErr, kOk, kDouble, kMap, kSet, kBigNumber, kVerbatim, kFields };
 
   void write(int depth) {
+    if (reply_.buffer().size() > most_) luaL_error(L_, "the reply is too long");
     switch (lua_type(L_, -1)) {
       case LUA_TSTRING: reply_.bulk(view(-1)); break;
       case LUA_TNUMBER: reply_.integer(to_integer(lua_tonumber(L_, -1))); break;
@@ -324,6 +326,7 @@ class ReplyWriter {
   lua_State* L_;
   protocol::Reply& reply_;
   const bool resp3_;
+  const size_t most_;  // bytes that the output may reach: a table can hold another one many times
   int names_ = 0;  // where the names of the fields stand
 };
 

@@ -36,6 +36,7 @@ struct Run {
   bool wrote = false;   // a write command was called: the script can no longer be killed
   bool busy = false;    // it has run longer than `busy-reply-threshold`
   bool killed = false;
+  bool aborted = false;  // killed because the process ends
   Time now;
   char error_source[LUA_IDSIZE] = {};  // where the script was when it was killed
   int error_line = 0;

@@ -334,15 +334,23 @@ def test_restarted_server_is_found_again(cluster, worker):
     cluster.server.stop()
     cluster.server.start()
 
-    def answered():
+    def answers(signature, expected):
         try:
-            return add.delay(2, 2).get(timeout=5) == 4
+            return signature.delay().get(timeout=5) == expected
         except (redis.ConnectionError, OperationalError, CeleryTimeoutError):
             return False  # The caller has connections of its own that the restart broke, and meets each of them once.
-    wait_for(answered, "the worker answers after the restart", timeout=2 * TIMEOUT)
-    assert chord(add.s(number, 0) for number in range(10))(total.s()).get(timeout=TIMEOUT) == 45
+
+    def hears():
+        try:
+            return cluster.celery("inspect", "ping", "--timeout", "2", "--destination", "main@test")
+        except subprocess.CalledProcessError:
+            return False
+
+    wait_for(lambda: answers(add.s(2, 2), 4), "a task is answered", timeout=2 * TIMEOUT)
+    wait_for(lambda: answers(chord([add.s(number, 0) for number in range(10)], total.s()), 45), "a chord is answered",
+             timeout=2 * TIMEOUT)
+    wait_for(hears, "the worker hears control commands")
     assert worker.alive()
-    wait_for(lambda: app.control.ping(["main@test"], timeout=1), "the worker hears control commands again")
 
 
 def test_nothing_is_left_in_the_broker(cluster, worker):
