@@ -15,7 +15,7 @@ namespace {
 // Commands whose effect is a matter of chance appear only where they take everything.
 constexpr std::string_view templates[] = {
     // Strings
-    "= 8 SET <s> <v> [ NX | XX ] [ GET ] [ EX <ttl> | PX <pttl> | EXAT <at> | PXAT <pat> | KEEPTTL ]",
+    "= 8 SET <s> <v> [ NX | XX ] [ GET ] [ EX <ttl> | PX <pttl> | EXAT <later> | PXAT <plater> | KEEPTTL ]",
     "= 4 SET <s> <v>", "= 4 GET <s>", "= 1 GETSET <s> <v>", "= 1 GETDEL <s>", "= 1 SETNX <s> <v>",
     "= 2 GETEX <s> [ EX <ttl> | PX <pttl> | EXAT <at> | PXAT <pat> | PERSIST ]",
     "= 1 SETEX <s> <ttl> <v>", "= 1 PSETEX <s> <pttl> <v>", "= 2 APPEND <s> <v>", "= 1 STRLEN <s>",
@@ -35,6 +35,10 @@ constexpr std::string_view templates[] = {
     "= 1 LSET <l> <idx> <m>", "= 1 LINSERT <l> ( BEFORE | AFTER ) <m> <m>", "= 2 LREM <l> <idx> <m>", "= 1 LTRIM <l> <idx> <idx>",
     "= 2 LPOS <l> <m> [ RANK <idx> ] [ COUNT <n> ] [ MAXLEN <n> ]", "= 2 LMOVE <l> <l> <end> <end>", "= 1 RPOPLPUSH <l> <l>",
     "= 1 LMPOP ( 1 <l> | 2 <l> <l> | <n> <l> ) <end> [ COUNT <n> ]",
+    // Commands that block, with timeouts that are refused, and what is refused before.
+    "=! 1 BLPOP <l> <l> <badtime>", "=! 1 BRPOPLPUSH <l> <l> <badtime>", "=! 1 BLMOVE <l> <l> <end> <end> <badtime>",
+    "=! 1 BLMPOP <badtime> ( 1 <l> | 2 <l> <l> | <n> <l> ) <end> [ COUNT <n> ]",
+    "=! 1 BZPOPMAX <z> <badtime>", "=! 1 BZMPOP <badtime> ( 1 <z> | 2 <z> <z> | <n> <z> ) <minmax> [ COUNT <n> ]",
     // Sets
     "= 6 SADD <u> { <m> }", "= 2 SADD <u> { <i> }", "= 3 SREM <u> { <m> }", "= 1 SCARD <u>", "= 1 SISMEMBER <u> <m>",
     "= 1 SMISMEMBER <u> { <m> }", "~ 2 SMEMBERS <u>", "= 2 SMOVE <u> <u> <m>", "~ 1 SINTER { <u> }", "~ 1 SUNION { <u> }",
@@ -78,7 +82,9 @@ constexpr std::string_view templates[] = {
     // Databases, connection
     "= 2 SELECT <db>", "= 1 ECHO <v>", "= 1 PING [ <v> ]", "= 1 CLIENT SETNAME <m>", "= 1 CLIENT GETNAME", "? 1 CLIENT ID",
     "= 1 PUBLISH <k> <v>", "=! 1 WAIT 0 0", "= 1 NOSUCH <v> <v>", "= 1 PUBSUB NUMSUB <k>",
-    "= 1 COMMAND GETKEYS ( GET <k> | MSET <k> <v> <k> <v> | ZUNIONSTORE <z> 2 <z> <z> | SORT <l> STORE <l> | EVAL x 1 <k> <v> )",
+    "= 1 COMMAND GETKEYS ( GET <k> | MSET <k> <v> <k> <v> )",
+    // Never mutated: redis-server finds keys by a number such as 1.5, which the command itself would refuse.
+    "=! 1 COMMAND GETKEYS ( ZUNIONSTORE <z> 2 <z> <z> | SORT <l> STORE <l> | EVAL x 1 <k> <v> )",
     // Scripts
     "= 1 EVAL return(redis.call('GET',KEYS[1])) 1 <k>", "= 1 EVAL return{KEYS[1],ARGV[1],#ARGV} 1 <k> { <v> }",
     "= 1 EVAL return(cjson.encode(redis.call('LRANGE',KEYS[1],0,-1))) 1 <l>",
@@ -94,7 +100,9 @@ constexpr std::string_view sorting_templates[] = {
 
 // Rare, because each costs the state that the others have built.
 constexpr std::string_view rare_templates[] = {"= 1 FLUSHDB", "= 1 FLUSHALL", "= 1 SWAPDB <db> <db>", "=! 1 BLPOP <l> <l> 0.01",
-                                               "=! 1 BZPOPMIN <z> 0.01", "=! 1 BLMOVE <l> <l> <end> <end> 0.01", "? 1 HELLO 2", "? 1 HELLO 3"};
+                                               "=! 1 BZPOPMIN <z> 0.01", "=! 1 BLMOVE <l> <l> <end> <end> 0.01",
+                                               "=! 1 BRPOP <l> 0.01", "=! 1 BLMPOP 0.01 2 <l> <l> <end> COUNT 3",
+                                               "=! 1 BZMPOP 0.01 2 <z> <z> <minmax>", "? 1 HELLO 2", "? 1 HELLO 3"};
 constexpr unsigned rare_one_in = 1500;
 
 constexpr std::string_view junk[] = {"abc", "", "-1", "0", "1.5", "9223372036854775807", "NX", "LIMIT", "COUNT", "\xff", "s0", "z1"};

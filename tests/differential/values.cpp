@@ -92,11 +92,21 @@ std::string relative_time(Random& random, long unit) {
     return std::to_string(random.between(10000, 100000) * unit);
 }
 
-std::string absolute_time(Random& random, long unit) {
-    static constexpr std::string_view wrong[] = {"1", "0", "-1", "abc", "9223372036854775807"};
+// Timeouts that no command waits for.
+std::string refused_timeout(Random& random) {
+    static constexpr std::string_view all[] = {"-1", "abc", "", "nan", "-0.5", "1e400", "99999999999999999999", "-inf", "1 "};
+    return std::string(random.pick(all));
+}
+
+// For SET, which stores what has expired already: redis-server counts such a key in DBSIZE and MEMORY USAGE until it
+// happens to remove it, Quartet does not.
+std::string later_time(Random& random, long unit) {
+    static constexpr std::string_view wrong[] = {"0", "-1", "abc", "9223372036854775807"};
     if (random.percent(8)) return std::string(random.pick(wrong));
     return std::to_string((33177117000 + random.between(0, 20)) * unit);
 }
+
+std::string absolute_time(Random& random, long unit) { return random.percent(2) ? "1" : later_time(random, unit); }
 
 // Bit and byte offsets: small, or so large that they are refused; nothing between, which would take memory.
 std::string offset(Random& random) {
@@ -148,8 +158,11 @@ std::string random_value(std::string_view sort, Random& random) {
     if (sort == "lex") return lex_bound(random);
     if (sort == "ttl") return relative_time(random, 1);
     if (sort == "pttl") return relative_time(random, 1000);
+    if (sort == "later") return later_time(random, 1);
+    if (sort == "plater") return later_time(random, 1000);
     if (sort == "at") return absolute_time(random, 1);
     if (sort == "pat") return absolute_time(random, 1000);
+    if (sort == "badtime") return refused_timeout(random);
     if (sort == "off") return offset(random);
     if (sort == "n") return count(random);
     if (sort == "idx") return index(random);
