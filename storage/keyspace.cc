@@ -206,7 +206,8 @@ Entry* Keyspace::drop_expired(Entry* entry) {
 }
 
 void Keyspace::clear() {
-  if (dict_.empty()) return;
+  // An empty database may still hold the table of what it once held.
+  if (memory() == 0) return;
   struct Contents final : Garbage {
     ~Contents() override {
       dict.for_each([](Entry& entry, bool) {

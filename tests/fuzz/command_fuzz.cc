@@ -159,6 +159,7 @@ class World {
   }
 
   void send(size_t at, std::string_view bytes, size_t piece) {
+    if (traced_) std::fprintf(stderr, "client %zu: %s\n", at, test::quoted(bytes).c_str());
     Client& client = open(at);
     while (!bytes.empty() && !client.closing) {
       const auto room = core_->read_buffer(*client.session);
@@ -172,6 +173,7 @@ class World {
   }
 
   void advance(int64_t ms) {
+    if (traced_) std::fprintf(stderr, "advance %lld ms\n", static_cast<long long>(ms));
     clock_.advance_ms(ms);
     core_->run_timeouts();
     core_->tick();
@@ -180,6 +182,7 @@ class World {
 
   void close(size_t at) {
     if (!clients_[at]) return;
+    if (traced_) std::fprintf(stderr, "client %zu leaves\n", at);
     core_->close_session(*clients_[at]->session);
     clients_[at].reset();
   }
@@ -244,6 +247,7 @@ class World {
   std::unique_ptr<server::Server> core_;
   std::array<std::unique_ptr<Client>, kClients> clients_;
   size_t empty_memory_ = 0;
+  const bool traced_ = std::getenv("QUARTET_FUZZ_TRACE");  // to read what an artifact does
 };
 
 // --- The program --------------------------------------------------------------------------------------------------------

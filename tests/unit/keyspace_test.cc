@@ -296,6 +296,17 @@ TEST_CASE("What is slow to free is left to the observer") {
   CHECK(keyspace.memory() == 0);
 }
 
+TEST_CASE("Clearing a keyspace whose last entry is gone gives its table back") {
+  test::Observer observer;
+  Keyspace keyspace(0, observer);
+  keyspace.erase(StringValue::assign(keyspace, nullptr, "key", "value"));
+  keyspace.clear();
+  CHECK(keyspace.memory() == 0);
+  CHECK(observer.reclaimed == 1);
+  keyspace.clear();
+  CHECK(observer.reclaimed == 1);
+}
+
 TEST_CASE("Strings take the encodings that Redis names") {
   test::Observer observer;
   Keyspace keyspace(0, observer);
