@@ -27,7 +27,7 @@ constexpr std::string_view templates[] = {
     "= 2 SETBIT <s> <off> <bit>", "= 1 GETBIT <s> <off>", "= 2 BITCOUNT <s> [ <idx> <idx> | <idx> <idx> ( BIT | BYTE ) ]",
     "= 2 BITPOS <s> <bit> [ <idx> | <idx> <idx> | <idx> <idx> ( BIT | BYTE ) ]",
     "= 1 BITOP ( AND | OR | XOR ) <s> { <s> }", "= 1 BITOP NOT <s> <s>",
-    "= 2 BITFIELD <s> { ( GET <bits> <off> | SET <bits> <off> <i> | INCRBY <bits> <off> <i> | OVERFLOW ( WRAP | SAT | FAIL ) ) }",
+    "= 2 BITFIELD <s> { ( GET <bits> <off> | SET <bits> <off> <field> | INCRBY <bits> <off> <field> | OVERFLOW ( WRAP | SAT | FAIL ) ) }",
     "= 1 BITFIELD_RO <s> { GET <bits> <off> }",
     // Lists
     "= 5 RPUSH <l> { <m> }", "= 4 LPUSH <l> { <m> }", "= 1 LPUSHX <l> { <m> }", "= 1 RPUSHX <l> <m>",
