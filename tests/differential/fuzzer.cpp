@@ -66,10 +66,13 @@ Fuzzer::Fuzzer(const Peer& a, const Peer& b, FuzzOptions options)
     : a_(a), b_(b), options_(options), random_(options.seed), grammar_(limits_of(options.seed).sorting), control_{a.connect(), b.connect()} {
     connect_clients();
     begin_again();
+    // redis-server looks for timeouts hz times a second, so that at 10, the default, waiting would take most of a run.
     const Limits limits = limits_of(options_.seed);
-    for (const auto& side : control_)
-        side->call({"CONFIG", "SET", "hash-max-listpack-entries", limits.hash, "set-max-intset-entries", limits.set,
-                    "zset-max-listpack-entries", limits.sorted_set});
+    for (const auto& side : control_) {
+        const Reply reply = side->call({"CONFIG", "SET", "hz", "500", "hash-max-listpack-entries", limits.hash,
+                                        "set-max-intset-entries", limits.set, "zset-max-listpack-entries", limits.sorted_set});
+        if (reply.kind == Kind::error) throw std::runtime_error(reply.text);
+    }
 }
 
 void Fuzzer::connect_clients() {

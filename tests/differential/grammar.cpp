@@ -27,7 +27,7 @@ constexpr std::string_view templates[] = {
     "= 2 SETBIT <s> <off> <bit>", "= 1 GETBIT <s> <off>", "= 2 BITCOUNT <s> [ <idx> <idx> | <idx> <idx> ( BIT | BYTE ) ]",
     "= 2 BITPOS <s> <bit> [ <idx> | <idx> <idx> | <idx> <idx> ( BIT | BYTE ) ]",
     "= 1 BITOP ( AND | OR | XOR ) <s> { <s> }", "= 1 BITOP NOT <s> <s>",
-    "= 2 BITFIELD <s> { ( GET <bits> <off> | SET <bits> <off> <i> | INCRBY <bits> <off> <i> | OVERFLOW ( WRAP | SAT | FAIL ) ) }",
+    "= 2 BITFIELD <s> { ( GET <bits> <off> | SET <bits> <off> <field> | INCRBY <bits> <off> <field> | OVERFLOW ( WRAP | SAT | FAIL ) ) }",
     "= 1 BITFIELD_RO <s> { GET <bits> <off> }",
     // Lists
     "= 5 RPUSH <l> { <m> }", "= 4 LPUSH <l> { <m> }", "= 1 LPUSHX <l> { <m> }", "= 1 RPUSHX <l> <m>",
@@ -99,10 +99,10 @@ constexpr std::string_view sorting_templates[] = {
 };
 
 // Rare, because each costs the state that the others have built.
-constexpr std::string_view rare_templates[] = {"= 1 FLUSHDB", "= 1 FLUSHALL", "= 1 SWAPDB <db> <db>", "=! 1 BLPOP <l> <l> 0.01",
-                                               "=! 1 BZPOPMIN <z> 0.01", "=! 1 BLMOVE <l> <l> <end> <end> 0.01",
-                                               "=! 1 BRPOP <l> 0.01", "=! 1 BLMPOP 0.01 2 <l> <l> <end> COUNT 3",
-                                               "=! 1 BZMPOP 0.01 2 <z> <z> <minmax>", "? 1 HELLO 2", "? 1 HELLO 3"};
+constexpr std::string_view rare_templates[] = {"= 1 FLUSHDB", "= 1 FLUSHALL", "= 1 SWAPDB <db> <db>", "=! 1 BLPOP <l> <l> 0.002",
+                                               "=! 1 BZPOPMIN <z> 0.002", "=! 1 BLMOVE <l> <l> <end> <end> 0.002",
+                                               "=! 1 BRPOP <l> 0.002", "=! 1 BLMPOP 0.002 2 <l> <l> <end> COUNT 3",
+                                               "=! 1 BZMPOP 0.002 2 <z> <z> <minmax>", "? 1 HELLO 2", "? 1 HELLO 3"};
 constexpr unsigned rare_one_in = 1500;
 
 constexpr std::string_view junk[] = {"abc", "", "-1", "0", "1.5", "9223372036854775807", "NX", "LIMIT", "COUNT", "\xff", "s0", "z1"};

@@ -27,6 +27,9 @@ LAYERS = {
     "main": ("base", "protocol", "storage", "persistence", "server", "server/commands", "server/net"),
 }
 
+# Folders within a layer.
+PARTS = {"server/lua": "server"}
+
 SOURCES = {".cc", ".cpp", ".h"}
 # The fuzz targets need clang's libFuzzer: a build of their own (QUARTET_FUZZ).
 OTHER_BUILDS = ("tests/fuzz/",)
@@ -46,6 +49,7 @@ def layer(path: pathlib.Path) -> str | None:
     if path.name == "main.cc" and path.parent == pathlib.Path("."):
         return "main"
     folder = path.parent.as_posix()
+    folder = PARTS.get(folder, folder)
     return folder if folder in LAYERS else None
 
 
