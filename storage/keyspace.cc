@@ -220,7 +220,8 @@ void Keyspace::clear() {
   auto contents = std::make_unique<Contents>();
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
-  average_ttl_ = ttl_sum_ = ttl_count_ = 0;
+  average_ttl_ = ttl_count_ = 0;
+  ttl_sum_ = 0;
   observer_.reclaim(std::move(contents));
 }
 
@@ -234,7 +235,8 @@ void Keyspace::swap_contents(Keyspace& other) {
 
 size_t Keyspace::expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at) {
   if (expiring_ == 0) {
-    average_ttl_ = ttl_sum_ = ttl_count_ = 0;
+    average_ttl_ = ttl_count_ = 0;
+    ttl_sum_ = 0;
     return 0;
   }
   // The walk must not change the table, so a few buckets are looked through before their dead are erased.
@@ -256,7 +258,7 @@ size_t Keyspace::expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at)
     erased += found;
     buckets -= std::min(buckets, kBatchBuckets);
     if (expire_cursor_ == 0) {
-      average_ttl_ = ttl_count_ ? ttl_sum_ / ttl_count_ : 0;
+      average_ttl_ = ttl_count_ ? static_cast<int64_t>(ttl_sum_ / ttl_count_) : 0;
       ttl_sum_ = ttl_count_ = 0;
       break;
     }

@@ -147,7 +147,7 @@ class Keyspace {
   uint32_t new_access_ = 0;
 
   uint64_t expire_cursor_ = 0;
-  int64_t ttl_sum_ = 0;
+  long double ttl_sum_ = 0;  // 64 bits hold any one time to live, but not the sum of two
   int64_t ttl_count_ = 0;
   int64_t average_ttl_ = 0;
 };

@@ -275,6 +275,16 @@ TEST_CASE("An entry that has expired is dropped when it is found, and by the wal
   CHECK(keyspace.memory() == test::memory_by_counting(keyspace));
 }
 
+TEST_CASE("The average time to live of entries that live as long as a number can say") {
+  test::Observer observer;
+  Keyspace keyspace(0, observer);
+  for (int i = 0; i < 10; ++i) StringValue::assign(keyspace, nullptr, "k" + std::to_string(i), "v", INT64_MAX);
+  size_t looked_at = 0;
+  keyspace.expire_slice(1000, 1000, looked_at);
+  CHECK(looked_at == 10);
+  CHECK(keyspace.average_ttl() == INT64_MAX - 1000);
+}
+
 TEST_CASE("What is slow to free is left to the observer") {
   test::Observer observer;
   Keyspace keyspace(0, observer);
