@@ -172,8 +172,6 @@ const Entry* object_of(Context& ctx) {
   return entry;
 }
 
-bool is_lfu(const Context& ctx) { return ctx.server.config.maxmemory_policy.ends_with("-lfu"); }
-
 void object_encoding_command(Context& ctx) {
   if (const Entry* entry = object_of(ctx)) ctx.reply.bulk(storage::encoding_name(*entry));
 }
@@ -190,7 +188,7 @@ void object_refcount_command(Context& ctx) {
 void object_idletime_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  if (is_lfu(ctx))
+  if (ctx.server.counts_accesses())
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
         "runtime LRU and LFU data will take some time to adjust.");
@@ -200,7 +198,7 @@ void object_idletime_command(Context& ctx) {
 void object_freq_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  if (!is_lfu(ctx))
+  if (!ctx.server.counts_accesses())
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between "
         "policies at runtime LRU and LFU data will take some time to adjust.");
