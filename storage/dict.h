@@ -20,16 +20,19 @@ namespace quartet::storage {
 /// A hash table of pointers to items that hold their own key.
 ///
 /// Items lie in buckets of one cache line, buckets in segments of at most 64, segments under a directory that is
-/// indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full splits into
-/// two; nothing else moves, so the table grows without a rehash of the whole and without a second copy of itself.
+/// indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows by a
+/// quarter (by less while it is small), and at 64 buckets splits into two of 32; nothing else moves, so the table grows
+/// without a rehash of the whole and without a second copy of itself, and is never far from full.
 ///
-///   hash:     [ directory index: depth bits | bucket: 6 bits | ...                        | tag: 8 bits ]
+///   hash:     [ directory index: depth bits | place in the segment: 10 bits | ...    | tag: 8 bits ]
 ///   bucket:   [ tag 0 .. tag 6 | overflow ][ slot 0 ] ... [ slot 6 ]      8 + 7 * 8 = 64 bytes
-///   slot:     [ hash bits 8..22 from the top: 15 | mark: 1 | pointer: 48 ]
+///   slot:     [ hash bits: 15 | mark: 1 | pointer: 48 ]
 ///
 /// A tag of 0 is an empty slot. An item whose home bucket is full goes to one of the next kProbes - 1 buckets of the
-/// segment, and where these are full too the segment grows; `overflow` counts the items that passed over a bucket, so that a look-up knows when to stop (as in F14).
-/// The hash bits in the slot let a segment split without touching its items, and make a false match of tags rare.
+/// segment, and where these are full too the segment grows; `overflow` counts the items that passed over a bucket, so that
+/// a look-up knows when to stop (as in F14). The hash bits in the slot let a segment grow and split without touching its
+/// items, and make a false match of tags rare. They begin at the segment's depth rounded down to a multiple of 4, and are
+/// taken from the keys again where a split or merge passes such a depth.
 ///
 /// Items lie in the order of their hash's first bits, at any size of the table. A cursor is a position in that order, so a
 /// scan that goes on after any number of splits and merges misses nothing that was there all the time.
@@ -58,32 +61,32 @@ class Dict {
   /// Memory of the table itself, in bytes, without its items.
   size_t memory() const {
     if (!directory_) return 0;
-    return segments_ * segment_buckets() * sizeof(Bucket) + (sizeof(Segment) << depth_);
+    return buckets_ * sizeof(Bucket) + (sizeof(Segment) << depth_);
   }
   /// Slots there are, used or not.
-  size_t capacity() const { return segments_ * segment_buckets() * kSlots; }
+  size_t capacity() const { return buckets_ * kSlots; }
 
   Item* find(uint64_t hash, std::string_view key) const {
     const Location at = locate(hash, key);
-    return at.bucket ? pointer(at.bucket->slots[at.slot]) : nullptr;
+    return at.segment ? pointer(at.bucket().slots[at.slot]) : nullptr;
   }
   Item* find(std::string_view key) const { return find(hash(key), key); }
 
   /// REQUIRES: no item with this key is in the table.
   void insert(uint64_t hash, Item* item, bool mark = false) {
     if (!directory_) start();
-    while (!place(hash, make_slot(hash, item, mark))) grow(hash);
+    while (!place(hash, item, mark)) grow(hash);
     ++size_;
   }
 
   /// Takes the item with this key out of the table and returns it; null where there is none.
   Item* erase(uint64_t hash, std::string_view key) {
     const Location at = locate(hash, key);
-    if (!at.bucket) return nullptr;
-    Item* item = pointer(at.bucket->slots[at.slot]);
+    if (!at.segment) return nullptr;
+    Item* item = pointer(at.bucket().slots[at.slot]);
     vacate(at);
     --size_;
-    if (size_ == 0 && bucket_bits_ > 0) {
+    if (size_ == 0 && buckets_ > 1) {
       clear();
     } else if ((size_ & 31) == 0 || size_ < kSlots) {
       shrink();
@@ -93,7 +96,8 @@ class Dict {
 
   /// Puts `replacement`, whose key is the same, in the place of `item`. REQUIRES: `item` is in the table.
   void replace(uint64_t hash, const Item* item, Item* replacement, bool mark) {
-    *slot_of(hash, item) = make_slot(hash, replacement, mark);
+    uint64_t* slot = slot_of(hash, item);
+    *slot = (*slot & kKept) | word(replacement, mark);
   }
   /// Sets the one bit that the table keeps for its user with each item. REQUIRES: `item` is in the table.
   void set_mark(uint64_t hash, const Item* item, bool mark) {
@@ -119,7 +123,7 @@ class Dict {
     if (!directory_) return;
     for (size_t i = 0; i < size_t{1} << depth_; i += span(i)) {
       const Segment& segment = directory_[i];
-      for (size_t b = 0; b < segment_buckets(); ++b)
+      for (size_t b = 0; b < segment.size; ++b)
         for (unsigned used = used_slots(segment.buckets[b]); used; used &= used - 1) {
           const uint64_t slot = segment.buckets[b].slots[std::countr_zero(used)];
           if (!visit(*pointer(slot), (slot & kMark) != 0)) return;
@@ -132,21 +136,17 @@ class Dict {
   template <class Visit>
   uint64_t scan(uint64_t cursor, Visit visit) const {
     if (!directory_) return 0;
-    const size_t index = directory_index(cursor);
-    const Segment& segment = directory_[index];
-    const size_t b = bucket_index(cursor, segment.depth);
-    const int known = segment.depth + bucket_bits_;  // the first bits of the hash that all these items share
-    for (size_t probe = 0; probe < segment_buckets(); ++probe) {
-      const Bucket& bucket = segment.buckets[(b + probe) & (segment_buckets() - 1)];
+    const Segment& segment = directory_[directory_index(cursor)];
+    const size_t home = segment.home(cursor);
+    for (size_t probe = 0; probe < segment.size; ++probe) {
+      const Bucket& bucket = segment.behind(home, probe);
       for (unsigned used = used_slots(bucket); used; used &= used - 1) {
-        Item* item = pointer(bucket.slots[std::countr_zero(used)]);
-        const uint64_t hash = Dict::hash(Traits::key(*item));
-        if (first_bits(hash, known) == first_bits(cursor, known)) visit(*item);
+        const uint64_t slot = bucket.slots[std::countr_zero(used)];
+        if (segment.home(segment.known_hash(slot)) == home) visit(*pointer(slot));
       }
       if (bucket.overflow == 0) break;
     }
-    if (known == 0) return 0;
-    return (first_bits(cursor, known) + 1) << (64 - known);  // wraps to 0 behind the last bucket
+    return segment.end_of(home, cursor);
   }
 
   /// Visits only the marked items, bucket by bucket as they lie, beginning at `cursor`, `buckets` of them. Returns the
@@ -156,14 +156,13 @@ class Dict {
     if (!directory_) return 0;
     while (buckets-- > 0) {
       const Segment& segment = directory_[directory_index(cursor)];
-      const Bucket& bucket = segment.buckets[bucket_index(cursor, segment.depth)];
+      const size_t at = segment.home(cursor);
+      const Bucket& bucket = segment.buckets[at];
       for (unsigned used = used_slots(bucket); used; used &= used - 1) {
         const uint64_t slot = bucket.slots[std::countr_zero(used)];
         if (slot & kMark) visit(*pointer(slot));
       }
-      const int known = segment.depth + bucket_bits_;
-      if (known == 0) return 0;
-      cursor = (first_bits(cursor, known) + 1) << (64 - known);
+      cursor = segment.end_of(at, cursor);
       if (cursor == 0) return 0;
     }
     return cursor;
@@ -178,8 +177,11 @@ class Dict {
       // A segment counts at the first of its directory entries alone, so that a slot of a shallow one is no likelier than others.
       if ((index & (span(index) - 1)) != 0) continue;
       const Segment& segment = directory_[index];
-      const Bucket& bucket = segment.buckets[bucket_index(position, depth_)];
+      // A large segment is as likely as a small one, so that small ones are passed over for it as often as they lack buckets.
+      const size_t at = ((position >> 16) & 0xffff) % (depth_ == 0 ? segment.size : kMaxBuckets);
       const size_t slot = (position & 0xffff) % kSlots;
+      if (at >= segment.size) continue;
+      const Bucket& bucket = segment.buckets[at];
       if (bucket.tags[slot]) return pointer(bucket.slots[slot]);
     }
     // The table is nearly empty: take the first item behind a random position, in the circle.
@@ -193,8 +195,8 @@ class Dict {
   void clear() {
     release();
     directory_ = nullptr;
-    size_ = segments_ = 0;
-    depth_ = bucket_bits_ = 0;
+    size_ = segments_ = buckets_ = 0;
+    depth_ = 0;
   }
 
   void swap(Dict& other) noexcept {
@@ -203,17 +205,21 @@ class Dict {
     std::swap(segments_, other.segments_);
     std::swap(merge_at_, other.merge_at_);
     std::swap(depth_, other.depth_);
-    std::swap(bucket_bits_, other.bucket_bits_);
+    std::swap(buckets_, other.buckets_);
   }
 
  private:
   static constexpr size_t kSlots = 7;
-  static constexpr int kMaxBucketBits = 6;
+  static constexpr size_t kMaxBuckets = 64;
   static constexpr size_t kProbes = 8;
+  /// So many bits of the hash, behind those that choose the segment, choose the bucket in it.
+  static constexpr int kPlaceBits = 10;
   static constexpr uint64_t kPointer = (uint64_t{1} << 48) - 1;
   static constexpr uint64_t kMark = uint64_t{1} << 48;
-  /// The hash bits kept in a slot: 15 of them, beginning 8 bits from the top.
-  static constexpr int kKeptSkip = 8, kKeptBits = 15;
+  /// The hash bits kept in a slot. They begin at most 3 before the segment's depth, and a split needs one more than it has.
+  static constexpr int kKeptBits = 15;
+  static constexpr uint64_t kKept = ~uint64_t{0} << (64 - kKeptBits);
+  static_assert(3 + 1 + kPlaceBits <= kKeptBits);
 
   struct alignas(64) Bucket {
     uint8_t tags[kSlots];
@@ -225,23 +231,44 @@ class Dict {
   /// One directory entry. Several neighbouring ones name the same buckets where the segment's depth is less than the directory's.
   struct Segment {
     Bucket* buckets;
+    uint32_t size;  // how many buckets
     int depth;
+
+    size_t home(uint64_t hash) const { return (first_bits(hash << depth, kPlaceBits) * size) >> kPlaceBits; }
+    Bucket& behind(size_t home, size_t probe) const {
+      const size_t at = home + probe;
+      return buckets[at < size ? at : at - size];
+    }
+    size_t probes() const { return size < kProbes ? size : kProbes; }
+    /// The hash bits that slots of this segment keep of a hash.
+    uint64_t kept(uint64_t hash) const { return (hash << kept_from(depth)) & kKept; }
+    /// A hash that agrees with the item's in the bits kept and is 0 elsewhere: enough to find its home in this segment.
+    uint64_t known_hash(uint64_t slot) const { return (slot & kKept) >> kept_from(depth); }
+    /// The first hash, in the order of hashes, behind those whose home is this bucket of the segment that holds `hash`; 0
+    /// where there is none.
+    uint64_t end_of(size_t bucket, uint64_t hash) const {
+      const uint64_t start = first_bits(hash, depth);
+      if (bucket + 1 == size) return depth == 0 ? 0 : (start + 1) << (64 - depth);
+      const uint64_t place = (((bucket + 1) << kPlaceBits) + size - 1) / size;
+      return (depth == 0 ? 0 : start << (64 - depth)) | place << (64 - depth - kPlaceBits);
+    }
   };
   struct Location {
-    Bucket* bucket = nullptr;
-    unsigned slot = 0;
+    const Segment* segment = nullptr;  // null where there is no such item
     size_t home = 0, probe = 0;
-    Bucket* segment = nullptr;
+    unsigned slot = 0;
+    Bucket& bucket() const { return segment->behind(home, probe); }
   };
 
   static uint64_t first_bits(uint64_t hash, int bits) { return bits == 0 ? 0 : hash >> (64 - bits); }
+  static int kept_from(int depth) { return depth & ~3; }
   static uint8_t tag_of(uint64_t hash) { return (hash & 0xff) ? static_cast<uint8_t>(hash) : 1; }
-  static uint64_t kept_bits(uint64_t hash) { return (hash << kKeptSkip) >> (64 - kKeptBits); }
   static Item* pointer(uint64_t slot) { return reinterpret_cast<Item*>(slot & kPointer); }
-  static uint64_t make_slot(uint64_t hash, const Item* item, bool mark) {
+  /// A slot without its hash bits.
+  static uint64_t word(const Item* item, bool mark) {
     const auto address = reinterpret_cast<uint64_t>(item);
     assert((address & ~kPointer) == 0);
-    return (kept_bits(hash) << 49) | (mark ? kMark : 0) | address;
+    return (mark ? kMark : 0) | address;
   }
   static unsigned match(const Bucket& bucket, uint8_t tag) {
     const __m128i tags = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bucket.tags));
@@ -249,29 +276,34 @@ class Dict {
     return static_cast<unsigned>(_mm_movemask_epi8(equal)) & ((1u << kSlots) - 1);
   }
   static unsigned used_slots(const Bucket& bucket) { return ~match(bucket, 0) & ((1u << kSlots) - 1); }
+  /// The size of a segment after `size`: more by a quarter of a power of two.
+  static uint32_t larger(uint32_t size) { return size < 4 ? size + 1 : size + std::bit_floor(size) / 4; }
+  /// The smallest size that so many items fill to four fifths at most, so that some more have room.
+  static uint32_t fitting(size_t items) {
+    uint32_t size = 1;
+    while (size * kSlots * 4 < items * 5) size = larger(size);
+    return size;
+  }
 
-  size_t segment_buckets() const { return size_t{1} << bucket_bits_; }
-  size_t probes() const { return segment_buckets() < kProbes ? segment_buckets() : kProbes; }
   size_t directory_index(uint64_t hash) const { return first_bits(hash, depth_); }
-  size_t bucket_index(uint64_t hash, int depth) const { return first_bits(hash << depth, bucket_bits_); }
   /// How many directory entries name the segment that entry `i` names, counted from its first one.
   size_t span(size_t i) const { return size_t{1} << (depth_ - directory_[i].depth); }
   Bucket* home(uint64_t hash) const {
     const Segment& segment = directory_[directory_index(hash)];
-    return segment.buckets + bucket_index(hash, segment.depth);
+    return segment.buckets + segment.home(hash);
   }
 
   Location locate(uint64_t hash, std::string_view key) const {
     if (!directory_) return {};
     const Segment& segment = directory_[directory_index(hash)];
-    const size_t first = bucket_index(hash, segment.depth);
-    const uint64_t kept = kept_bits(hash);
-    for (size_t probe = 0; probe < segment_buckets(); ++probe) {
-      Bucket& bucket = segment.buckets[(first + probe) & (segment_buckets() - 1)];
+    const size_t home = segment.home(hash);
+    const uint64_t kept = segment.kept(hash);
+    for (size_t probe = 0; probe < segment.size; ++probe) {
+      const Bucket& bucket = segment.behind(home, probe);
       for (unsigned matches = match(bucket, tag_of(hash)); matches; matches &= matches - 1) {
         const auto slot = static_cast<unsigned>(std::countr_zero(matches));
-        if (bucket.slots[slot] >> 49 == kept && Traits::key(*pointer(bucket.slots[slot])) == key)
-          return {&bucket, slot, first, probe, segment.buckets};
+        if ((bucket.slots[slot] & kKept) == kept && Traits::key(*pointer(bucket.slots[slot])) == key)
+          return {&segment, home, probe, slot};
       }
       if (bucket.overflow == 0) break;
     }
@@ -280,9 +312,9 @@ class Dict {
 
   uint64_t* slot_of(uint64_t hash, const Item* item) {
     const Segment& segment = directory_[directory_index(hash)];
-    const size_t first = bucket_index(hash, segment.depth);
-    for (size_t probe = 0; probe < segment_buckets(); ++probe) {
-      Bucket& bucket = segment.buckets[(first + probe) & (segment_buckets() - 1)];
+    const size_t home = segment.home(hash);
+    for (size_t probe = 0; probe < segment.size; ++probe) {
+      Bucket& bucket = segment.behind(home, probe);
       for (unsigned matches = match(bucket, tag_of(hash)); matches; matches &= matches - 1) {
         uint64_t& slot = bucket.slots[std::countr_zero(matches)];
         if (pointer(slot) == item) return &slot;
@@ -292,38 +324,44 @@ class Dict {
     std::abort();
   }
 
-  /// Puts a slot into the segment of its hash; false where there is no room within the probes.
-  bool place(uint64_t hash, uint64_t slot) {
+  /// Puts an item into the segment of its hash; false where there is no room within the probes.
+  bool place(uint64_t hash, const Item* item, bool mark) {
     const Segment& segment = directory_[directory_index(hash)];
-    return place_in(segment.buckets, bucket_index(hash, segment.depth), tag_of(hash), slot, probes());
+    return place_in(segment, segment.home(hash), tag_of(hash), segment.kept(hash) | word(item, mark), segment.probes());
   }
-  bool place_in(Bucket* buckets, size_t first, uint8_t tag, uint64_t slot, size_t limit) {
-    for (size_t probe = 0; probe < limit; ++probe) {
-      Bucket& bucket = buckets[(first + probe) & (segment_buckets() - 1)];
+  static bool place_in(const Segment& segment, size_t home, uint8_t tag, uint64_t slot, size_t probes) {
+    for (size_t probe = 0; probe < probes; ++probe) {
+      Bucket& bucket = segment.behind(home, probe);
       const unsigned vacant = match(bucket, 0);
       if (!vacant) continue;
       const int at = std::countr_zero(vacant);
       bucket.tags[at] = tag;
       bucket.slots[at] = slot;
-      for (size_t passed = 0; passed < probe; ++passed) ++buckets[(first + passed) & (segment_buckets() - 1)].overflow;
+      for (size_t passed = 0; passed < probe; ++passed) ++segment.behind(home, passed).overflow;
       return true;
     }
     return false;
   }
 
-  void vacate(const Location& at) {
-    at.bucket->tags[at.slot] = 0;
-    for (size_t passed = 0; passed < at.probe; ++passed)
-      --at.segment[(at.home + passed) & (segment_buckets() - 1)].overflow;
+  static void vacate(const Location& at) {
+    at.bucket().tags[at.slot] = 0;
+    for (size_t passed = 0; passed < at.probe; ++passed) --at.segment->behind(at.home, passed).overflow;
   }
 
-  Bucket* new_buckets() const {
-    void* memory = std::aligned_alloc(alignof(Bucket), segment_buckets() * sizeof(Bucket));
+  Segment new_segment(uint32_t size, int depth) {
+    void* memory = std::aligned_alloc(alignof(Bucket), size * sizeof(Bucket));
     if (!memory) throw std::bad_alloc();
     auto* buckets = static_cast<Bucket*>(memory);
     // Only tags and counters need a value; slots are read behind a tag.
-    for (size_t i = 0; i < segment_buckets(); ++i) std::memset(buckets[i].tags, 0, kSlots + 1);
-    return buckets;
+    for (size_t i = 0; i < size; ++i) std::memset(buckets[i].tags, 0, kSlots + 1);
+    ++segments_;
+    buckets_ += size;
+    return {buckets, size, depth};
+  }
+  void free_segment(const Segment& segment) {
+    std::free(segment.buckets);
+    --segments_;
+    buckets_ -= segment.size;
   }
   static Segment* new_directory(int depth) {
     void* memory = std::malloc(sizeof(Segment) << depth);
@@ -333,43 +371,58 @@ class Dict {
 
   void start() {
     directory_ = new_directory(0);
-    directory_[0] = {new_buckets(), 0};
-    segments_ = 1;
+    directory_[0] = new_segment(1, 0);
   }
 
-  /// Makes room around `hash`: doubles the only segment while it is small, splits the hash's segment after that.
+  /// Makes room in the segment of `hash`.
   void grow(uint64_t hash) {
-    if (bucket_bits_ < kMaxBucketBits) {
-      resize_only_segment(bucket_bits_ + 1);
+    const size_t index = directory_index(hash);
+    if (directory_[index].size == kMaxBuckets) {
+      split(index);
     } else {
-      split(directory_index(hash));
+      resize(index, larger(directory_[index].size));
     }
   }
 
-  void resize_only_segment(int bits) {
-    assert(segments_ == 1 && depth_ == 0);
-    Bucket* old = directory_[0].buckets;
-    const size_t old_buckets = segment_buckets();
-    for (;; ++bits) {
-      bucket_bits_ = bits;
-      Bucket* fresh = new_buckets();
-      if (move_all(old, old_buckets, fresh)) {
-        directory_[0].buckets = fresh;
-        break;
-      }
-      // Far from random hashes can crowd even the doubled segment; then it doubles again.
-      std::free(fresh);
-    }
-    std::free(old);
+  /// Gives the segment another number of buckets. REQUIRES: its items have room in them.
+  void resize(size_t index, uint32_t size) {
+    const Segment old = directory_[index];
+    const Segment resized = new_segment(size, old.depth);
+    for_each_slot(old, old.depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) { move_to(resized, hash, tag, slot); });
+    put(index, resized);
+    free_segment(old);
   }
-  bool move_all(const Bucket* from, size_t from_buckets, Bucket* to) {
-    for (size_t b = 0; b < from_buckets; ++b)
-      for (unsigned used = used_slots(from[b]); used; used &= used - 1) {
-        const uint64_t slot = from[b].slots[std::countr_zero(used)];
-        const uint64_t hash = Dict::hash(Traits::key(*pointer(slot)));
-        if (!place_in(to, bucket_index(hash, 0), tag_of(hash), slot, probes())) return false;
+
+  /// Makes the directory entries that name the segment of entry `index` name one that takes its place.
+  void put(size_t index, const Segment& segment) {
+    const size_t entries = span(index);
+    const size_t first = index & ~(entries - 1);
+    for (size_t i = 0; i < entries; ++i) directory_[first + i] = segment;
+  }
+
+  /// Calls `visit(hash, tag, slot)` for all slots of a segment; the hash is good for finding a home at `depth`.
+  template <class Visit>
+  static void for_each_slot(const Segment& segment, int depth, Visit visit) {
+    const bool kept_is_enough = kept_from(depth) == kept_from(segment.depth);
+    for (size_t b = 0; b < segment.size; ++b) {
+      const Bucket& bucket = segment.buckets[b];
+      if (!kept_is_enough)
+        for (unsigned used = used_slots(bucket); used; used &= used - 1)
+          prefetch_line(pointer(bucket.slots[std::countr_zero(used)]));
+      for (unsigned used = used_slots(bucket); used; used &= used - 1) {
+        const int at = std::countr_zero(used);
+        const uint64_t slot = bucket.slots[at];
+        visit(kept_is_enough ? segment.known_hash(slot) : Dict::hash(Traits::key(*pointer(slot))), bucket.tags[at], slot);
       }
-    return true;
+    }
+  }
+
+  /// Puts a slot of another segment into this one. It has to succeed, so it may go further from home than an insertion
+  /// does. REQUIRES: there is room.
+  static void move_to(const Segment& segment, uint64_t hash, uint8_t tag, uint64_t slot) {
+    [[maybe_unused]] const bool placed =
+        place_in(segment, segment.home(hash), tag, (slot & ~kKept) | segment.kept(hash), segment.size);
+    assert(placed);
   }
 
   void double_directory() {
@@ -380,13 +433,6 @@ class Dict {
     ++depth_;
   }
 
-  /// The hash bits from `depth` on that a split or merge needs: from the slot where it keeps them, else from the key.
-  uint64_t hash_for_move(uint64_t slot, int depth) const {
-    if (depth >= kKeptSkip && depth + 1 + kMaxBucketBits <= kKeptSkip + kKeptBits)
-      return (slot >> 49) << (64 - kKeptSkip - kKeptBits);
-    return Dict::hash(Traits::key(*pointer(slot)));
-  }
-
   void split(size_t index) {
     if (directory_[index].depth == depth_) {
       double_directory();
@@ -395,29 +441,28 @@ class Dict {
     const Segment old = directory_[index];
     const size_t entries = span(index);
     const size_t first = index & ~(entries - 1);
-    Bucket* halves[2] = {new_buckets(), new_buckets()};
-    for (size_t b = 0; b < segment_buckets(); ++b)
-      for (unsigned used = used_slots(old.buckets[b]); used; used &= used - 1) {
-        const int at = std::countr_zero(used);
-        const uint64_t slot = old.buckets[b].slots[at];
-        const uint64_t hash = hash_for_move(slot, old.depth) << old.depth;
-        // A split has to succeed, so it may go further from home than an insertion does; the half is never full.
-        [[maybe_unused]] const bool placed = place_in(halves[hash >> 63], bucket_index(hash << 1, 0),
-                                                      old.buckets[b].tags[at], slot, segment_buckets());
-        assert(placed);
-      }
-    for (size_t i = 0; i < entries; ++i) directory_[first + i] = {halves[i >= entries / 2], old.depth + 1};
-    std::free(old.buckets);
-    ++segments_;
+    const int depth = old.depth + 1;
+    size_t items = 0, right_items = 0;
+    for_each_slot(old, depth, [&](uint64_t hash, uint8_t, uint64_t) {
+      ++items;
+      right_items += first_bits(hash, depth) & 1;
+    });
+    const Segment left = new_segment(fitting(items - right_items), depth), right = new_segment(fitting(right_items), depth);
+    for_each_slot(old, depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) {
+      move_to(first_bits(hash, depth) & 1 ? right : left, hash, tag, slot);
+    });
+    for (size_t i = 0; i < entries; ++i) directory_[first + i] = i < entries / 2 ? left : right;
+    free_segment(old);
   }
 
   /// Gives memory back while the table is nearly empty, a little at each call.
   void shrink() {
-    if (!directory_) return;
+    if (!directory_ || size_ * 8 >= capacity()) return;
     if (segments_ > 1) {
-      if (size_ * 8 < capacity()) merge_one();
-    } else if (bucket_bits_ > 0 && size_ * 8 < capacity()) {
-      resize_only_segment(bucket_bits_ - 1);
+      merge_one();
+    } else if (buckets_ > 1) {
+      // Room for twice as many, so that a table whose size goes up and down is not moved each time.
+      resize(0, fitting(2 * size_));
     }
   }
 
@@ -433,23 +478,17 @@ class Dict {
       return;
     }
     merge_at_ = left + 2 * width;
-    Bucket* merged = new_buckets();
+    const Segment halves[2] = {directory_[left], directory_[right]};
     const int depth = one.depth - 1;
-    for (const size_t half : {left, right})
-      for (size_t b = 0; b < segment_buckets(); ++b)
-        for (unsigned used = used_slots(directory_[half].buckets[b]); used; used &= used - 1) {
-          const int at = std::countr_zero(used);
-          const uint64_t slot = directory_[half].buckets[b].slots[at];
-          const uint64_t hash = hash_for_move(slot, depth) << depth;
-          if (!place_in(merged, bucket_index(hash, 0), directory_[half].buckets[b].tags[at], slot, probes())) {
-            std::free(merged);
-            return;
-          }
-        }
-    std::free(directory_[left].buckets);
-    std::free(directory_[right].buckets);
-    for (size_t i = left; i < left + 2 * width; ++i) directory_[i] = {merged, depth};
-    --segments_;
+    size_t items = 0;
+    for (const Segment& half : halves) for_each_slot(half, half.depth, [&](uint64_t, uint8_t, uint64_t) { ++items; });
+    const uint32_t size = fitting(2 * items);
+    if (size > kMaxBuckets) return;
+    const Segment merged = new_segment(size, depth);
+    for (const Segment& half : halves)
+      for_each_slot(half, depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) { move_to(merged, hash, tag, slot); });
+    for (size_t i = left; i < left + 2 * width; ++i) directory_[i] = merged;
+    for (const Segment& half : halves) free_segment(half);
     // One segment alone may be resized, so it has to be the only directory entry too.
     while (depth_ > 0 && (segments_ == 1 || segments_ * 4 <= size_t{1} << depth_) && halve_directory()) {
     }
@@ -481,8 +520,8 @@ class Dict {
   size_t size_ = 0;
   size_t segments_ = 0;
   size_t merge_at_ = 0;
+  size_t buckets_ = 0;
   int depth_ = 0;
-  int bucket_bits_ = 0;
 };
 
 }  // namespace quartet::storage
