@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "base/numbers.h"
-#include "load/runner.h"
+#include "bench/load/runner.h"
 
 namespace {
 

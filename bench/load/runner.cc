@@ -1,4 +1,4 @@
-#include "load/runner.h"
+#include "bench/load/runner.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "load/reply_skipper.h"
+#include "bench/load/reply_skipper.h"
 
 namespace quartet::load {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <variant>
 
-#include "load/latencies.h"
-#include "load/workload.h"
+#include "bench/load/latencies.h"
+#include "bench/load/workload.h"
 
 namespace quartet::load {
 
