@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/slab.h"
 #include "server/access.h"
 #include "server/process_info.h"
 #include "server/server.h"
@@ -14,8 +15,9 @@ namespace {
 constexpr int64_t kExpireSliceUs = 1000;
 /// Buckets looked through between two looks at the clock.
 constexpr size_t kExpireBuckets = 256;
-/// How soon the next slice follows where many entries were found dead, in ms: a quarter of the time at most goes into it.
-constexpr int64_t kBusyExpireMs = 4;
+/// How soon the next slice follows where many entries were found dead, or other threads have freed much, in ms: a quarter
+/// of the time at most goes into it.
+constexpr int64_t kBusyTickMs = 4;
 constexpr int64_t kSampleMs = 100;
 
 }  // namespace
@@ -25,7 +27,8 @@ int64_t Server::tick() {
   for (const auto& db : databases) db->set_new_access(counts_accesses_ ? LfuAccess::fresh(now) : access_clock(now));
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
-  const bool backlog = stats.expired_keys - expired_before > 256;
+  const bool more_to_expire = stats.expired_keys - expired_before > 256;
+  const bool more_to_collect = blocks::collect();
 
   const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
   if (elapsed >= kSampleMs) {
@@ -40,7 +43,7 @@ int64_t Server::tick() {
     if (blocking.ready()) blocking.serve();
     resume_sessions();
   }
-  return backlog ? kBusyExpireMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+  return more_to_expire || more_to_collect ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
 }
 
 void Server::expire_cycle(const Time& now) {

@@ -67,6 +67,12 @@ class Entry {
   bool modified() const { return flags_ & kModified; }
   void set_modified() { flags_ |= kModified; }
 
+  /// The bytes of its block, as they were asked for.
+  size_t size() const {
+    const bool bytes = has_bytes(encoding());
+    return size_for(key_length(), {type(), encoding(), bytes ? value_length() : 0, expires()});
+  }
+
   static bool has_bytes(Encoding encoding) {
     return encoding == Encoding::Bytes || encoding == Encoding::Packed || encoding == Encoding::Intset;
   }

@@ -2,8 +2,9 @@
 
 #include <malloc.h>
 
-#include <cstdlib>
 #include <new>
+
+#include "base/slab.h"
 
 namespace quartet::storage {
 
@@ -26,8 +27,7 @@ uint8_t FieldItem::flags_for(std::string_view field, std::string_view value) {
 
 FieldItem* FieldItem::make(std::string_view field, std::string_view value) {
   const uint8_t flags = flags_for(field, value);
-  void* memory = std::malloc(size_for(flags, field.size(), value.size()));
-  if (!memory) throw std::bad_alloc();
+  void* memory = blocks::allocate(size_for(flags, field.size(), value.size()));
   auto* item = new (memory) FieldItem;
   item->flags_ = flags;
   store(item->raw() + 1, flags & kWideField, field.size());
@@ -38,7 +38,7 @@ FieldItem* FieldItem::make(std::string_view field, std::string_view value) {
 
 void FieldItem::free(FieldItem* item) {
   if (item->flags_ & kShared) SharedBytes::adopt(item->block());
-  std::free(item);
+  blocks::free(item, item->bytes());
 }
 
 /// REQUIRES: the item has no block, or has lost it.
@@ -53,8 +53,7 @@ void FieldItem::write_value(std::string_view value) {
 }
 
 std::string_view FieldItem::value() const {
-  const size_t length = load(raw() + value_length_offset(), flags_ & kWideValue);
-  if (!(flags_ & kShared)) return {value_at(), length};
+  if (!(flags_ & kShared)) return {value_at(), value_length()};
   SharedBytes borrowed = SharedBytes::adopt(block());
   const std::string_view bytes = borrowed.view();
   borrowed.release();
@@ -71,15 +70,13 @@ SharedBytes FieldItem::shared() const {
 
 bool FieldItem::replace_value(std::string_view value) {
   const uint8_t flags = flags_for(field(), value);
-  const size_t room = usable(this), needed = size_for(flags, field_length(), value.size());
-  // Much room for a little value is better given back.
-  if (flags != flags_ || needed > room || needed < room / 2) return false;
+  if (flags != flags_ || !blocks::fits_in_place(this, bytes(), size_for(flags, field_length(), value.size()))) return false;
   if (flags_ & kShared) SharedBytes::adopt(block());
   write_value(value);
   return true;
 }
 
-size_t FieldItem::memory() const { return usable(this) + (flags_ & kShared ? usable(block()) : 0); }
+size_t FieldItem::memory() const { return blocks::size(this, bytes()) + (flags_ & kShared ? usable(block()) : 0); }
 
 HashTable::HashTable() : own_bytes_(usable(this)) {}
 

@@ -29,7 +29,7 @@ class FieldItem {
   SharedBytes shared() const;
   /// Puts `value` in the place of the old one where this allocation suits it; false where it does not.
   bool replace_value(std::string_view value);
-  /// Bytes of all its allocations, as the allocator counts them.
+  /// Bytes of all its allocations, as memory is accounted for.
   size_t memory() const;
 
  private:
@@ -45,6 +45,8 @@ class FieldItem {
   char* raw() { return reinterpret_cast<char*>(this); }
   const char* field_at() const { return raw() + prefix_bytes(flags_); }
   size_t field_length() const { return load(raw() + 1, flags_ & kWideField); }
+  size_t value_length() const { return load(raw() + value_length_offset(), flags_ & kWideValue); }
+  size_t bytes() const { return size_for(flags_, field_length(), value_length()); }
   size_t value_length_offset() const { return flags_ & kWideField ? 5 : 2; }
   const char* value_at() const { return field_at() + field_length(); }
   char* value_at() { return const_cast<char*>(static_cast<const FieldItem*>(this)->value_at()); }

@@ -1,15 +1,15 @@
 #include "storage/keyspace.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <new>
+
+#include "base/slab.h"
 
 namespace quartet::storage {
 
 namespace {
 
-size_t usable(const void* allocation) { return malloc_usable_size(const_cast<void*>(allocation)); }
+size_t own_memory(const Entry* entry) { return blocks::size(entry, entry->size()); }
 
 /// A value that was taken out of its keyspace because freeing it takes long.
 struct SlowEntry final : Garbage {
@@ -31,8 +31,7 @@ Keyspace::~Keyspace() {
 }
 
 Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
-  void* memory = std::malloc(Entry::size_for(key.size(), shape));
-  if (!memory) throw std::bad_alloc();
+  void* memory = blocks::allocate(Entry::size_for(key.size(), shape));
   Entry* entry = new (memory) Entry;
   entry->format(key.size(), shape);
   entry->access_ = 0;
@@ -49,7 +48,7 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
     Entry::store(entry->fixed(), expiry_ms);
     ++expiring_;
   }
-  charged_ += usable(entry);
+  charged_ += own_memory(entry);
   dict_.insert(hash(key), entry, expires);
   if (announces_new_) observer_.created(*this, key);
   return entry;
@@ -60,7 +59,7 @@ void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
   const int64_t expiry = entry->expiry();
   const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
   const size_t kept = keeps_bytes ? std::min(entry->bytes().size(), shape.value_bytes) : 0;
-  const size_t before = usable(entry);
+  const size_t before = own_memory(entry);
 
   Entry* fresh = allocate(key, shape);
   fresh->access_ = entry->access_;
@@ -68,8 +67,8 @@ void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
   if (shape.expires) Entry::store(fresh->fixed(), expiry);
   if (kept) std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), kept);
   dict_.replace(hash(key), entry, fresh, shape.expires);
-  charged_ += usable(fresh) - before;
-  std::free(entry);
+  charged_ += own_memory(fresh) - before;
+  blocks::free(entry, entry->size());
   entry = fresh;
 }
 
@@ -79,20 +78,11 @@ void Keyspace::resize(Entry*& entry, size_t value_bytes) {
   const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires()};
   const bool wide = entry->flags_ & Entry::kWide;
   if (wide == Entry::wide(key_bytes, value_bytes)) {
-    // The common case keeps the layout: only the length changes, and the allocator may have the room already.
-    const size_t before = usable(entry);
-    const size_t bytes = Entry::size_for(key_bytes, shape);
-    if (bytes > before || bytes < before / 2) {
-      const Entry* old = entry;
-      const uint64_t key_hash = hash(entry->key());
-      auto* moved = static_cast<Entry*>(std::realloc(static_cast<void*>(entry), bytes));
-      if (!moved) throw std::bad_alloc();
-      if (moved != old) dict_.replace(key_hash, old, moved, moved->expires());
-      charged_ += usable(moved) - before;
-      entry = moved;
+    // The common case keeps the layout: only the length changes, and the block may have the room already.
+    if (blocks::fits_in_place(entry, entry->size(), Entry::size_for(key_bytes, shape))) {
+      entry->set_value_length(value_bytes);
+      return;
     }
-    entry->set_value_length(value_bytes);
-    return;
   }
   reshape(entry, shape);
 }
@@ -102,7 +92,7 @@ void Keyspace::reencode(Entry*& entry, Encoding encoding, size_t value_bytes) {
 }
 
 void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes) {
-  const size_t owned = memory_of(*entry) - usable(entry);
+  const size_t owned = memory_of(*entry) - own_memory(entry);
   if (is_slow_to_free(*entry)) {
     // The old value leaves under an entry of its own, which only carries it to the other thread.
     Entry* carrier = allocate({}, {entry->type(), entry->encoding(), 0, false});
@@ -181,7 +171,7 @@ Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
   } else {
     fresh->set_pointer(entry->pointer());
   }
-  std::free(entry);
+  blocks::free(entry, entry->size());
   return fresh;
 }
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/slab.h"
+
 namespace quartet::storage {
 
 namespace {
@@ -32,20 +34,18 @@ RankTree::RankTree() : root_(new_node<Leaf>()) {}
 RankTree::~RankTree() { destroy(root_, height_); }
 
 RankTree::Item* RankTree::allocate(double score, std::string_view member) {
-  constexpr size_t kHeaderBytes = offsetof(Item, length_) + sizeof(Item::length_);
-  void* memory = std::malloc(std::max(kHeaderBytes + member.size(), sizeof(Item)));
-  if (!memory) throw std::bad_alloc();
+  void* memory = blocks::allocate(sizeof(Item) + member.size());
   Item* item = new (memory) Item;
   item->score_ = score;
   item->length_ = static_cast<uint32_t>(member.size());
-  if (!member.empty()) std::memcpy(static_cast<char*>(memory) + kHeaderBytes, member.data(), member.size());
-  bytes_ += malloc_usable_size(item);
+  if (!member.empty()) std::memcpy(static_cast<char*>(memory) + sizeof(Item), member.data(), member.size());
+  bytes_ += blocks::size(item, item->bytes());
   return item;
 }
 
 void RankTree::release(Item* item) {
-  bytes_ -= malloc_usable_size(item);
-  std::free(item);
+  bytes_ -= blocks::size(item, item->bytes());
+  blocks::free(item, item->bytes());
 }
 
 template <class T>
@@ -64,7 +64,10 @@ void RankTree::free_node(T* node) {
 
 void RankTree::destroy(Node* node, size_t height) {
   if (height == 0) {
-    for (size_t i = 0; i < node->count; ++i) std::free(static_cast<Leaf*>(node)->item[i]);
+    for (size_t i = 0; i < node->count; ++i) {
+      Item* item = static_cast<Leaf*>(node)->item[i];
+      blocks::free(item, item->bytes());
+    }
   } else {
     for (size_t i = 0; i < node->count; ++i) destroy(static_cast<Inner*>(node)->child[i], height - 1);
   }

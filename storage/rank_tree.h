@@ -10,20 +10,21 @@
 
 namespace quartet::storage {
 
-/// A member of a RankTree with its score: one allocation, 12 bytes and the member's own. It stays where it is while it
-/// is in the tree.
-class RankedItem {
+/// A member of a RankTree with its score: one block, 12 bytes and the member's own. It stays where it is while it is in
+/// the tree. Blocks are aligned to 4 bytes, so it is too.
+class [[gnu::packed, gnu::aligned(4)]] RankedItem {
  public:
   RankedItem(const RankedItem&) = delete;
   RankedItem& operator=(const RankedItem&) = delete;
 
   double score() const { return score_; }
-  std::string_view member() const { return {reinterpret_cast<const char*>(&length_ + 1), length_}; }
+  std::string_view member() const { return {reinterpret_cast<const char*>(this) + sizeof(RankedItem), length_}; }
   ScoredMember scored() const { return {member(), score_}; }
 
  private:
   friend class RankTree;
   RankedItem() = default;
+  size_t bytes() const { return sizeof(RankedItem) + length_; }
 
   double score_;
   uint32_t length_;

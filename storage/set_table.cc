@@ -2,22 +2,16 @@
 
 #include <malloc.h>
 
-#include <cstdlib>
 #include <new>
 
+#include "base/slab.h"
+
 namespace quartet::storage {
-
-namespace {
-
-size_t usable(const void* allocation) { return malloc_usable_size(const_cast<void*>(allocation)); }
-
-}  // namespace
 
 MemberItem* MemberItem::make(std::string_view member) {
   const bool wide = member.size() >= kWide;
   const size_t prefix = wide ? 5 : 1;
-  void* memory = std::malloc(prefix + member.size());
-  if (!memory) throw std::bad_alloc();
+  void* memory = blocks::allocate(prefix + member.size());
   auto* item = new (memory) MemberItem;
   char* raw = static_cast<char*>(memory);
   item->length_ = wide ? kWide : static_cast<uint8_t>(member.size());
@@ -29,11 +23,12 @@ MemberItem* MemberItem::make(std::string_view member) {
   return item;
 }
 
-void MemberItem::free(MemberItem* item) { std::free(item); }
+void MemberItem::free(MemberItem* item) { blocks::free(item, item->bytes()); }
 
-size_t MemberItem::memory() const { return usable(this); }
+size_t MemberItem::bytes() const { return (length_ == kWide ? 5 : 1) + text().size(); }
+size_t MemberItem::memory() const { return blocks::size(this, bytes()); }
 
-SetTable::SetTable() : own_bytes_(usable(this)) {}
+SetTable::SetTable() : own_bytes_(malloc_usable_size(this)) {}
 
 SetTable::~SetTable() {
   dict_.for_each([](MemberItem& item, bool) {

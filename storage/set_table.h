@@ -20,10 +20,12 @@ class MemberItem {
     std::memcpy(&length, reinterpret_cast<const char*>(this) + 1, 4);
     return {reinterpret_cast<const char*>(this) + 5, length};
   }
-  /// Bytes of its allocation, as the allocator counts them.
+  /// Bytes of its block, as memory is accounted for.
   size_t memory() const;
 
  private:
+  size_t bytes() const;
+
   static constexpr uint8_t kWide = 255;
   uint8_t length_;
 };

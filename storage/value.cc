@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/numbers.h"
+#include "base/slab.h"
 #include "storage/hash.h"
 #include "storage/keyspace.h"
 #include "storage/list.h"
@@ -32,7 +33,7 @@ auto with_table(const Entry& entry, Visit visit) {
 }  // namespace
 
 size_t memory_of(const Entry& entry) {
-  size_t bytes = malloc_usable_size(const_cast<Entry*>(&entry));
+  const size_t bytes = blocks::size(&entry, entry.size());
   // An entry under construction has no structure yet.
   if (Entry::has_bytes(entry.encoding()) || entry.encoding() == Encoding::Int || !entry.pointer()) return bytes;
   if (entry.encoding() == Encoding::Shared) return bytes + malloc_usable_size(entry.pointer());
@@ -66,7 +67,7 @@ void dispose_value(Entry* entry) {
 
 void dispose(Entry* entry) {
   dispose_value(entry);
-  std::free(entry);
+  blocks::free(entry, entry->size());
 }
 
 void* clone_value(const Entry& entry) {

@@ -1,6 +1,5 @@
 #include <catch2/catch.hpp>
 
-#include <malloc.h>
 
 #include <algorithm>
 #include <iterator>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/slab.h"
 #include "storage/rank_tree.h"
 
 namespace quartet::storage {
@@ -113,7 +113,7 @@ void random_history(uint64_t seed, size_t wanted, uint64_t scores) {
 size_t bytes_of_items(const RankTree& tree) {
   size_t bytes = 0;
   RankTree::visit(tree.at(0), tree.size(), false, [&](const RankedItem& item) {
-    bytes += malloc_usable_size(const_cast<RankedItem*>(&item));
+    bytes += SlabHeap::rounded(sizeof(RankedItem) + item.member().size());
     return true;
   });
   return bytes;
