@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstdint>
@@ -19,19 +20,19 @@ namespace quartet::storage {
 
 /// A hash table of pointers to items that hold their own key.
 ///
-/// Items lie in buckets of one cache line, buckets in segments of at most 64, segments under a directory that is
-/// indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows by a
-/// quarter (by less while it is small), and at 64 buckets splits into two of 32; nothing else moves, so the table grows
+/// Items lie in buckets of one cache line, 64 buckets in a page, up to 7 pages in a segment, segments under a directory
+/// that is indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows by a
+/// page (by less while it is smaller than one), and one of 7 pages splits into two; nothing else moves, so the table grows
 /// without a rehash of the whole and without a second copy of itself, and is never far from full.
 ///
-///   hash:     [ directory index: depth bits | place in the segment: 10 bits | ...    | tag: 8 bits ]
+///   hash:     [ directory index: depth bits | place in the segment: 14 bits | ...    | tag: 8 bits ]
 ///   bucket:   [ tag 0 .. tag 6 | overflow ][ slot 0 ] ... [ slot 6 ]      8 + 7 * 8 = 64 bytes
-///   slot:     [ hash bits: 15 | mark: 1 | pointer: 48 ]
+///   slot:     [ hash bits: 16 | mark: 1 | pointer: 47 ]
 ///
 /// A tag of 0 is an empty slot. An item whose home bucket is full goes to one of the next kProbes - 1 buckets of the
 /// segment, and where these are full too the segment grows; `overflow` counts the items that passed over a bucket, so that
 /// a look-up knows when to stop (as in F14). The hash bits in the slot let a segment grow and split without touching its
-/// items, and make a false match of tags rare. They begin at the segment's depth rounded down to a multiple of 4, and are
+/// items, and make a false match of tags rare. They begin at the segment's depth rounded down to an even number, and are
 /// taken from the keys again where a split or merge passes such a depth.
 ///
 /// Items lie in the order of their hash's first bits, at any size of the table. A cursor is a position in that order, so a
@@ -124,8 +125,8 @@ class Dict {
     for (size_t i = 0; i < size_t{1} << depth_; i += span(i)) {
       const Segment& segment = directory_[i];
       for (size_t b = 0; b < segment.size; ++b)
-        for (unsigned used = used_slots(segment.buckets[b]); used; used &= used - 1) {
-          const uint64_t slot = segment.buckets[b].slots[std::countr_zero(used)];
+        for (unsigned used = used_slots(segment.bucket(b)); used; used &= used - 1) {
+          const uint64_t slot = segment.bucket(b).slots[std::countr_zero(used)];
           if (!visit(*pointer(slot), (slot & kMark) != 0)) return;
         }
     }
@@ -157,7 +158,7 @@ class Dict {
     while (buckets-- > 0) {
       const Segment& segment = directory_[directory_index(cursor)];
       const size_t at = segment.home(cursor);
-      const Bucket& bucket = segment.buckets[at];
+      const Bucket& bucket = segment.bucket(at);
       for (unsigned used = used_slots(bucket); used; used &= used - 1) {
         const uint64_t slot = bucket.slots[std::countr_zero(used)];
         if (slot & kMark) visit(*pointer(slot));
@@ -181,7 +182,7 @@ class Dict {
       const size_t at = ((position >> 16) & 0xffff) % (depth_ == 0 ? segment.size : kMaxBuckets);
       const size_t slot = (position & 0xffff) % kSlots;
       if (at >= segment.size) continue;
-      const Bucket& bucket = segment.buckets[at];
+      const Bucket& bucket = segment.bucket(at);
       if (bucket.tags[slot]) return pointer(bucket.slots[slot]);
     }
     // The table is nearly empty: take the first item behind a random position, in the circle.
@@ -210,16 +211,18 @@ class Dict {
 
  private:
   static constexpr size_t kSlots = 7;
-  static constexpr size_t kMaxBuckets = 64;
+  static constexpr size_t kPageBuckets = 64;
+  static constexpr size_t kMaxPages = 7;
+  static constexpr size_t kMaxBuckets = kMaxPages * kPageBuckets;
   static constexpr size_t kProbes = 8;
   /// So many bits of the hash, behind those that choose the segment, choose the bucket in it.
-  static constexpr int kPlaceBits = 10;
-  static constexpr uint64_t kPointer = (uint64_t{1} << 48) - 1;
-  static constexpr uint64_t kMark = uint64_t{1} << 48;
-  /// The hash bits kept in a slot. They begin at most 3 before the segment's depth, and a split needs one more than it has.
-  static constexpr int kKeptBits = 15;
+  static constexpr int kPlaceBits = 14;
+  static constexpr uint64_t kPointer = (uint64_t{1} << 47) - 1;
+  static constexpr uint64_t kMark = uint64_t{1} << 47;
+  /// The hash bits kept in a slot. They begin at most 1 before the segment's depth, and a split needs one more than it has.
+  static constexpr int kKeptBits = 16;
   static constexpr uint64_t kKept = ~uint64_t{0} << (64 - kKeptBits);
-  static_assert(3 + 1 + kPlaceBits <= kKeptBits);
+  static_assert(1 + 1 + kPlaceBits <= kKeptBits);
 
   struct alignas(64) Bucket {
     uint8_t tags[kSlots];
@@ -228,16 +231,18 @@ class Dict {
   };
   static_assert(sizeof(Bucket) == 64, "a bucket is one cache line");
 
-  /// One directory entry. Several neighbouring ones name the same buckets where the segment's depth is less than the directory's.
-  struct Segment {
-    Bucket* buckets;
-    uint32_t size;  // how many buckets
+  /// One directory entry. Several neighbouring ones name the same buckets where the segment's depth is less than the
+  /// directory's. Pages rather than one array, because all of them are of one size and leave no gaps where they were.
+  struct alignas(64) Segment {
+    Bucket* pages[kMaxPages];
+    uint32_t size;  // how many buckets; the only page may be less than whole
     int depth;
 
+    Bucket& bucket(size_t at) const { return pages[at / kPageBuckets][at % kPageBuckets]; }
     size_t home(uint64_t hash) const { return (first_bits(hash << depth, kPlaceBits) * size) >> kPlaceBits; }
     Bucket& behind(size_t home, size_t probe) const {
       const size_t at = home + probe;
-      return buckets[at < size ? at : at - size];
+      return bucket(at < size ? at : at - size);
     }
     size_t probes() const { return size < kProbes ? size : kProbes; }
     /// The hash bits that slots of this segment keep of a hash.
@@ -253,6 +258,7 @@ class Dict {
       return (depth == 0 ? 0 : start << (64 - depth)) | place << (64 - depth - kPlaceBits);
     }
   };
+  static_assert(sizeof(Segment) == 64, "a directory entry is one cache line");
   struct Location {
     const Segment* segment = nullptr;  // null where there is no such item
     size_t home = 0, probe = 0;
@@ -261,7 +267,7 @@ class Dict {
   };
 
   static uint64_t first_bits(uint64_t hash, int bits) { return bits == 0 ? 0 : hash >> (64 - bits); }
-  static int kept_from(int depth) { return depth & ~3; }
+  static int kept_from(int depth) { return depth & ~1; }
   static uint8_t tag_of(uint64_t hash) { return (hash & 0xff) ? static_cast<uint8_t>(hash) : 1; }
   static Item* pointer(uint64_t slot) { return reinterpret_cast<Item*>(slot & kPointer); }
   /// A slot without its hash bits.
@@ -276,8 +282,11 @@ class Dict {
     return static_cast<unsigned>(_mm_movemask_epi8(equal)) & ((1u << kSlots) - 1);
   }
   static unsigned used_slots(const Bucket& bucket) { return ~match(bucket, 0) & ((1u << kSlots) - 1); }
-  /// The size of a segment after `size`: more by a quarter of a power of two.
-  static uint32_t larger(uint32_t size) { return size < 4 ? size + 1 : size + std::bit_floor(size) / 4; }
+  /// The size of a segment after `size`: more by a page, and below one by a quarter of a power of two.
+  static uint32_t larger(uint32_t size) {
+    if (size >= kPageBuckets) return size + kPageBuckets;
+    return size < 4 ? size + 1 : size + std::bit_floor(size) / 4;
+  }
   /// The smallest size that so many items fill to four fifths at most, so that some more have room.
   static uint32_t fitting(size_t items) {
     uint32_t size = 1;
@@ -290,7 +299,7 @@ class Dict {
   size_t span(size_t i) const { return size_t{1} << (depth_ - directory_[i].depth); }
   Bucket* home(uint64_t hash) const {
     const Segment& segment = directory_[directory_index(hash)];
-    return segment.buckets + segment.home(hash);
+    return &segment.bucket(segment.home(hash));
   }
 
   Location locate(uint64_t hash, std::string_view key) const {
@@ -349,24 +358,31 @@ class Dict {
   }
 
   Segment new_segment(uint32_t size, int depth) {
-    void* memory = std::aligned_alloc(alignof(Bucket), size * sizeof(Bucket));
-    if (!memory) throw std::bad_alloc();
-    auto* buckets = static_cast<Bucket*>(memory);
-    // Only tags and counters need a value; slots are read behind a tag.
-    for (size_t i = 0; i < size; ++i) std::memset(buckets[i].tags, 0, kSlots + 1);
+    Segment segment{{}, size, depth};
+    for (size_t page = 0; page * kPageBuckets < size; ++page) {
+      const size_t in_page = std::min(size - page * kPageBuckets, kPageBuckets);
+      auto* buckets = static_cast<Bucket*>(allocate_lines(in_page * sizeof(Bucket)));
+      // Only tags and counters need a value; slots are read behind a tag.
+      for (size_t i = 0; i < in_page; ++i) std::memset(buckets[i].tags, 0, kSlots + 1);
+      segment.pages[page] = buckets;
+    }
     ++segments_;
     buckets_ += size;
-    return {buckets, size, depth};
+    return segment;
   }
   void free_segment(const Segment& segment) {
-    std::free(segment.buckets);
+    free_pages(segment);
     --segments_;
     buckets_ -= segment.size;
   }
-  static Segment* new_directory(int depth) {
-    void* memory = std::malloc(sizeof(Segment) << depth);
+  static void free_pages(const Segment& segment) {
+    for (size_t page = 0; page * kPageBuckets < segment.size; ++page) std::free(segment.pages[page]);
+  }
+  static Segment* new_directory(int depth) { return static_cast<Segment*>(allocate_lines(sizeof(Segment) << depth)); }
+  static void* allocate_lines(size_t bytes) {
+    void* memory = std::aligned_alloc(alignof(Bucket), bytes);
     if (!memory) throw std::bad_alloc();
-    return static_cast<Segment*>(memory);
+    return memory;
   }
 
   void start() {
@@ -405,7 +421,7 @@ class Dict {
   static void for_each_slot(const Segment& segment, int depth, Visit visit) {
     const bool kept_is_enough = kept_from(depth) == kept_from(segment.depth);
     for (size_t b = 0; b < segment.size; ++b) {
-      const Bucket& bucket = segment.buckets[b];
+      const Bucket& bucket = segment.bucket(b);
       if (!kept_is_enough)
         for (unsigned used = used_slots(bucket); used; used &= used - 1)
           prefetch_line(pointer(bucket.slots[std::countr_zero(used)]));
@@ -510,7 +526,7 @@ class Dict {
     if (!directory_) return;
     for (size_t i = 0; i < size_t{1} << depth_;) {
       const size_t next = i + span(i);
-      std::free(directory_[i].buckets);
+      free_pages(directory_[i]);
       i = next;
     }
     std::free(directory_);
