@@ -28,7 +28,7 @@ constexpr std::string_view kUsage =
     "  --value-size B     bytes, default 3\n"
     "  --seed N           the same seed draws the same keys, default 1\n"
     "  --order ORDER      random (default), or sequential: 0, 1, 2, ... K - 1, and again\n"
-    "  --server-pid PID   the server's process: print the CPU time of its threads during the run\n"
+    "  --server-pid PID   the server's process: print its CPU time during the run and its memory at the end\n"
     "\n"
     "SIGTERM and SIGINT end the run early. The cases (those with MC_ speak memcached's text protocol):\n";
 
@@ -97,10 +97,10 @@ int main(int argc, char** argv) {
   const load::Outcome& outcome = std::get<load::Outcome>(result);
   const double seconds = static_cast<double>(outcome.microseconds) / 1e6;
   const load::Latencies& latencies = outcome.latencies;
-  fmt::print("case={} pipeline={} replies={} errors={} seconds={:.6f} throughput={:.0f} server_cpu_us={:.0f} p50={} p99={} "
-             "p99.9={} max={}\n",
+  fmt::print("case={} pipeline={} replies={} errors={} seconds={:.6f} throughput={:.0f} server_cpu_us={:.0f} server_rss={:.0f} "
+             "p50={} p99={} p99.9={} max={}\n",
              plan.command.name, plan.pipeline, outcome.replies, outcome.errors, seconds,
-             static_cast<double>(outcome.replies) / seconds, outcome.server_cpu_us, latencies.percentile(0.5),
-             latencies.percentile(0.99), latencies.percentile(0.999), latencies.largest());
+             static_cast<double>(outcome.replies) / seconds, outcome.server_cpu_us, outcome.server_rss_bytes,
+             latencies.percentile(0.5), latencies.percentile(0.99), latencies.percentile(0.999), latencies.largest());
   return outcome.errors == 0 ? 0 : 1;
 }

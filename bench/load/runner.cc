@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "bench/load/cpu_time.h"
 #include "bench/load/memcached_skipper.h"
 #include "bench/load/resp_skipper.h"
+#include "bench/load/server_process.h"
 
 namespace quartet::load {
 
@@ -109,6 +109,7 @@ class Run {
     }
     outcome_.microseconds = std::max<int64_t>(time - begun, 1);
     outcome_.server_cpu_us = cpu_us(plan_.server) - cpu_before;
+    outcome_.server_rss_bytes = rss_bytes(plan_.server);
     for (const auto& connection : connections_) outcome_.errors += connection->skipper.errors();
     return std::move(outcome_);
   }

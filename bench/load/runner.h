@@ -21,14 +21,15 @@ struct Plan {
   size_t value_size = 3;  // bytes
   uint64_t seed = 1;
   bool sequential = false;  // numbers count up instead of being random
-  int server = 0;           // the server's process, where its CPU time is to be measured
+  int server = 0;           // the server's process, where its CPU time and memory are to be measured
 };
 
 struct Outcome {
   uint64_t replies = 0;
   uint64_t errors = 0;  // error replies among them
   int64_t microseconds = 0;
-  double server_cpu_us = 0;  // of the server's threads meanwhile, if its process was given
+  double server_cpu_us = 0;     // of the server's threads meanwhile, if its process was given
+  double server_rss_bytes = 0;  // at the end, with all connections there; the same
   Latencies latencies;  // of each reply, from the moment its batch was handed to the kernel until it was read
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -17,6 +19,13 @@ inline double cpu_us(int process) {
     if (std::ifstream(thread.path() / "schedstat") >> ns) total_ns += ns;
   }
   return total_ns / 1000;
+}
+
+/// Resident memory of a process; 0 where there is no such process.
+inline double rss_bytes(int process) {
+  double size = 0, resident = 0;
+  std::ifstream("/proc/" + std::to_string(process) + "/statm") >> size >> resident;
+  return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace quartet::load
