@@ -52,9 +52,11 @@ def run(server: Server, case: str, core: int, **options: object) -> dict[str, fl
         return load.outcome()
 
 
-def fill(server: Server, case: str, core: int, count: int, value_size: int = 3, **options: object) -> None:
+def fill(server: Server, case: str, core: int, count: int, value_size: int = 3) -> None:
     """Sends the case `count` times, its numbers counting up: so that there are as many keys, or members of one value."""
     pipeline = min(100, max(1, LARGEST_BATCH // max(value_size, 1)))
-    run(server, case, core, **{"requests": count, "keys": count, "value_size": value_size, "pipeline": pipeline,
-                               "order": "sequential", "seconds": 600, **options})
+    outcome = run(server, case, core, requests=count, keys=count, value_size=value_size, pipeline=pipeline,
+                  order="sequential", seconds=600)
+    if outcome["replies"] < count:
+        raise SystemExit(f"{server.name} could not be filled with {count} within ten minutes")
     server.settle()

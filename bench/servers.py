@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +17,9 @@ BUILD = pathlib.Path(__file__).resolve().parent.parent / "build" / "release"
 BINARIES = {"quartet": str(BUILD / "quartet"), "redis-server": "redis-server"}
 OTHER_BINARIES = {"floor": str(BUILD / "quartet_floor"), "memcached": "memcached"}
 MEMCACHED_MEGABYTES = 4096  # enough that it evicts nothing
+
+# A script that is terminated ends its servers, as one that is interrupted does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
