@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pathlib
+import pwd
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARIES = {"quartet": str(ROOT / "build" / "release" / "quartet"), "redis-server": "redis-server"}
+BUILD = pathlib.Path(__file__).resolve().parent.parent / "build" / "release"
+BINARIES = {"quartet": str(BUILD / "quartet"), "redis-server": "redis-server"}
+OTHER_BINARIES = {"floor": str(BUILD / "quartet_floor"), "memcached": "memcached"}
+MEMCACHED_MEGABYTES = 4096  # enough that it evicts nothing
+
+# A script that is terminated ends its servers, as one that is interrupted does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quartet", default=BINARIES["quartet"], metavar="FILE", help="the server's executable")
+    parser.add_argument("--redis", default=BINARIES["redis-server"], metavar="FILE")
+
+
+def binaries(options: argparse.Namespace) -> dict[str, str]:
+    """The two that are always compared."""
+    return {"quartet": options.quartet, "redis-server": options.redis}
+
+
+def cores() -> tuple[int, int]:
+    """One core for the server, and another for the load."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise SystemExit("two cores are needed: one for the server, one for the load")
+    return usable[0], usable[1]
 
 
 def free_port() -> int:
@@ -23,14 +49,24 @@ def free_port() -> int:
 class Server:
     """One server without persistence, for the length of a `with` block."""
 
-    def __init__(self, name: str, binary: str, cores: set[int] | None = None):
+    def __init__(self, name: str, binary: str, core: int | None = None, *arguments: object, load_port: int | None = None):
         self.name = name
         self.port = free_port()
+        self.load_port = load_port or self.port  # where the load goes
         self._directory = tempfile.TemporaryDirectory(prefix="quartet-bench-")
-        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory.name,
-                   "--save", "", "--appendonly", "no"]
-        pin = (lambda: os.sched_setaffinity(0, cores)) if cores else None
+        command = [binary, *self._options(), *map(str, arguments)]
+        pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=pin)
+
+    def _options(self) -> list[str]:
+        if self.name == "floor":
+            return [str(self.port)]
+        if self.name == "memcached":
+            # Started by root, it wants to be told whose rights to take.
+            return ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-t", "1", "-m", str(MEMCACHED_MEGABYTES),
+                    "-u", pwd.getpwuid(os.getuid()).pw_name]
+        return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory.name,
+                "--save", "", "--appendonly", "no"]
 
     def __enter__(self) -> Server:
         deadline = time.monotonic() + 10
@@ -53,10 +89,14 @@ class Server:
             self._process.wait()
         self._directory.cleanup()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def cpu_us(self) -> float:
         """CPU time of all threads, user and system, in microseconds."""
         total = 0
-        for thread in pathlib.Path(f"/proc/{self._process.pid}/task").iterdir():
+        for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
             total += int((thread / "schedstat").read_text().split()[0])
         return total / 1000
 
@@ -69,7 +109,7 @@ class Server:
                 return
 
     def rss_bytes(self) -> int:
-        pages = int(pathlib.Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -84,15 +124,22 @@ class Client:
         """Only commands whose replies are one line (a status or an integer) will do."""
         waiting = []
         for command in commands:
-            waiting.append(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command))
+            waiting.append(command)
             if len(waiting) == 1000:
                 self._exchange(waiting)
+                waiting.clear()
         self._exchange(waiting)
 
-    def _exchange(self, waiting: list[bytes]) -> None:
-        self._socket.sendall(b"".join(waiting))
-        for _ in waiting:
+    def integer(self, *command: bytes) -> int:
+        return int(self._exchange([command])[1:])
+
+    def _exchange(self, commands: list[tuple[bytes, ...]]) -> bytes:
+        """The last of the replies."""
+        self._socket.sendall(b"".join(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command)
+                                      for command in commands))
+        reply = b""
+        for _ in commands:
             reply = self._replies.readline()
             if reply[:1] not in (b"+", b":"):
                 raise SystemExit(f"unexpected reply while preparing data: {reply!r}")
-        waiting.clear()
+        return reply

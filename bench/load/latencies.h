@@ -15,7 +15,10 @@ class Latencies {
     const auto value = static_cast<uint64_t>(std::clamp<int64_t>(microseconds, 0, kLargest));
     ++counts_[bucket(value)];
     ++total_;
+    if (microseconds > largest_) largest_ = microseconds;
   }
+
+  int64_t largest() const { return largest_; }
 
   /// The smallest latency that at least `share` (0 to 1) of all do not exceed, rounded up to its bucket's upper end.
   int64_t percentile(double share) const {
@@ -46,6 +49,7 @@ class Latencies {
 
   std::array<uint64_t, kBuckets> counts_{};
   uint64_t total_ = 0;
+  int64_t largest_ = 0;
 };
 
 }  // namespace quartet::load

@@ -1,29 +1,40 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
 namespace quartet::load {
 
 /// Counts the RESP2 replies in a stream of bytes that arrives in pieces, without keeping any of it. It understands what
-/// the load's own commands are answered with: lines, integers, errors, bulk strings and arrays of them.
-class ReplySkipper {
+/// the load's own commands are answered with: lines, integers, errors, bulk strings and arrays of them. A request is an
+/// array of bulk strings and so is counted as well.
+class RespSkipper {
  public:
   /// Takes the next bytes. False where they are not RESP2.
   bool feed(std::string_view bytes) {
-    while (!bytes.empty()) {
+    const char* at = bytes.data();
+    const char* const end = at + bytes.size();
+    while (at != end) {
       if (bulk_left_ > 0) {
-        const uint64_t skipped = bulk_left_ < bytes.size() ? bulk_left_ : bytes.size();
+        const uint64_t skipped = std::min(bulk_left_, static_cast<uint64_t>(end - at));
         bulk_left_ -= skipped;
-        bytes.remove_prefix(skipped);
+        at += skipped;
         if (bulk_left_ == 0) end_element();
         continue;
       }
-      const char c = bytes.front();
-      bytes.remove_prefix(1);
       if (type_ == 0) {
-        if (!begin_element(c)) return false;
-      } else if (c == '\n') {
+        if (const char* next = after_whole_bulk(at, end)) {
+          at = next;
+          if (elements_left_ == 0) elements_left_ = 1;
+          end_element();
+        } else if (!begin_element(*at++)) {
+          return false;
+        }
+        continue;
+      }
+      const char c = *at++;
+      if (c == '\n') {
         end_line();
       } else if (c == '-') {
         negative_ = true;
@@ -39,6 +50,17 @@ class ReplySkipper {
 
  private:
   static constexpr uint64_t kLargestLength = uint64_t{1} << 40;
+
+  /// Behind the bulk string that begins at `at`, if all of it is here. Long arrays consist of these, and going through
+  /// them must cost less than it cost the server to write them.
+  static const char* after_whole_bulk(const char* at, const char* end) {
+    if (*at != '$') return nullptr;
+    uint64_t length = 0;
+    for (++at; at != end && *at >= '0' && *at <= '9' && length < kLargestLength; ++at)
+      length = length * 10 + static_cast<uint64_t>(*at - '0');
+    if (at == end || *at != '\r' || static_cast<uint64_t>(end - at) < length + 4) return nullptr;
+    return at + length + 4;  // the string and two CRLF
+  }
 
   bool begin_element(char type) {
     if (std::string_view("+-:$*").find(type) == std::string_view::npos) return false;
