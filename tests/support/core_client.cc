@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace quartet::test {
 
 CoreClient::CoreClient(server::Server& core, int port) : core_(core) {
-  session_ = core.open_session(*this, "127.0.0.1:" + std::to_string(port), "127.0.0.1:6379", port, false, true, refusal_);
+  std::string address = "127.0.0.1:" + std::to_string(port);
+  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_);
 }
 
 CoreClient::~CoreClient() {
