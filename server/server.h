@@ -205,6 +205,8 @@ class Server final : public storage::KeyspaceObserver {
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const Session& session);
+  /// What entries made from now on hold as their access: see counts_accesses.
+  void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
   void watch_sessions(const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
