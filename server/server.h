@@ -44,7 +44,7 @@ class Host {
   virtual void stop(int status) = 0;
   /// Binds the listeners anew after `port`, `bind` or `unixsocket` changed; an error text where that fails.
   virtual std::optional<std::string> rebind() { return {}; }
-  /// Looks for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
+  /// Looks for signals and for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
   virtual void poll_input() {}
 };
 
