@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <iterator>
 #include <new>
 
 namespace quartet::protocol {
@@ -86,27 +85,6 @@ void OutputBuffer::append_shared(const SharedBytes& bytes) {
   }
   size_ += bytes.size();
   held_ += bytes.capacity();
-}
-
-void OutputBuffer::append_buffer(OutputBuffer& other) {
-  assert(this != &other && &pool_ == &other.pool_);
-  if (other.size_ < kReferenceBytes) {
-    for (size_t i = other.first_; i < other.segments_.size(); ++i)
-      append({other.segments_[i].data, other.length_of(i)});
-  } else {
-    segments_.reserve(segments_.size() + other.segments_.size() - other.first_);
-    end_run();
-    std::move(other.segments_.begin() + static_cast<ptrdiff_t>(other.first_), other.segments_.end(),
-              std::back_inserter(segments_));
-    size_ += other.size_;
-    held_ += other.held_;
-    cursor_ = other.cursor_;
-    limit_ = other.limit_;
-    other.segments_.clear();
-    other.cursor_ = other.limit_ = nullptr;
-    other.held_ = 0;
-  }
-  other.clear();
 }
 
 OutputBuffer::Place OutputBuffer::defer() {

@@ -77,9 +77,6 @@ class OutputBuffer {
   }
   /// Appends without copying, from kReferenceBytes on.
   void append_shared(const SharedBytes& bytes);
-  /// Moves everything that `other` holds to the end of this buffer. REQUIRES: both are of one pool, `other` is another
-  /// buffer than this and has no open place.
-  void append_buffer(OutputBuffer& other);
 
   /// A place for bytes that become known only after those that follow (the length of an array). `fill` writes them
   /// (at most kDeferredBytes), exactly once, before anything is consumed. Places are filled in any order.

@@ -41,8 +41,6 @@ void Blocking::unblock(Session& session, std::string_view error) {
   server_.resume_soon(session);
 }
 
-size_t Blocking::keys() const { return queues_.size(); }
-
 void Blocking::mark(int database, std::string_view key) {
   Key wanted(database, key);
   if (!queues_.contains(wanted) || ready_set_.contains(wanted)) return;

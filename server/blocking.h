@@ -40,7 +40,6 @@ class Blocking {
   void unblock(Session& session, std::string_view error = {});
   /// The number of sessions that wait.
   size_t size() const { return waiting_; }
-  size_t keys() const;
 
   /// A key was changed: if somebody waits for it, it is looked at by the next serve().
   void key_changed(int database, std::string_view key) {

@@ -153,11 +153,4 @@ bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses)
   return true;
 }
 
-bool find_keys(const Command& command, Args args, std::vector<int>& positions) {
-  std::vector<KeyUse> uses;
-  if (!find_key_uses(command, args, uses)) return false;
-  for (const KeyUse& use : uses) positions.push_back(use.position);
-  return true;
-}
-
 }  // namespace quartet::server

@@ -56,9 +56,6 @@ class CommandTable {
   size_t mask_ = 0;
 };
 
-/// Appends the positions of the keys of a request, by its specifications. False where the arguments make no sense for them.
-bool find_keys(const Command& command, Args args, std::vector<int>& positions);
-
 /// One key that a request names and what the command does to it (KeyFlag bits), for COMMAND GETKEYSANDFLAGS.
 struct KeyUse {
   int position;

@@ -89,7 +89,7 @@ struct Config {
   int64_t zset_max_listpack_value = 64;
 
   // events, logs, scripts
-  std::string notify_keyspace_events;  // canonical form of the flags
+  int64_t notify_keyspace_events = 0;  // bits, see keyspace_events.h
   int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t slowlog_max_len = 128;
   int64_t latency_monitor_threshold = 0;  // ms

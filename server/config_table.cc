@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/numbers.h"
+#include "server/keyspace_events.h"
 
 namespace quartet::server {
 
@@ -242,7 +243,7 @@ Problem parse(const Directive& directive, Config& config, std::string_view text)
     }
     case Kind::Percentiles: return parse_percentiles(text, value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return parse_output_limits(text, value_of<std::array<OutputLimit, 3>>(directive, config));
-    case Kind::Events: return parse_events(text, value_of<std::string>(directive, config));
+    case Kind::Events: return parse_events(text, value_of<int64_t>(directive, config));
     case Kind::SaveRules: return parse_save_rules(text, value_of<std::string>(directive, config));
     case Kind::TitleTemplate: return parse_title_template(text, value_of<std::string>(directive, config));
   }
@@ -290,9 +291,9 @@ std::string format(const Directive& directive, const Config& config) {
     case Kind::Words: return join_words(value_of<std::vector<std::string>>(directive, config));
     case Kind::Percentiles: return format_percentiles(value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return format_output_limits(value_of<std::array<OutputLimit, 3>>(directive, config));
+    case Kind::Events: return format_event_flags(static_cast<uint32_t>(value_of<int64_t>(directive, config)));
     case Kind::Enum:
     case Kind::String:
-    case Kind::Events:
     case Kind::SaveRules:
     case Kind::TitleTemplate: return value_of<std::string>(directive, config);
   }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/numbers.h"
+#include "server/keyspace_events.h"
 
 namespace quartet::server {
 
@@ -93,21 +94,10 @@ std::string format_percentiles(const std::vector<double>& percentiles) {
   return text;
 }
 
-Problem parse_events(std::string_view text, std::string& flags) {
-  // `A` stands for every class of the first group; `n`, which is not one of them, is shown only without it.
-  constexpr std::string_view kAll = "g$lshzxetd", kChannels = "KEm", kKnown = "Ag$lshzxeKEtmdn";
-  for (const char c : text)
-    if (kKnown.find(c) == std::string_view::npos)
-      return fmt::format("Invalid event class character. Use '{}'.", kKnown);
-  const auto given = [&](char c) { return text.find(c) != std::string_view::npos; };
-  flags.clear();
-  if (given('A') || std::all_of(kAll.begin(), kAll.end(), given)) {
-    flags += 'A';
-  } else {
-    std::copy_if(kAll.begin(), kAll.end(), std::back_inserter(flags), given);
-    if (given('n')) flags += 'n';
-  }
-  std::copy_if(kChannels.begin(), kChannels.end(), std::back_inserter(flags), given);
+Problem parse_events(std::string_view text, int64_t& flags) {
+  const auto parsed = parse_event_flags(text);
+  if (!parsed) return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+  flags = *parsed;
   return {};
 }
 

@@ -27,8 +27,8 @@ std::string format_output_limits(const std::array<OutputLimit, 3>& limits);
 [[nodiscard]] Problem parse_percentiles(std::string_view text, std::vector<double>& percentiles);
 std::string format_percentiles(const std::vector<double>& percentiles);
 
-/// Flags of `notify-keyspace-events`, brought into the order in which Redis shows them.
-[[nodiscard]] Problem parse_events(std::string_view text, std::string& flags);
+/// Flags of `notify-keyspace-events`.
+[[nodiscard]] Problem parse_events(std::string_view text, int64_t& flags);
 
 /// `<seconds> <changes> ...`, seconds at least 1.
 [[nodiscard]] Problem parse_save_rules(std::string_view text, std::string& rules);

@@ -92,8 +92,6 @@ void Context::effect(Args arguments) {
   if (server.feed.active()) server.effects_.emplace_back(arguments.begin(), arguments.end());
 }
 
-void Context::no_effect() { explicit_effect = true; }
-
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {
   if (deny_blocking) {
     switch (unserved) {

@@ -85,8 +85,6 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
-  /// Nothing is carried although `changed` was called.
-  void no_effect();
 
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }

@@ -24,10 +24,8 @@ constexpr Letter kClasses[] = {
     {'d', kModule},
 };
 /// Those that have to be asked for one by one.
-constexpr Letter kOthers[] = {{'K', kEventsByKey},
-                              {'E', kEventsByName},
-                              {'m', bit(EventClass::KeyMiss)},
-                              {'n', bit(EventClass::New)}};
+constexpr Letter kNew = {'n', bit(EventClass::New)};
+constexpr Letter kOthers[] = {{'K', kEventsByKey}, {'E', kEventsByName}, {'m', bit(EventClass::KeyMiss)}};
 
 constexpr uint32_t all_classes() {
   uint32_t all = 0;
@@ -40,7 +38,7 @@ constexpr uint32_t all_classes() {
 std::optional<uint32_t> parse_event_flags(std::string_view text) {
   uint32_t flags = 0;
   for (const char c : text) {
-    uint32_t found = c == 'A' ? all_classes() : 0;
+    uint32_t found = c == 'A' ? all_classes() : c == kNew.letter ? kNew.flag : 0;
     for (const Letter& known : kClasses)
       if (known.letter == c) found = known.flag;
     for (const Letter& known : kOthers)
@@ -58,6 +56,7 @@ std::string format_event_flags(uint32_t flags) {
   } else {
     for (const Letter& known : kClasses)
       if (flags & known.flag) text += known.letter;
+    if (flags & kNew.flag) text += kNew.letter;
   }
   for (const Letter& known : kOthers)
     if (flags & known.flag) text += known.letter;

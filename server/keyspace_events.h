@@ -13,7 +13,7 @@ inline constexpr uint32_t kEventsByName = 1 << 1;
 
 /// The bits of a setting such as "KEA"; no value where a letter is unknown.
 std::optional<uint32_t> parse_event_flags(std::string_view text);
-/// The canonical form, as CONFIG GET shows it.
+/// The text in the order in which Redis shows it; `n` is not shown beside `A`, although it is in force.
 std::string format_event_flags(uint32_t flags);
 
 }  // namespace quartet::server

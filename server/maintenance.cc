@@ -24,7 +24,7 @@ constexpr int64_t kSampleMs = 100;
 
 int64_t Server::tick() {
   const Time now = clock.now();
-  for (const auto& db : databases) db->set_new_access(counts_accesses_ ? LfuAccess::fresh(now) : access_clock(now));
+  date_new_entries(now);
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
@@ -44,6 +44,10 @@ int64_t Server::tick() {
     resume_sessions();
   }
   return more_to_expire || more_to_collect ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+}
+
+void Server::date_new_entries(const Time& now) {
+  for (const auto& db : databases) db->set_new_access(counts_accesses_ ? LfuAccess::fresh(now) : access_clock(now));
 }
 
 void Server::expire_cycle(const Time& now) {

@@ -314,7 +314,6 @@ bool Scripting::exists(std::string_view sha) const { return impl_->find(sha) != 
 
 void Scripting::flush() { impl_->flush(); }
 
-bool Scripting::running() const { return impl_->in.run.script != nullptr; }
 bool Scripting::busy() const { return impl_->in.run.busy; }
 
 std::string Scripting::kill() {

@@ -25,7 +25,6 @@ class Scripting {
   /// Forgets all scripts and starts a fresh interpreter.
   void flush();
 
-  bool running() const;
   /// A script has run longer than `busy-reply-threshold`: other clients are answered BUSY.
   bool busy() const;
   /// SCRIPT KILL: "" if the script will end, else the error reply (NOTBUSY, UNKILLABLE).

@@ -55,8 +55,9 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   thresholds_.set_max_intset_entries = config.set_max_intset_entries;
   thresholds_.zset_max_listpack_entries = config.zset_max_listpack_entries;
   thresholds_.zset_max_listpack_value = config.zset_max_listpack_value;
-  notify_flags_ = parse_event_flags(config.notify_keyspace_events).value_or(0);
+  notify_flags_ = static_cast<uint32_t>(config.notify_keyspace_events);
   counts_accesses_ = config.maxmemory_policy.ends_with("lfu");
+  date_new_entries(clock.now());  // not only with the next tick: the policy may have changed
   for (const auto& db : databases) db->announce_new(notify_flags_ & static_cast<uint32_t>(EventClass::New));
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };

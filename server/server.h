@@ -44,7 +44,7 @@ class Host {
   virtual void stop(int status) = 0;
   /// Binds the listeners anew after `port`, `bind` or `unixsocket` changed; an error text where that fails.
   virtual std::optional<std::string> rebind() { return {}; }
-  /// Looks for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
+  /// Looks for signals and for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
   virtual void poll_input() {}
 };
 
@@ -115,7 +115,6 @@ class Server final : public storage::KeyspaceObserver {
 
   const std::map<uint64_t, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   Session* find_session(uint64_t id);
-  const std::vector<Session*>& monitors() const { return monitors_; }
   void add_monitor(Session& session);
   void remove_monitor(Session& session);
   /// Lets a blocked session's command answer from `key`, which may be ready; false where it could not.
@@ -135,8 +134,6 @@ class Server final : public storage::KeyspaceObserver {
     bool from_script = false;
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
-  /// Commands, transactions and scripts that are running now, one within the other.
-  int depth() const { return depth_; }
 
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   const CommandEntry* resolve(Args args, protocol::Reply& reply);
@@ -208,6 +205,8 @@ class Server final : public storage::KeyspaceObserver {
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const Session& session);
+  /// What entries made from now on hold as their access: see counts_accesses.
+  void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
   void watch_sessions(const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
@@ -217,7 +216,7 @@ class Server final : public storage::KeyspaceObserver {
   // One buffer and batch for the loop, one for what is read while a script runs.
   std::unique_ptr<char[]> read_buffers_[2];
   Batch batches_[2];
-  int depth_ = 0;
+  int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   int reading_depth_ = 0;
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<std::vector<std::string>> effects_;  // what handlers said by Context::effect, of the running command

@@ -1,7 +1,6 @@
 #include "server/transactions.h"
 
 #include <algorithm>
-#include <set>
 
 namespace quartet::server {
 
@@ -22,13 +21,6 @@ void Watches::remove_all(Session& session) {
   }
   session.watches.clear();
   session.watch_touched = false;
-}
-
-size_t Watches::sessions_watching() const {
-  std::set<const Session*> sessions;
-  for (const auto& [key, watches] : by_key_)
-    for (const Watch* watch : watches) sessions.insert(watch->session);
-  return sessions.size();
 }
 
 void Watches::touch(int database, std::string_view key) {

@@ -23,8 +23,6 @@ class Watches {
  public:
   void add(Session& session, storage::Keyspace& db, std::string_view key, int64_t now_ms);
   void remove_all(Session& session);
-  bool any() const { return !by_key_.empty(); }
-  size_t sessions_watching() const;
 
   void key_changed(int database, std::string_view key) {
     if (!by_key_.empty()) touch(database, key);

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <optional>
-#include <vector>
 
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/commands/pop_first.h"
 #include "server/server.h"
 #include "storage/list.h"
 
@@ -18,7 +18,6 @@ using storage::ListValue;
 using storage::Type;
 
 constexpr std::string_view pop_name(End end) { return end == End::Head ? "lpop" : "rpop"; }
-constexpr std::string_view pop_command(End end) { return end == End::Head ? "LPOP" : "RPOP"; }
 constexpr std::string_view push_name(End end) { return end == End::Head ? "lpush" : "rpush"; }
 
 ListValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
@@ -299,8 +298,8 @@ End end_argument(const Context& ctx, size_t at, End otherwise) {
 }
 
 bool serve_move(Context& ctx, std::string_view key) {
-  Entry* from = ctx.find_write(key);
-  if (!from || from->type() != Type::List) return false;
+  Entry* from = find_ready(ctx, key, Type::List);
+  if (!from) return false;
   move(ctx, from, ctx.arg(2), end_argument(ctx, 3, End::Tail), end_argument(ctx, 4, End::Head));
   return true;
 }
@@ -325,112 +324,29 @@ void brpoplpush_command(Context& ctx) {
   if (in.ok()) move_or_block(ctx, End::Tail, End::Head, timeout_ms);
 }
 
-// --- BLPOP and BRPOP --------------------------------------------------------------------------------------------------
+// --- From one of several lists ----------------------------------------------------------------------------------------
 
-/// Pops one element as [key, element]. REQUIRES: `entry` is a list.
-void pop_with_key(Context& ctx, std::string_view key, Entry* entry, End end) {
-  ctx.reply.array(2);
-  ctx.reply.bulk(key);
-  pop_elements(ctx, key, entry, end, 1, false);
-  ctx.effect({pop_command(end), key});
-}
+struct ListPops {
+  using Value = ListValue;
+  using End = storage::End;
+  static constexpr Type kType = Type::List;
 
-template <End end>
-bool serve_pop(Context& ctx, std::string_view key) {
-  Entry* entry = ctx.find_write(key);
-  if (!entry || entry->type() != Type::List) return false;
-  pop_with_key(ctx, key, entry, end);
-  return true;
-}
-
-template <End end>
-void pop_or_block(Context& ctx) {
-  const Args keys = ctx.args.subspan(1, ctx.args.size() - 2);
-  Arguments in(ctx, ctx.args.size() - 1);
-  const int64_t timeout_ms = in.timeout_seconds();
-  if (!in.ok()) return;
-  for (const std::string_view key : keys) {
-    Entry* entry;
-    if (!ctx.find_write(key, Type::List, entry)) return;
-    if (entry) return pop_with_key(ctx, key, entry, end);
-  }
-  ctx.block(keys, timeout_ms, serve_pop<end>);
-}
-
-void blpop_command(Context& ctx) { pop_or_block<End::Head>(ctx); }
-void brpop_command(Context& ctx) { pop_or_block<End::Tail>(ctx); }
-
-// --- LMPOP and BLMPOP -------------------------------------------------------------------------------------------------
-
-/// The arguments behind the timeout: numkeys key ... LEFT|RIGHT [COUNT count].
-struct MultiPop {
-  Args keys;
-  End end = End::Head;
-  size_t count = 1;
-
-  void read(Arguments& in) {
-    constexpr std::string_view kKeys = "ERR numkeys should be greater than 0";
-    const int64_t number = in.integer(kKeys);
-    if (number <= 0) in.fail(kKeys);
-    keys = in.take(static_cast<size_t>(std::max<int64_t>(number, 0)));
-    end = read_end(in);
-    if (in.option("COUNT", 1)) {
-      constexpr std::string_view kCount = "ERR count should be greater than 0";
-      const int64_t value = in.integer(kCount);
-      if (value <= 0) in.fail(kCount);
-      count = static_cast<size_t>(value);
-    }
-    if (in.more()) in.fail(errors::kSyntax);
-  }
-
-  void pop(Context& ctx, std::string_view key, Entry* entry) const {
-    const size_t size = ListValue(ctx.db(), entry).size();
+  static End read_end(Arguments& in) { return server::read_end(in); }
+  static std::string_view command(End end) { return end == End::Head ? "LPOP" : "RPOP"; }
+  static void pop_one(Context& ctx, std::string_view key, Entry* entry, End end) {
     ctx.reply.array(2);
     ctx.reply.bulk(key);
-    pop_elements(ctx, key, entry, end, count, true);
-    char number[kNumberChars];
-    ctx.effect({pop_command(end), key, {number, format_int(static_cast<int64_t>(std::min(count, size)), number)}});
+    pop_elements(ctx, key, entry, end, 1, false);
   }
-
-  /// Pops from the first key that holds a list; false where none does. Of another type, the error is written, and it is true.
-  bool pop_first(Context& ctx) const {
-    for (const std::string_view key : keys) {
-      Entry* entry;
-      if (!ctx.find_write(key, Type::List, entry)) return true;
-      if (!entry) continue;
-      pop(ctx, key, entry);
-      return true;
-    }
-    return false;
+  static void pop_many(Context& ctx, std::string_view key, Entry* entry, End end, size_t count) {
+    pop_elements(ctx, key, entry, end, count, true);
   }
 };
 
-void lmpop_command(Context& ctx) {
-  Arguments in(ctx);
-  MultiPop request;
-  request.read(in);
-  if (in.ok() && !request.pop_first(ctx)) ctx.reply.null_array();
-}
-
-bool serve_multi_pop(Context& ctx, std::string_view key) {
-  Entry* entry = ctx.find_write(key);
-  if (!entry || entry->type() != Type::List) return false;
-  Arguments in(ctx, 2);
-  MultiPop request;
-  request.read(in);
-  request.pop(ctx, key, entry);
-  return true;
-}
-
-void blmpop_command(Context& ctx) {
-  // The timeout comes first but is looked at last.
-  Arguments in(ctx, 2), first(ctx);
-  MultiPop request;
-  request.read(in);
-  if (!in.ok()) return;
-  const int64_t timeout_ms = first.timeout_seconds();
-  if (first.ok() && !request.pop_first(ctx)) ctx.block(request.keys, timeout_ms, serve_multi_pop);
-}
+void blpop_command(Context& ctx) { pop_or_block<ListPops, End::Head>(ctx); }
+void brpop_command(Context& ctx) { pop_or_block<ListPops, End::Tail>(ctx); }
+void lmpop_command(Context& ctx) { multi_pop<ListPops>(ctx); }
+void blmpop_command(Context& ctx) { multi_pop_or_block<ListPops>(ctx); }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 

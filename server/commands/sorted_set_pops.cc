@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/commands/pop_first.h"
 #include "server/commands/sorted_sets.h"
 
 namespace quartet::server {
@@ -15,7 +15,6 @@ using storage::Type;
 enum class End { Lowest, Highest };
 
 constexpr std::string_view pop_event(End end) { return end == End::Lowest ? "zpopmin" : "zpopmax"; }
-constexpr std::string_view pop_name(End end) { return end == End::Lowest ? "ZPOPMIN" : "ZPOPMAX"; }
 
 /// Pops up to `count` members after calling `visit(member, score)` for each. REQUIRES: `entry` is a sorted set, count > 0.
 template <class Visit>
@@ -49,121 +48,44 @@ void pop(Context& ctx, End end) {
   });
 }
 
-// --- BZPOPMIN and BZPOPMAX --------------------------------------------------------------------------------------------
+// --- From one of several sorted sets ----------------------------------------------------------------------------------
 
-/// Pops one member as [key, member, score]. REQUIRES: `entry` is a sorted set.
-void pop_with_key(Context& ctx, std::string_view key, Entry* entry, End end) {
-  ctx.reply.array(3);
-  ctx.reply.bulk(key);
-  pop_members(ctx, key, entry, end, 1, [&](std::string_view member, double score) {
-    ctx.reply.bulk(member);
-    ctx.reply.number(score);
-  });
-  ctx.effect({pop_name(end), key});
-}
+struct SortedSetPops {
+  using Value = SortedSetValue;
+  using End = server::End;
+  static constexpr Type kType = Type::SortedSet;
 
-template <End end>
-bool serve_pop(Context& ctx, std::string_view key) {
-  Entry* entry = ctx.find_write(key);
-  if (!entry || entry->type() != Type::SortedSet) return false;
-  pop_with_key(ctx, key, entry, end);
-  return true;
-}
-
-template <End end>
-void pop_or_block(Context& ctx) {
-  const Args keys = ctx.args.subspan(1, ctx.args.size() - 2);
-  Arguments in(ctx, ctx.args.size() - 1);
-  const int64_t timeout_ms = in.timeout_seconds();
-  if (!in.ok()) return;
-  for (const std::string_view key : keys) {
-    Entry* entry;
-    if (!ctx.find_write(key, Type::SortedSet, entry)) return;
-    if (entry) return pop_with_key(ctx, key, entry, end);
+  static End read_end(Arguments& in) {
+    if (in.option("MAX")) return End::Highest;
+    if (!in.option("MIN")) in.fail(errors::kSyntax);
+    return End::Lowest;
   }
-  ctx.block(keys, timeout_ms, serve_pop<end>);
-}
-
-// --- ZMPOP and BZMPOP -------------------------------------------------------------------------------------------------
-
-/// The arguments numkeys key ... MIN|MAX [COUNT count].
-struct MultiPop {
-  Args keys;
-  End end = End::Lowest;
-  size_t count = 1;
-
-  void read(Arguments& in) {
-    constexpr std::string_view kKeys = "ERR numkeys should be greater than 0";
-    keys = in.take(static_cast<size_t>(in.integer_in(1, INT64_MAX, kKeys)));
-    if (in.option("MAX")) {
-      end = End::Highest;
-    } else if (!in.option("MIN")) {
-      in.fail(errors::kSyntax);
-    }
-    if (in.option("COUNT", 1))
-      count = static_cast<size_t>(in.integer_in(1, INT64_MAX, "ERR count should be greater than 0"));
-    if (in.more()) in.fail(errors::kSyntax);
-  }
-
-  void pop(Context& ctx, std::string_view key, Entry* entry) const {
-    const size_t popped = std::min(count, SortedSetValue(ctx.db(), entry).size());
-    ctx.reply.array(2);
+  static std::string_view command(End end) { return end == End::Lowest ? "ZPOPMIN" : "ZPOPMAX"; }
+  static void pop_one(Context& ctx, std::string_view key, Entry* entry, End end) {
+    ctx.reply.array(3);
     ctx.reply.bulk(key);
-    ctx.reply.array(popped);
-    pop_members(ctx, key, entry, end, popped, [&](std::string_view member, double score) {
+    pop_members(ctx, key, entry, end, 1, [&](std::string_view member, double score) {
+      ctx.reply.bulk(member);
+      ctx.reply.number(score);
+    });
+  }
+  static void pop_many(Context& ctx, std::string_view key, Entry* entry, End end, size_t count) {
+    ctx.reply.array(count);
+    pop_members(ctx, key, entry, end, count, [&](std::string_view member, double score) {
       ctx.reply.array(2);
       ctx.reply.bulk(member);
       ctx.reply.number(score);
     });
-    char number[kNumberChars];
-    ctx.effect({pop_name(end), key, {number, format_int(static_cast<int64_t>(popped), number)}});
-  }
-
-  /// Pops from the first key that holds a sorted set; false where none does. Of another type, the error is written, and it is true.
-  bool pop_first(Context& ctx) const {
-    for (const std::string_view key : keys) {
-      Entry* entry;
-      if (!ctx.find_write(key, Type::SortedSet, entry)) return true;
-      if (!entry) continue;
-      pop(ctx, key, entry);
-      return true;
-    }
-    return false;
   }
 };
-
-bool serve_multi_pop(Context& ctx, std::string_view key) {
-  Entry* entry = ctx.find_write(key);
-  if (!entry || entry->type() != Type::SortedSet) return false;
-  Arguments in(ctx, 2);
-  MultiPop request;
-  request.read(in);
-  request.pop(ctx, key, entry);
-  return true;
-}
 
 }  // namespace
 
 void zpopmin_command(Context& ctx) { pop(ctx, End::Lowest); }
 void zpopmax_command(Context& ctx) { pop(ctx, End::Highest); }
-void bzpopmin_command(Context& ctx) { pop_or_block<End::Lowest>(ctx); }
-void bzpopmax_command(Context& ctx) { pop_or_block<End::Highest>(ctx); }
-
-void zmpop_command(Context& ctx) {
-  Arguments in(ctx);
-  MultiPop request;
-  request.read(in);
-  if (in.ok() && !request.pop_first(ctx)) ctx.reply.null_array();
-}
-
-void bzmpop_command(Context& ctx) {
-  // The timeout comes first but is looked at last.
-  Arguments in(ctx, 2), first(ctx, 1);
-  MultiPop request;
-  request.read(in);
-  if (!in.ok()) return;
-  const int64_t timeout_ms = first.timeout_seconds();
-  if (first.ok() && !request.pop_first(ctx)) ctx.block(request.keys, timeout_ms, serve_multi_pop);
-}
+void bzpopmin_command(Context& ctx) { pop_or_block<SortedSetPops, End::Lowest>(ctx); }
+void bzpopmax_command(Context& ctx) { pop_or_block<SortedSetPops, End::Highest>(ctx); }
+void zmpop_command(Context& ctx) { multi_pop<SortedSetPops>(ctx); }
+void bzmpop_command(Context& ctx) { multi_pop_or_block<SortedSetPops>(ctx); }
 
 }  // namespace quartet::server

@@ -63,7 +63,8 @@ Connection* TurnList::next() {
 }
 
 Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(config) {
-  const int status = uv_loop_init(&loop_);
+  int status = uv_loop_init(&loop_);
+  if (status == 0) status = uv_poll_init(&loop_, &signal_poll_, signals_.descriptor());
   if (status != 0) {
     // Without an event loop there is no process to speak of: only a machine out of descriptors gets here.
     log_.warning("cannot create the event loop: {}", uv_strerror(status));
@@ -73,10 +74,8 @@ Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(con
   uv_timer_init(&loop_, &tick_timer_);
   uv_timer_init(&loop_, &wake_timer_);
   uv_timer_init(&loop_, &accept_timer_);
-  uv_signal_init(&loop_, &terminate_);
-  uv_signal_init(&loop_, &interrupt_);
   for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_),
-                            handle(terminate_), handle(interrupt_)})
+                            handle(signal_poll_)})
     each->data = this;
 }
 
@@ -145,9 +144,7 @@ std::optional<std::string> Reactor::check_maxclients(const std::vector<std::stri
 int Reactor::serve() {
   assert(server_);
   uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) { reactor_of(prepare->data).end_turn(); });
-  const auto signalled = [](uv_signal_t* signal, int number) { reactor_of(signal->data).on_signal(number); };
-  uv_signal_start(&terminate_, signalled, SIGTERM);
-  uv_signal_start(&interrupt_, signalled, SIGINT);
+  uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
   uv_run(&loop_, UV_RUN_DEFAULT);
   shut_down();
@@ -161,14 +158,24 @@ void Reactor::stop(int status) {
   uv_stop(&loop_);
 }
 
+void Reactor::read_signals() {
+  while (const std::optional<int> number = signals_.next()) on_signal(*number);
+}
+
 void Reactor::on_signal(int number) {
-  if (stopping_) {
-    // Somebody has seen the first one and does not want to wait for background work.
+  if (terminating_ || stopping_) {
+    // Somebody has seen the first one and does not want to wait for a script or background work.
     if (number == SIGINT) std::_Exit(1);
     return;
   }
+  terminating_ = true;
   log_.notice("Received {}, shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
-  stop(0);
+  if (nested_) {
+    // The script goes on, and clients are answered, so that it can be killed; the loop ends as soon as it turns again.
+    uv_stop(&loop_);
+  } else {
+    stop(0);
+  }
 }
 
 void Reactor::tick() {
@@ -210,11 +217,9 @@ void Reactor::shut_down() {
   for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_)})
     uv_close(each, nullptr);
   // Signals are heard until the background work is done, but nobody waits for them.
-  uv_unref(handle(terminate_));
-  uv_unref(handle(interrupt_));
+  uv_unref(handle(signal_poll_));
   uv_run(&loop_, UV_RUN_DEFAULT);
-  uv_close(handle(terminate_), nullptr);
-  uv_close(handle(interrupt_), nullptr);
+  uv_close(handle(signal_poll_), nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);
   const int status = uv_loop_close(&loop_);
   assert(status == 0 && "a handle was left open");
@@ -287,6 +292,7 @@ void Reactor::forget(Connection& connection) {
 void Reactor::poll_input() {
   if (nested_ || stopping_) return;
   nested_ = true;
+  read_signals();
   polled_.clear();
   for (const Listener::Pointer& listener : listeners_) polled_.push_back({listener->descriptor(), POLLIN, 0});
   // Accepting adds connections behind those that are polled, and nothing takes any away.

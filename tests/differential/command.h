@@ -10,17 +10,17 @@
 namespace quartet::test {
 
 enum class Agreement {
-    exact,         // the same bytes
-    unordered,     // an aggregate of the same items in any order
-    pairs,         // an aggregate of the same pairs (field and value) in any order
-    kind,          // the same type; the content depends on chance, time or memory
-    near_seconds,  // integers a few seconds apart
-    near_millis,   // the same in milliseconds
+  exact,         // the same bytes
+  unordered,     // an aggregate of the same items in any order
+  pairs,         // an aggregate of the same pairs (field and value) in any order
+  kind,          // the same type; the content depends on chance, time or memory
+  near_seconds,  // integers a few seconds apart
+  near_millis,   // the same in milliseconds
 };
 
 struct Command {
-    std::vector<std::string> arguments;
-    Agreement agreement = Agreement::exact;
+  std::vector<std::string> arguments;
+  Agreement agreement = Agreement::exact;
 };
 
 // Whether both replies are right if one is. Errors always have to be the same.

@@ -10,10 +10,10 @@
 namespace quartet::test {
 
 struct Entry {
-    std::string type;
-    std::string encoding;
-    long ttl_ms = -1;  // -1: none
-    Reply value;       // in an order that does not depend on the server
+  std::string type;
+  std::string encoding;
+  long ttl_ms = -1;  // -1: none
+  Reply value;       // in an order that does not depend on the server
 };
 
 // Entries by database and key, "2/name".

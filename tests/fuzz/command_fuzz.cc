@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core_client.h"
 #include "reply.h"
 #include "server/commands/families.h"
 #include "server/config.h"
@@ -106,14 +106,6 @@ class SteppingClock final : public Clock {
   ManualClock clock_;
 };
 
-class ImmediateBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override {
-    work();
-    done();
-  }
-};
-
 /// Ends scripts that run long, as a SHUTDOWN would.
 class FuzzHost final : public server::Host {
  public:
@@ -122,19 +114,10 @@ class FuzzHost final : public server::Host {
   server::Server* core = nullptr;
 };
 
-class Client final : public server::Connection {
- public:
-  void flush_soon() override {}
-  void close_soon(bool flush) override {
-    closing = true;
-    discard = discard || !flush;
-  }
-  void resume_input() override {}
-
-  server::Session* session = nullptr;
+struct Client {
+  Client(server::Server& core, int port) : connection(core, port) {}
+  test::CoreClient connection;
   test::ReplyReader replies;
-  bool closing = false;
-  bool discard = false;
 };
 
 class World {
@@ -154,21 +137,10 @@ class World {
     });
     empty_memory_ = core_->database(0).memory();
   }
-  ~World() {
-    for (size_t i = 0; i < kClients; ++i) close(i);
-  }
 
   void send(size_t at, std::string_view bytes, size_t piece) {
     if (traced_) std::fprintf(stderr, "client %zu: %s\n", at, test::quoted(bytes).c_str());
-    Client& client = open(at);
-    while (!bytes.empty() && !client.closing) {
-      const auto room = core_->read_buffer(*client.session);
-      demand(room.size > 0, "there is always room to read into");
-      const size_t n = std::min({room.size, bytes.size(), piece});
-      std::memcpy(room.data, bytes.data(), n);
-      core_->received(*client.session, n);
-      bytes.remove_prefix(n);
-    }
+    open(at).connection.send(bytes, piece);
     take_output();
   }
 
@@ -183,7 +155,6 @@ class World {
   void close(size_t at) {
     if (!clients_[at]) return;
     if (traced_) std::fprintf(stderr, "client %zu leaves\n", at);
-    core_->close_session(*clients_[at]->session);
     clients_[at].reset();
   }
 
@@ -199,50 +170,41 @@ class World {
  private:
   Client& open(size_t at) {
     if (clients_[at]) return *clients_[at];
-    clients_[at] = std::make_unique<Client>();
-    std::string_view refusal;
-    const int number = static_cast<int>(50000 + at);
-    auto open = [&] {
-      return core_->open_session(*clients_[at], "127.0.0.1:" + std::to_string(number), "127.0.0.1:6379", number, false, true, refusal);
+    const auto connect = [&] {
+      clients_[at] = std::make_unique<Client>(*core_, static_cast<int>(50000 + at));
+      return clients_[at]->connection.open();
     };
-    clients_[at]->session = open();
-    if (!clients_[at]->session) {  // maxclients was lowered
-      clients_[at].reset();
+    if (!connect()) {  // maxclients was lowered
       for (size_t i = 0; i < kClients; ++i) close(i);
-      clients_[at] = std::make_unique<Client>();
-      clients_[at]->session = open();
+      demand(connect(), "one client is always served");
     }
-    demand(clients_[at]->session, "one client is always served");
     return *clients_[at];
   }
 
   void take_output() {
     for (size_t i = 0; i < kClients; ++i) {
       if (!clients_[i]) continue;
-      Client& client = *clients_[i];
-      if (client.discard) {
-        close(i);
-        continue;
+      test::CoreClient& connection = clients_[i]->connection;
+      test::ReplyReader& replies = clients_[i]->replies;
+      connection.close_if_finished();
+      const size_t size = connection.output_size();
+      const std::string bytes = connection.take_output();
+      demand(bytes.size() == size, "the output's size is what it holds");
+      demand(connection.output_size() == 0, "sent output is gone");
+      replies.feed(bytes);
+      while (replies.next()) {
       }
-      if (!client.session->out.empty()) {
-        const std::string bytes = client.session->out.to_string();
-        demand(bytes.size() == client.session->out.size(), "the output's size is what it holds");
-        core_->sent(*client.session, bytes.size());
-        demand(client.session->out.empty(), "sent output is gone");
-        client.replies.feed(bytes);
-        while (client.replies.next()) {
-        }
-        demand(!client.replies.broken(), "replies are well-formed");
-        demand(client.replies.pending().empty(), "replies are whole");
-      }
-      if (client.closing) close(i);
+      demand(!replies.broken(), "replies are well-formed");
+      demand(replies.pending().empty(), "replies are whole");
+      connection.close_if_finished();
+      if (!connection.open()) close(i);
     }
   }
 
   SteppingClock clock_;
   Log log_;
   server::ConfigStore config_;
-  ImmediateBackground background_;
+  test::ImmediateBackground background_;
   FuzzHost host_;
   std::unique_ptr<server::Server> core_;
   std::array<std::unique_ptr<Client>, kClients> clients_;

@@ -15,30 +15,30 @@ namespace quartet::test {
 
 // One client's connection. Destroying it disconnects the client.
 class Connection {
-public:
-    virtual ~Connection() = default;
+ public:
+  virtual ~Connection() = default;
 
-    // Gives the server the bytes. A connection that the server has closed swallows them.
-    virtual void send(std::string_view bytes) = 0;
+  // Gives the server the bytes. A connection that the server has closed swallows them.
+  virtual void send(std::string_view bytes) = 0;
 
-    // Appends what the server has sent to `out`. With nothing there, a backend on real time waits for it at
-    // most `bound`; a backend on a manual clock, where nothing comes by itself, returns at once.
-    virtual Received receive(std::string& out, std::chrono::milliseconds bound) = 0;
+  // Appends what the server has sent to `out`. With nothing there, a backend on real time waits for it at
+  // most `bound`; a backend on a manual clock, where nothing comes by itself, returns at once.
+  virtual Received receive(std::string& out, std::chrono::milliseconds bound) = 0;
 };
 
 class Backend {
-public:
-    virtual ~Backend() = default;
+ public:
+  virtual ~Backend() = default;
 
-    virtual std::unique_ptr<Connection> connect() = 0;
+  virtual std::unique_ptr<Connection> connect() = 0;
 
-    // Returns when the server has dealt with all bytes sent so far (and closed connections), and has given
-    // out every reply that they, and the time passed until now, allow. This makes "no reply yet" a fact and
-    // not a matter of waiting long enough.
-    virtual void settle() = 0;
+  // Returns when the server has dealt with all bytes sent so far (and closed connections), and has given
+  // out every reply that they, and the time passed until now, allow. This makes "no reply yet" a fact and
+  // not a matter of waiting long enough.
+  virtual void settle() = 0;
 
-    // Lets time pass for the server: really, or on its manual clock.
-    virtual void advance(std::chrono::milliseconds time) = 0;
+  // Lets time pass for the server: really, or on its manual clock.
+  virtual void advance(std::chrono::milliseconds time) = 0;
 };
 
 }  // namespace quartet::test

@@ -15,30 +15,30 @@ namespace quartet::test {
 using Variables = std::map<std::string, std::string>;
 
 struct Expectation {
-    enum class Form {
-        exact,       // `reply` as it stands
-        pattern,     // a reply of `kind` whose text contains a match of the extended regular expression `text`
-        range,       // a number of `kind` within low..high
-        any_of_kind, // any reply of `kind`
-        any,         // any reply
-        capture,     // binds the scalar's text to the variable `text`; with `kind_given` only a reply of `kind`
-        aggregate,   // a reply of `kind` whose items are as in `items`
-        nothing,     // no reply yet
-        closed,      // the server has closed the connection
-        unrecorded,  // to be filled in by --record
-    };
+  enum class Form {
+    exact,        // `reply` as it stands
+    pattern,      // a reply of `kind` whose text contains a match of the extended regular expression `text`
+    range,        // a number of `kind` within low..high
+    any_of_kind,  // any reply of `kind`
+    any,          // any reply
+    capture,      // binds the scalar's text to the variable `text`; with `kind_given` only a reply of `kind`
+    aggregate,    // a reply of `kind` whose items are as in `items`
+    nothing,      // no reply yet
+    closed,       // the server has closed the connection
+    unrecorded,   // to be filled in by --record
+  };
 
-    Form form = Form::any;
-    Kind kind = Kind::null;
-    bool kind_given = false;
-    Reply reply;
-    std::string text;
-    double low = 0;
-    double high = 0;
-    std::vector<Expectation> items;
-    bool unordered = false;  // aggregate: items in any order
-    bool pairs = false;      // aggregate: items are pairs (key, value) in any order
-    bool open = false;       // aggregate: further items may follow
+  Form form = Form::any;
+  Kind kind = Kind::null;
+  bool kind_given = false;
+  Reply reply;
+  std::string text;
+  double low = 0;
+  double high = 0;
+  std::vector<Expectation> items;
+  bool unordered = false;  // aggregate: items in any order
+  bool pairs = false;      // aggregate: items are pairs (key, value) in any order
+  bool open = false;       // aggregate: further items may follow
 };
 
 // Parses the text after `<`. Throws SpecError.

@@ -11,15 +11,15 @@
 namespace quartet::test {
 
 struct RunOptions {
-    bool reference = false;  // the server is redis-server: leaves out what holds on Quartet only, and vice versa
-    bool verbose = false;    // prints the name of each case
-    std::string filter;      // runs only the cases whose name contains this
+  bool reference = false;  // the server is redis-server: leaves out what holds on Quartet only, and vice versa
+  bool verbose = false;    // prints the name of each case
+  std::string filter;      // runs only the cases whose name contains this
 };
 
 struct Totals {
-    int passed = 0;
-    int failed = 0;
-    int skipped = 0;  // cases that are meant for the other server
+  int passed = 0;
+  int failed = 0;
+  int skipped = 0;  // cases that are meant for the other server
 };
 
 // Runs the cases and prints each failure as path:line.

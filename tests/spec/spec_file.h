@@ -20,36 +20,36 @@
 namespace quartet::test {
 
 struct Argument {
-    std::string text;
-    bool is_variable = false;  // `text` is the name of a captured variable
+  std::string text;
+  bool is_variable = false;  // `text` is the name of a captured variable
 };
 
 struct Step {
-    enum class Action { send, send_raw, expect, advance, close, config, resp3 };
+  enum class Action { send, send_raw, expect, advance, close, config, resp3 };
 
-    Action action = Action::send;
-    std::string client;               // "" is the unnamed one
-    std::vector<Argument> arguments;  // send; config: name and value
-    std::string bytes;                // send_raw
-    Expectation expectation;          // expect
-    std::chrono::milliseconds time{}; // advance
-    int first_line = 0;               // in the file, counted from 1
-    int last_line = 0;
+  Action action = Action::send;
+  std::string client;                // "" is the unnamed one
+  std::vector<Argument> arguments;   // send; config: name and value
+  std::string bytes;                 // send_raw
+  Expectation expectation;           // expect
+  std::chrono::milliseconds time{};  // advance
+  int first_line = 0;                // in the file, counted from 1
+  int last_line = 0;
 };
 
 struct Case {
-    enum class Audience { both, reference_only, quartet_only };
+  enum class Audience { both, reference_only, quartet_only };
 
-    std::string name;
-    int line = 0;
-    Audience audience = Audience::both;
-    std::vector<Step> steps;
+  std::string name;
+  int line = 0;
+  Audience audience = Audience::both;
+  std::vector<Step> steps;
 };
 
 struct SpecFile {
-    std::string path;
-    std::vector<std::string> lines;
-    std::vector<Case> cases;
+  std::string path;
+  std::vector<std::string> lines;
+  std::vector<Case> cases;
 };
 
 // Reads and parses the file. Throws SpecError, whose text begins with path:line.

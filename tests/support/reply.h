@@ -13,32 +13,32 @@
 namespace quartet::test {
 
 enum class Kind {
-    simple_string,  // +
-    error,          // -
-    integer,        // :
-    bulk,           // $
-    null_bulk,      // $-1
-    null_array,     // *-1
-    null,           // _
-    real,           // ,
-    boolean,        // #
-    big_number,     // (
-    verbatim,       // =
-    array,          // *
-    map,            // %
-    set,            // ~
-    push,           // >
-    attribute,      // |
+  simple_string,  // +
+  error,          // -
+  integer,        // :
+  bulk,           // $
+  null_bulk,      // $-1
+  null_array,     // *-1
+  null,           // _
+  real,           // ,
+  boolean,        // #
+  big_number,     // (
+  verbatim,       // =
+  array,          // *
+  map,            // %
+  set,            // ~
+  push,           // >
+  attribute,      // |
 };
 
 struct Reply {
-    Kind kind = Kind::null;
-    std::string text;          // scalars: the payload as it was on the wire (":5" is "5", "#t" is "t")
-    std::string format;        // verbatim strings: the three letters before the colon
-    std::vector<Reply> items;  // aggregates; a map holds key, value, key, value
+  Kind kind = Kind::null;
+  std::string text;          // scalars: the payload as it was on the wire (":5" is "5", "#t" is "t")
+  std::string format;        // verbatim strings: the three letters before the colon
+  std::vector<Reply> items;  // aggregates; a map holds key, value, key, value
 
-    bool is_aggregate() const { return kind >= Kind::array; }
-    bool operator==(const Reply&) const = default;
+  bool is_aggregate() const { return kind >= Kind::array; }
+  bool operator==(const Reply&) const = default;
 };
 
 // The reply on one line, in the notation of the spec files (tests/spec/README.md).
@@ -52,27 +52,27 @@ std::string encode_command(const std::vector<std::string>& arguments);
 
 // Takes whole replies out of bytes that arrive in pieces.
 class ReplyReader {
-public:
-    void feed(std::string_view bytes);
+ public:
+  void feed(std::string_view bytes);
 
-    // The next whole reply; nothing while it is unfinished, and never again once the stream is broken().
-    std::optional<Reply> next();
+  // The next whole reply; nothing while it is unfinished, and never again once the stream is broken().
+  std::optional<Reply> next();
 
-    // True when the bytes are not RESP. The reader can't find its place again.
-    bool broken() const { return broken_; }
+  // True when the bytes are not RESP. The reader can't find its place again.
+  bool broken() const { return broken_; }
 
-    // Bytes that are fed but not yet returned as replies.
-    std::string_view pending() const { return std::string_view(buffer_).substr(position_); }
+  // Bytes that are fed but not yet returned as replies.
+  std::string_view pending() const { return std::string_view(buffer_).substr(position_); }
 
-private:
-    std::optional<std::string_view> line(std::size_t& at) const;
-    std::optional<Reply> value(std::size_t& at);
-    std::optional<Reply> counted(char type, std::string_view count_text, std::size_t& at);
-    std::optional<Reply> refuse();
+ private:
+  std::optional<std::string_view> line(std::size_t& at) const;
+  std::optional<Reply> value(std::size_t& at);
+  std::optional<Reply> counted(char type, std::string_view count_text, std::size_t& at);
+  std::optional<Reply> refuse();
 
-    std::string buffer_;
-    std::size_t position_ = 0;
-    bool broken_ = false;
+  std::string buffer_;
+  std::size_t position_ = 0;
+  bool broken_ = false;
 };
 
 }  // namespace quartet::test

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/slab.h"
+#include "random_history.h"
 #include "storage/rank_tree.h"
 
 namespace quartet::storage {
@@ -122,7 +123,7 @@ size_t bytes_of_items(const RankTree& tree) {
 }  // namespace
 
 TEST_CASE("a rank tree does what a set of pairs does", "[rank_tree]") {
-  const uint64_t seed = entropy();
+  const uint64_t seed = test::history_seed();
   random_history(seed, 3, 20);
   random_history(seed, 100, 20);
   random_history(seed, 6000, 1);
@@ -156,7 +157,7 @@ TEST_CASE("a rank tree is filled in order and emptied from either end", "[rank_t
 }
 
 TEST_CASE("a rank tree gives its nodes back when it thins out", "[rank_tree]") {
-  const uint64_t seed = entropy();
+  const uint64_t seed = test::history_seed();
   CAPTURE(seed);
   Random random(seed);
   constexpr size_t kCount = 30'000;
@@ -168,11 +169,13 @@ TEST_CASE("a rank tree gives its nodes back when it thins out", "[rank_tree]") {
   for (size_t i = kCount / 20; i < kCount; ++i) tree.erase(items[i]);
   CHECK(tree.size() == kCount / 20);
   INFO("bytes of nodes " << tree.memory() - bytes_of_items(tree) << " for " << tree.size());
-  CHECK(tree.memory() - bytes_of_items(tree) < 48 * tree.size());
+  // No leaf stays less than a quarter full but beside one that is nearly full: 1032 bytes for 15 members, and as few
+  // leaves below an inner node of 1784. Usually it is about 45; nodes that are never merged would take ten times that.
+  CHECK(tree.memory() - bytes_of_items(tree) < 80 * tree.size());
 }
 
 TEST_CASE("a rank tree grows by a level and sinks again", "[rank_tree]") {
-  const uint64_t seed = entropy();
+  const uint64_t seed = test::history_seed();
   CAPTURE(seed);
   Random random(seed);
   constexpr size_t kCount = 260'000;  // more than 62 * 63 * 63

@@ -51,7 +51,7 @@ TEST_CASE("a block is rounded up by little", "[slab]") {
 }
 
 TEST_CASE("blocks of a slab heap do not overlap, and slabs come and go with them", "[slab]") {
-  Random random(entropy());
+  Random random(test::history_seed());
   auto heap = std::make_unique<SlabHeap>();
   std::vector<Block> blocks;
   const auto free_one = [&](size_t i) {
@@ -84,7 +84,7 @@ TEST_CASE("blocks of a slab heap do not overlap, and slabs come and go with them
 }
 
 TEST_CASE("blocks that other threads free come back", "[slab]") {
-  Random random(entropy());
+  Random random(test::history_seed());
   auto heap = std::make_unique<SlabHeap>();
   std::mutex mutex;
   std::condition_variable arrived;

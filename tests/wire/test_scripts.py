@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from support.raw import Error, RawClient
@@ -63,4 +65,38 @@ def test_a_client_that_goes_away_during_a_script_is_forgotten_after_it(own_serve
         assert client.call("SCRIPT", "KILL") == b"OK"
         assert isinstance(runner.read(), Error)
         wait_for(lambda: len(client.call("CLIENT", "LIST").splitlines()) == 2, "two clients are left")
+    runner.close()
+
+
+def test_sigterm_waits_for_the_script_that_can_still_be_killed(own_server):
+    runner = run_away(own_server, "while true do end")
+    own_server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "SIGTERM" in own_server.read_log(), "the signal is heard")
+    with RawClient(own_server.port) as client:
+        assert client.call("PING") == BUSY
+        assert client.call("SCRIPT", "KILL") == b"OK"
+    assert own_server.process.wait(30) == 0
+    assert runner.closed()
+    runner.close()
+
+
+def test_sigterm_spares_a_script_that_has_written(own_server):
+    runner = run_away(own_server, "redis.call('set', 'key', 'half') while true do end")
+    own_server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "SIGTERM" in own_server.read_log(), "the signal is heard")
+    with RawClient(own_server.port) as client:
+        assert str(client.call("SCRIPT", "KILL")).startswith("UNKILLABLE ")
+        client.send("SHUTDOWN", "NOSAVE")
+        assert own_server.process.wait(30) == 0
+    runner.close()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_sigint_behind_another_signal_ends_the_process_within_a_script(own_server, first):
+    runner = run_away(own_server, "while true do end")
+    own_server.process.send_signal(first)
+    wait_for(lambda: first.name in own_server.read_log(), "the signal is heard")
+    own_server.process.send_signal(signal.SIGINT)
+    assert own_server.process.wait(30) == 1
+    assert runner.closed() and not runner.buffer
     runner.close()

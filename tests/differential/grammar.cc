@@ -1,10 +1,10 @@
 #include "grammar.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <sstream>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace quartet::test {
 
@@ -108,112 +108,112 @@ constexpr unsigned rare_one_in = 1500;
 constexpr std::string_view junk[] = {"abc", "", "-1", "0", "1.5", "9223372036854775807", "NX", "LIMIT", "COUNT", "\xff", "s0", "z1"};
 
 Agreement agreement_of(char mark) {
-    switch (mark) {
-        case '=': return Agreement::exact;
-        case '~': return Agreement::unordered;
-        case '%': return Agreement::pairs;
-        case '?': return Agreement::kind;
-        case 't': return Agreement::near_seconds;
-        case 'T': return Agreement::near_millis;
-        default: std::abort();
-    }
+  switch (mark) {
+    case '=': return Agreement::exact;
+    case '~': return Agreement::unordered;
+    case '%': return Agreement::pairs;
+    case '?': return Agreement::kind;
+    case 't': return Agreement::near_seconds;
+    case 'T': return Agreement::near_millis;
+    default: std::abort();
+  }
 }
 
 std::vector<Node> parse_sequence(std::istringstream& words, const std::string& close, bool& ended_by_bar);
 
 Node parse_group(std::istringstream& words, Node::Type type, const std::string& close) {
-    Node node{type, "", {}};
-    for (bool more = true; more;) node.alternatives.push_back(parse_sequence(words, close, more));
-    return node;
+  Node node{type, "", {}};
+  for (bool more = true; more;) node.alternatives.push_back(parse_sequence(words, close, more));
+  return node;
 }
 
 // Reads nodes up to `close` or a bar.
 std::vector<Node> parse_sequence(std::istringstream& words, const std::string& close, bool& ended_by_bar) {
-    std::vector<Node> nodes;
-    ended_by_bar = false;
-    for (std::string word; words >> word;) {
-        if (word == close) return nodes;
-        if (word == "|") {
-            ended_by_bar = true;
-            return nodes;
-        }
-        if (word == "[") nodes.push_back(parse_group(words, Node::Type::optional, "]"));
-        else if (word == "(") nodes.push_back(parse_group(words, Node::Type::choice, ")"));
-        else if (word == "{") nodes.push_back(parse_group(words, Node::Type::repeat, "}"));
-        else if (word.front() == '<') nodes.push_back({Node::Type::value, word.substr(1, word.size() - 2), {}});
-        else nodes.push_back({Node::Type::word, word, {}});
+  std::vector<Node> nodes;
+  ended_by_bar = false;
+  for (std::string word; words >> word;) {
+    if (word == close) return nodes;
+    if (word == "|") {
+      ended_by_bar = true;
+      return nodes;
     }
-    return nodes;
+    if (word == "[") nodes.push_back(parse_group(words, Node::Type::optional, "]"));
+    else if (word == "(") nodes.push_back(parse_group(words, Node::Type::choice, ")"));
+    else if (word == "{") nodes.push_back(parse_group(words, Node::Type::repeat, "}"));
+    else if (word.front() == '<') nodes.push_back({Node::Type::value, word.substr(1, word.size() - 2), {}});
+    else nodes.push_back({Node::Type::word, word, {}});
+  }
+  return nodes;
 }
 
 }  // namespace
 
 Grammar::Grammar(bool sorting) {
-    const auto add = [&](std::string_view text, std::size_t times) {
-        std::istringstream words{std::string(text)};
-        std::string mark;
-        std::size_t weight = 0;
-        words >> mark >> weight;
-        bool bar = false;
-        templates_.push_back({agreement_of(mark[0]), mark.size() == 1, parse_sequence(words, "", bar)});
-        weighted_.insert(weighted_.end(), weight * times, templates_.size() - 1);
-    };
-    for (std::string_view text : rare_templates) add(text, 1);
-    // The pool is filled up so that each rare one comes once in rare_one_in.
-    std::size_t total = 0;
-    for (std::string_view text : templates) total += static_cast<std::size_t>(text[text.find(' ') + 1] - '0');
-    const std::size_t times = rare_one_in / total + 1;
-    for (std::string_view text : templates) add(text, times);
-    if (sorting)
-        for (std::string_view text : sorting_templates) add(text, times);
+  const auto add = [&](std::string_view text, std::size_t times) {
+    std::istringstream words{std::string(text)};
+    std::string mark;
+    std::size_t weight = 0;
+    words >> mark >> weight;
+    bool bar = false;
+    templates_.push_back({agreement_of(mark[0]), mark.size() == 1, parse_sequence(words, "", bar)});
+    weighted_.insert(weighted_.end(), weight * times, templates_.size() - 1);
+  };
+  for (std::string_view text : rare_templates) add(text, 1);
+  // The pool is filled up so that each rare one comes once in rare_one_in.
+  std::size_t total = 0;
+  for (std::string_view text : templates) total += static_cast<std::size_t>(text[text.find(' ') + 1] - '0');
+  const std::size_t times = rare_one_in / total + 1;
+  for (std::string_view text : templates) add(text, times);
+  if (sorting)
+    for (std::string_view text : sorting_templates) add(text, times);
 }
 
 Command Grammar::command(Random& random) const {
-    const Template& chosen = templates_[random.pick(weighted_)];
-    Command command{{}, chosen.agreement};
-    expand(chosen.nodes, random, command.arguments);
-    if (chosen.may_be_mutated && random.percent(3)) mutate(random, command.arguments);
-    return command;
+  const Template& chosen = templates_[random.pick(weighted_)];
+  Command command{{}, chosen.agreement};
+  expand(chosen.nodes, random, command.arguments);
+  if (chosen.may_be_mutated && random.percent(3)) mutate(random, command.arguments);
+  return command;
 }
 
 void Grammar::expand(const std::vector<Node>& nodes, Random& random, std::vector<std::string>& out) const {
-    for (const Node& node : nodes) expand_one(node, random, out);
+  for (const Node& node : nodes) expand_one(node, random, out);
 }
 
 void Grammar::expand_one(const Node& node, Random& random, std::vector<std::string>& out) const {
-    switch (node.type) {
-        case Node::Type::word: out.push_back(node.text); break;
-        case Node::Type::value: out.push_back(random_value(node.text, random)); break;
-        case Node::Type::optional:
-            if (random.percent(40)) expand(random.pick(node.alternatives), random, out);
-            break;
-        case Node::Type::choice: expand(random.pick(node.alternatives), random, out); break;
-        case Node::Type::repeat: {
-            // Now and then so many that small encodings are outgrown.
-            const std::size_t times = random.percent(1) ? 20 + random.below(300) : 1 + random.below(3);
-            for (std::size_t i = 0; i < times; ++i) expand(node.alternatives[0], random, out);
-            break;
-        }
+  switch (node.type) {
+    case Node::Type::word: out.push_back(node.text); break;
+    case Node::Type::value: out.push_back(random_value(node.text, random)); break;
+    case Node::Type::optional:
+      if (random.percent(40)) expand(random.pick(node.alternatives), random, out);
+      break;
+    case Node::Type::choice: expand(random.pick(node.alternatives), random, out); break;
+    case Node::Type::repeat: {
+      // Now and then so many that small encodings are outgrown.
+      const std::size_t times = random.percent(1) ? 20 + random.below(300) : 1 + random.below(3);
+      for (std::size_t i = 0; i < times; ++i) expand(node.alternatives[0], random, out);
+      break;
     }
+  }
 }
 
 // One mistake: an argument too few, too many, twice, or replaced. The name stays, so that a harmless command
 // does not become another one.
 void Grammar::mutate(Random& random, std::vector<std::string>& arguments) const {
-    if (arguments.size() < 2) {
-        arguments.emplace_back(random.pick(junk));
-        return;
-    }
-    const auto at = arguments.begin() + 1 + static_cast<std::ptrdiff_t>(random.below(arguments.size() - 1));
-    switch (random.below(4)) {
-        case 0: arguments.erase(at); break;
-        case 1: arguments.insert(at, std::string(random.pick(junk))); break;
-        case 2:
-            // The keys of the lexical ranges stay, because others hold many scores.
-            if (!is_lexical_key(*at)) *at = std::string(random.pick(junk));
-            break;
-        default: arguments.emplace_back(random.pick(junk)); break;
-    }
+  if (arguments.size() < 2) {
+    arguments.emplace_back(random.pick(junk));
+    return;
+  }
+  const auto at = arguments.begin() + 1 + static_cast<std::ptrdiff_t>(random.below(arguments.size() - 1));
+  switch (random.below(4)) {
+    case 0: arguments.erase(at); break;
+    case 1: arguments.insert(at, std::string(random.pick(junk))); break;
+    case 2:
+      // The keys of the lexical ranges stay, because others hold many scores.
+      if (!is_lexical_key(*at)) *at = std::string(random.pick(junk));
+      break;
+    default: arguments.emplace_back(random.pick(junk)); break;
+  }
 }
 
 }  // namespace quartet::test

@@ -1,0 +1,52 @@
+#include "core_client.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace quartet::test {
+
+CoreClient::CoreClient(server::Server& core, int port) : core_(core) {
+  std::string address = "127.0.0.1:" + std::to_string(port);
+  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_);
+}
+
+CoreClient::~CoreClient() {
+  if (session_) core_.close_session(*session_);
+}
+
+void CoreClient::send(std::string_view bytes, size_t piece) {
+  while (!bytes.empty() && session_ && !closing_) {
+    const auto room = core_.read_buffer(*session_);
+    if (room.size == 0) throw std::logic_error("there is always room to read into");
+    const size_t n = std::min({room.size, bytes.size(), piece});
+    std::memcpy(room.data, bytes.data(), n);
+    core_.received(*session_, n);
+    bytes.remove_prefix(n);
+  }
+}
+
+size_t CoreClient::output_size() const { return session_ ? session_->out.size() : 0; }
+
+std::string CoreClient::take_output() {
+  close_if_finished();
+  if (output_size() == 0) return {};
+  std::string bytes = session_->out.to_string();
+  core_.sent(*session_, bytes.size());
+  return bytes;
+}
+
+void CoreClient::close_if_finished() {
+  if (!session_ || !closing_) return;
+  if (!discard_ && !session_->out.empty()) return;
+  core_.close_session(*session_);
+  session_ = nullptr;
+}
+
+void CoreClient::close_soon(bool flush) {
+  closing_ = true;
+  discard_ = discard_ || !flush;
+}
+
+}  // namespace quartet::test

@@ -1,0 +1,59 @@
+// A server core in this process, as a test drives it: clients whose bytes go straight into their sessions, and work
+// for other threads that is done at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "server/server.h"
+
+namespace quartet::test {
+
+class ImmediateBackground final : public server::Background {
+ public:
+  void run(std::function<void()> work, std::function<void()> done) override {
+    work();
+    done();
+  }
+};
+
+// A client of the core. It must not outlive the core.
+class CoreClient final : public server::Connection {
+ public:
+  // Connects from 127.0.0.1 and `port`. A client that is refused is not open.
+  CoreClient(server::Server& core, int port);
+  CoreClient(const CoreClient&) = delete;
+  CoreClient& operator=(const CoreClient&) = delete;
+  // Disconnects.
+  ~CoreClient() override;
+
+  bool open() const { return session_; }
+  // What a client that was refused is told.
+  std::string_view refusal() const { return refusal_; }
+
+  // Gives the core the bytes, at most `piece` at a time. A connection that is closing swallows them.
+  void send(std::string_view bytes, size_t piece = SIZE_MAX);
+
+  size_t output_size() const;
+  std::string take_output();
+
+  // Ends the connection where the core wants it closed, and what it had to say has been taken or is not to be sent.
+  void close_if_finished();
+
+  // server::Connection
+  void flush_soon() override {}
+  void close_soon(bool flush) override;
+  void resume_input() override {}
+
+ private:
+  server::Server& core_;
+  server::Session* session_ = nullptr;
+  std::string_view refusal_;
+  bool closing_ = false;
+  bool discard_ = false;
+};
+
+}  // namespace quartet::test
