@@ -127,6 +127,9 @@ struct Command {
   GetKeys get_keys = nullptr;
   std::span<const std::string_view> tips = {};
   GetKeyFlags key_flags = nullptr;  // where a specification says kKeyVariable
+  /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
+  /// into the cache together with the keys.
+  int element = 0;
 };
 
 }  // namespace quartet::server

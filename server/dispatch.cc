@@ -115,25 +115,11 @@ bool Server::parse_batch(Session& session, std::string_view input, Batch& batch,
     if (status == Status::Error) return false;
     parsed += session.parser.consumed();
     if (status == Status::Empty) continue;
-    batch.requests.push_back({first, batch.arguments.size(), parsed});
+    batch.requests.push_back({first, batch.arguments.size(), parsed, commands.find(batch.arguments[first])});
     // Arguments of an inline request may lie in the parser, only until its next call.
     if (!multibulk) return true;
   }
   return true;
-}
-
-void Server::prefetch(const Session& session, const Batch& batch) const {
-  if (batch.requests.size() < 2) return;
-  const storage::Keyspace& db = *databases[static_cast<size_t>(session.database)];
-  uint64_t hashes[limits::kBatchCommands];
-  size_t count = 0;
-  for (const Batch::Request& request : batch.requests) {
-    // Nearly every command's first key is its first argument; for the others this costs a line of cache.
-    if (request.end_argument - request.first_argument < 2) continue;
-    hashes[count] = storage::Keyspace::hash(batch.arguments[request.first_argument + 1]);
-    db.prefetch(hashes[count++]);
-  }
-  for (size_t i = 0; i < count; ++i) db.prefetch_item(hashes[i]);
 }
 
 size_t Server::execute_input(Session& session, std::string_view input) {
@@ -144,12 +130,12 @@ size_t Server::execute_input(Session& session, std::string_view input) {
   while (done < input.size() && !session.input_paused()) {
     size_t parsed;
     const bool well_formed = parse_batch(session, input.substr(done), batch, parsed);
-    prefetch(session, batch);
+    look_ahead(session, batch);
     size_t executed = 0;
     bool stopped = false;
     for (const Batch::Request& request : batch.requests) {
       const Args args(batch.arguments.data() + request.first_argument, request.end_argument - request.first_argument);
-      if (!dispatch(session, args, now)) {
+      if (!dispatch(session, request.command, args, now)) {
         stopped = true;
         break;
       }
@@ -179,8 +165,7 @@ size_t Server::execute_input(Session& session, std::string_view input) {
 
 // --- Guards -----------------------------------------------------------------------------------------------------------
 
-const CommandEntry* Server::resolve(Args args, protocol::Reply& reply) {
-  const CommandEntry* command = commands.find(args[0]);
+const CommandEntry* Server::resolve(const CommandEntry* command, Args args, protocol::Reply& reply) {
   if (!command) {
     reply.error(unknown_command(args));
     return nullptr;
@@ -284,10 +269,10 @@ void Server::discard_transaction(Session& session) {
   watches.remove_all(session);
 }
 
-bool Server::dispatch(Session& session, Args args, Time& now) {
+bool Server::dispatch(Session& session, const CommandEntry* command, Args args, Time& now) {
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
-  if (!admit_and_execute(session, args, mark, now)) return false;
+  if (!admit_and_execute(session, command, args, mark, now)) return false;
   if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
@@ -295,8 +280,8 @@ bool Server::dispatch(Session& session, Args args, Time& now) {
   return true;
 }
 
-bool Server::admit_and_execute(Session& session, Args args, size_t mark, Time& now) {
-  const CommandEntry* command = resolve(args, session.reply);
+bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
+  const CommandEntry* command = resolve(named, args, session.reply);
   if (!command || !admitted(session, *command)) {
     if (!command) count_error(session);
     refuse(session, args, mark);

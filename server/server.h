@@ -135,9 +135,6 @@ class Server final : public storage::KeyspaceObserver {
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
 
-  /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
-  const CommandEntry* resolve(Args args, protocol::Reply& reply);
-
   /// Ends a session's transaction without running it.
   void discard_transaction(Session& session);
 
@@ -176,6 +173,7 @@ class Server final : public storage::KeyspaceObserver {
   struct Batch {
     struct Request {
       size_t first_argument, end_argument, end_byte;
+      const CommandEntry* command;  // null where there is no such command
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;
@@ -187,11 +185,15 @@ class Server final : public storage::KeyspaceObserver {
   void execute_waiting(Session& session);
   void resume_sessions();
   bool parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed);
-  void prefetch(const Session& session, const Batch& batch) const;
+  /// Asks the cache for what the requests of a batch will look up, all of them at once: the misses overlap.
+  void look_ahead(const Session& session, const Batch& batch) const;
+  void look_ahead_for_elements(const storage::Keyspace& db, const Batch& batch) const;
+  /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
+  static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
-  bool dispatch(Session& session, Args args, Time& now);
+  bool dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
-  bool admit_and_execute(Session& session, Args args, size_t mark, Time& now);
+  bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.

@@ -89,6 +89,10 @@ class HashTable {
   /// Roughly how many blocks its destruction frees.
   size_t allocations() const { return dict_.size(); }
 
+  /// See prefetch_element.
+  void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
+  void prefetch_item(uint64_t hash) const { dict_.prefetch_item(hash); }
+
   const FieldItem* find(std::string_view field) const { return dict_.find(field); }
   /// Returns whether the field is new.
   bool set(std::string_view field, std::string_view value);

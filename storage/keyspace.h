@@ -169,6 +169,10 @@ size_t memory_of(const Entry& entry);
 size_t length_of(const Entry& entry);
 /// A deep copy of the structure of a value that lies outside its entry (Shared, Table), or the integer of an Int.
 void* clone_value(const Entry& entry);
+/// Asks for the memory that a look-up of this element, by its hash, reads first in a large set, hash or sorted set.
+void prefetch_element(const Entry& entry, uint64_t hash);
+/// Asks for the element itself; best some time after `prefetch_element`.
+void prefetch_element_item(const Entry& entry, uint64_t hash);
 /// Whether freeing it should be left to another thread.
 bool is_slow_to_free(const Entry& entry);
 /// Frees what the entry's value owns outside the entry.

@@ -47,6 +47,10 @@ class ListTable {
   /// Bytes of all elements.
   size_t element_bytes() const { return element_bytes_; }
 
+  /// Nothing is looked up by its value in a list.
+  void prefetch(uint64_t) const {}
+  void prefetch_item(uint64_t) const {}
+
   void push(End end, std::string_view value, const NodeLimit& limit);
   /// Adds a run of `count` packed elements at the tail, as one node.
   void append_run(std::string_view elements, size_t count, const NodeLimit& limit);

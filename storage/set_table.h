@@ -45,6 +45,10 @@ class SetTable {
   /// Roughly how many blocks its destruction frees.
   size_t allocations() const { return dict_.size(); }
 
+  /// See prefetch_element.
+  void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
+  void prefetch_item(uint64_t hash) const { dict_.prefetch_item(hash); }
+
   bool contains(std::string_view member) const { return dict_.find(member) != nullptr; }
   /// Returns whether the member is new.
   bool add(std::string_view member);

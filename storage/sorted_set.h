@@ -35,6 +35,10 @@ class SortedSetTable {
   size_t allocations() const { return tree_.size() + 2; }
   std::unique_ptr<SortedSetTable> clone() const;
 
+  /// See prefetch_element.
+  void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
+  void prefetch_item(uint64_t hash) const { dict_.prefetch_item(hash); }
+
   Item* find(uint64_t hash, std::string_view member) const { return dict_.find(hash, member); }
   /// REQUIRES: the member is not there.
   void insert(uint64_t hash, std::string_view member, double score);

@@ -51,6 +51,14 @@ size_t length_of(const Entry& entry) {
   }
 }
 
+void prefetch_element(const Entry& entry, uint64_t hash) {
+  with_table(entry, [&](const auto& table) { table.prefetch(hash); });
+}
+
+void prefetch_element_item(const Entry& entry, uint64_t hash) {
+  with_table(entry, [&](const auto& table) { table.prefetch_item(hash); });
+}
+
 bool is_slow_to_free(const Entry& entry) {
   return entry.encoding() == Encoding::Table && entry.pointer() &&
          with_table(entry, [](const auto& table) { return table.allocations(); }) > kSlowToFree;
