@@ -130,10 +130,10 @@ size_t Server::execute_input(Session& session, std::string_view input) {
   while (done < input.size() && !session.input_paused()) {
     size_t parsed;
     const bool well_formed = parse_batch(session, input.substr(done), batch, parsed);
-    look_ahead(session, batch);
-    size_t executed = 0;
+    size_t executed = 0, looked_ahead = 0;
     bool stopped = false;
     for (const Batch::Request& request : batch.requests) {
+      if (&request == batch.requests.data() + looked_ahead) looked_ahead = look_ahead(session, batch, looked_ahead);
       const Args args(batch.arguments.data() + request.first_argument, request.end_argument - request.first_argument);
       if (!dispatch(session, request.command, args, now)) {
         stopped = true;

@@ -27,53 +27,76 @@ KeyPositions key_positions(const Command& command, size_t count) {
   return {first, std::min(last, count - 1), static_cast<size_t>(spec.step)};
 }
 
-/// An element to be looked up in a large value.
-struct ElementLookUp {
-  const storage::Entry* entry;
-  uint64_t hash;
+Args arguments_of(const std::vector<std::string_view>& arguments, size_t begin, size_t end) {
+  return {arguments.data() + begin, end - begin};
+}
+
+/// Elements that are looked up within large values.
+class Elements {
+ public:
+  explicit Elements(const storage::Keyspace& db) : db_(db) {}
+
+  void add(const Command& command, Args args) {
+    const int element = command.element;
+    const size_t at = element > 0 ? static_cast<size_t>(element) : args.size() - static_cast<size_t>(-element);
+    if (at < 2 || at >= args.size()) return;
+    // Pipelines often fill one value.
+    if (args[1] != key_) entry_ = db_.find_raw(key_ = args[1]);
+    if (!entry_ || entry_->encoding() != storage::Encoding::Table) return;
+    const LookUp& look_up = look_ups_[count_++] = {entry_, storage::Keyspace::hash(args[at])};
+    storage::prefetch_element(*look_up.entry, look_up.hash);
+  }
+  void prefetch_items() const {
+    for (size_t i = 0; i < count_; ++i) storage::prefetch_element_item(*look_ups_[i].entry, look_ups_[i].hash);
+  }
+
+ private:
+  struct LookUp {
+    const storage::Entry* entry;
+    uint64_t hash;
+  };
+  const storage::Keyspace& db_;
+  std::string_view key_;
+  const storage::Entry* entry_ = nullptr;
+  std::array<LookUp, limits::kBatchCommands> look_ups_;
+  size_t count_ = 0;
 };
 
 }  // namespace
 
-void Server::look_ahead(const Session& session, const Batch& batch) const {
+size_t Server::look_ahead(const Session& session, const Batch& batch, size_t from) const {
   const storage::Keyspace& db = *databases[static_cast<size_t>(session.database)];
   std::array<uint64_t, kLookAhead> hashes;
   size_t count = 0;
   bool elements = false;
-  for (const Batch::Request& request : batch.requests) {
+  size_t end = from;
+  for (; end < batch.requests.size(); ++end) {
+    const Batch::Request& request = batch.requests[end];
     if (!request.command) continue;
-    const size_t arguments = request.end_argument - request.first_argument;
-    const KeyPositions keys = key_positions(*request.command->spec, arguments);
+    const Args args = arguments_of(batch.arguments, request.first_argument, request.end_argument);
+    const KeyPositions keys = key_positions(*request.command->spec, args.size());
     // One look-up alone has nothing to overlap with.
-    if (batch.requests.size() == 1 && keys.last <= keys.first) return;
+    if (batch.requests.size() == 1 && keys.last <= keys.first) return 1;
+    // The keys of one request stay together; of one with very many the first are looked up.
+    const size_t wanted = keys.last < keys.first ? 0 : (keys.last - keys.first) / keys.step + 1;
+    if (end > from && count + wanted > hashes.size()) break;
     for (size_t at = keys.first; at <= keys.last && count < hashes.size(); at += keys.step) {
-      hashes[count] = storage::Keyspace::hash(batch.arguments[request.first_argument + at]);
+      hashes[count] = storage::Keyspace::hash(args[at]);
       db.prefetch(hashes[count++]);
     }
     elements |= request.command->spec->element != 0;
   }
   for (size_t i = 0; i < count; ++i) db.prefetch_item(hashes[i]);
-  if (elements) look_ahead_for_elements(db, batch);
-}
+  if (!elements) return end;
 
-void Server::look_ahead_for_elements(const storage::Keyspace& db, const Batch& batch) const {
-  std::array<ElementLookUp, limits::kBatchCommands> look_ups;
-  size_t count = 0;
-  std::string_view key;
-  const storage::Entry* entry = nullptr;
-  for (const Batch::Request& request : batch.requests) {
-    if (!request.command || request.command->spec->element == 0) continue;
-    const Args args(batch.arguments.data() + request.first_argument, request.end_argument - request.first_argument);
-    const int element = request.command->spec->element;
-    const size_t at = element > 0 ? static_cast<size_t>(element) : args.size() - static_cast<size_t>(-element);
-    if (at < 2 || at >= args.size()) continue;
-    // Pipelines often fill one value.
-    if (args[1] != key) entry = db.find_raw(key = args[1]);
-    if (!entry || entry->encoding() != storage::Encoding::Table) continue;
-    look_ups[count] = {entry, storage::Keyspace::hash(args[at])};
-    storage::prefetch_element(*entry, look_ups[count++].hash);
+  Elements look_ups(db);
+  for (size_t i = from; i < end; ++i) {
+    const Batch::Request& request = batch.requests[i];
+    if (request.command && request.command->spec->element != 0)
+      look_ups.add(*request.command->spec, arguments_of(batch.arguments, request.first_argument, request.end_argument));
   }
-  for (size_t i = 0; i < count; ++i) storage::prefetch_element_item(*look_ups[i].entry, look_ups[i].hash);
+  look_ups.prefetch_items();
+  return end;
 }
 
 }  // namespace quartet::server

@@ -185,9 +185,9 @@ class Server final : public storage::KeyspaceObserver {
   void execute_waiting(Session& session);
   void resume_sessions();
   bool parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed);
-  /// Asks the cache for what the requests of a batch will look up, all of them at once: the misses overlap.
-  void look_ahead(const Session& session, const Batch& batch) const;
-  void look_ahead_for_elements(const storage::Keyspace& db, const Batch& batch) const;
+  /// Asks the cache for what the next requests of a batch, beginning at `from`, will look up, all at once: the misses
+  /// overlap. Returns the first request that it has not looked at.
+  size_t look_ahead(const Session& session, const Batch& batch, size_t from) const;
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
