@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
-from servers import BUILD, Server
+from servers import BUILD, Server, place
 
 LOAD = str(BUILD / "quartet_load")
 ENDLESS = 10_000_000_000  # requests: the run ends by its time, or when it is stopped
@@ -15,13 +14,13 @@ LARGEST_BATCH = 100_000  # bytes of values in a batch that fills the server
 class Load:
     """One run of quartet_load on a core of its own, for the length of a `with` block at most."""
 
-    def __init__(self, server: Server, case: str, core: int, **options: object):
+    def __init__(self, server: Server, case: str, core: int, ahead: bool = False, **options: object):
         self._server = server
         command = [LOAD, "--port", str(server.load_port), "--server-pid", str(server.pid), "--case", case]
         for name, value in options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                         preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                                         preexec_fn=lambda: place(core, ahead))
 
     def __enter__(self) -> Load:
         return self

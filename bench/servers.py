@@ -40,6 +40,14 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[1]
 
 
+def place(core: int | None, ahead: bool) -> None:
+    """Pins the calling process to a core. `ahead`: what else runs there waits for it, its own later threads included."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    if ahead:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(10))
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -49,14 +57,14 @@ def free_port() -> int:
 class Server:
     """One server without persistence, for the length of a `with` block."""
 
-    def __init__(self, name: str, binary: str, core: int | None = None, *arguments: object, load_port: int | None = None):
+    def __init__(self, name: str, binary: str, core: int | None = None, *arguments: object, load_port: int | None = None,
+                 ahead: bool = False):
         self.name = name
         self.port = free_port()
         self.load_port = load_port or self.port  # where the load goes
         self._directory = tempfile.TemporaryDirectory(prefix="quartet-bench-")
         command = [binary, *self._options(), *map(str, arguments)]
-        pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=pin)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: place(core, ahead))
 
     def _options(self) -> list[str]:
         if self.name == "floor":
@@ -79,6 +87,12 @@ class Server:
                     self.__exit__()
                     raise SystemExit(f"{self.name} does not accept connections")
                 time.sleep(0.02)
+
+    def move_other_threads(self, core: int) -> None:
+        """Moves all threads but the first to another core."""
+        for thread in pathlib.Path(f"/proc/{self._process.pid}/task").iterdir():
+            if int(thread.name) != self._process.pid:
+                os.sched_setaffinity(int(thread.name), {core})
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
