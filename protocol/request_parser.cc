@@ -166,7 +166,7 @@ RequestParser::Status RequestParser::read_count(std::string_view input, const Pa
   if (p < input.data() + input.size() && read_plain_count(p, input.data() + input.size(), count)) {
     position_ = static_cast<size_t>(p - input.data());
   } else {
-    Line line;
+    Line line{};
     const Status status = find_line(input, '\r', 1, limits, "too big mbulk count string", line);
     if (status != Status::Complete) return status;
     const auto parsed = parse_int(input.substr(1, line.end - 1));
@@ -184,7 +184,7 @@ RequestParser::Status RequestParser::read_count(std::string_view input, const Pa
 
 /// Reads `$n` with every check, in Redis's order.
 RequestParser::Status RequestParser::read_bulk_length(std::string_view input, const ParserLimits& limits) {
-  Line line;
+  Line line{};
   const Status status = find_line(input, '\r', 1, limits, "too big bulk count string", line);
   if (status != Status::Complete) return status;
   if (input[line.begin] != '$') return fail(std::string("expected '$', got '") + input[line.begin] + "'");
@@ -199,7 +199,7 @@ RequestParser::Status RequestParser::read_bulk_length(std::string_view input, co
 
 RequestParser::Status RequestParser::parse_inline(std::string_view input, const ParserLimits& limits,
                                                   std::vector<std::string_view>& arguments) {
-  Line line;
+  Line line{};
   const Status status = find_line(input, '\n', 0, limits, "too big inline request", line);
   if (status != Status::Complete) return status;
   const std::string_view text = input.substr(0, line.end);

@@ -287,10 +287,10 @@ class Dict {
     if (size >= kPageBuckets) return size + kPageBuckets;
     return size < 4 ? size + 1 : size + std::bit_floor(size) / 4;
   }
-  /// The smallest size that so many items fill to four fifths at most, so that some more have room.
+  /// The smallest size that so many items fill to four fifths at most, so that some more have room; at most the largest.
   static uint32_t fitting(size_t items) {
     uint32_t size = 1;
-    while (size * kSlots * 4 < items * 5) size = larger(size);
+    while (size * kSlots * 4 < items * 5 && size < kMaxBuckets) size = larger(size);
     return size;
   }
 
@@ -498,9 +498,8 @@ class Dict {
     const int depth = one.depth - 1;
     size_t items = 0;
     for (const Segment& half : halves) for_each_slot(half, half.depth, [&](uint64_t, uint8_t, uint64_t) { ++items; });
-    const uint32_t size = fitting(2 * items);
-    if (size > kMaxBuckets) return;
-    const Segment merged = new_segment(size, depth);
+    if (2 * items > kMaxBuckets * kSlots) return;
+    const Segment merged = new_segment(fitting(2 * items), depth);
     for (const Segment& half : halves)
       for_each_slot(half, depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) { move_to(merged, hash, tag, slot); });
     for (size_t i = left; i < left + 2 * width; ++i) directory_[i] = merged;
