@@ -159,7 +159,8 @@ inline size_t size(const void* block, size_t bytes) {
 }
 /// Aligned to 4 bytes. Throws std::bad_alloc.
 inline void* allocate(size_t bytes) {
-  return kSlabs && bytes <= SlabHeap::kMaxBytes ? heap.allocate(bytes) : allocate_large(bytes);
+  if (bytes > SlabHeap::kMaxBytes) return allocate_large(bytes);
+  return kSlabs ? heap.allocate(bytes) : allocate_large(SlabHeap::rounded(bytes));
 }
 /// On any thread.
 inline void free(void* block, size_t bytes) {

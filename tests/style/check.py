@@ -145,7 +145,7 @@ def namespace_statements(code: str) -> Iterator[tuple[int, str]]:
 
 
 # A thread's heap of small blocks is as global as malloc's own.
-GLOBAL_BY_NATURE = {pathlib.Path("base/slab.cc")}
+GLOBAL_BY_NATURE = {pathlib.Path("base/slab.h"), pathlib.Path("base/slab.cc")}
 
 
 def nothing_global_can_change(tree: Tree) -> Iterator[Finding]:
