@@ -37,9 +37,23 @@ void SlabHeap::settle(Slab* slab) {
   if (!slab->listed) list(slab);
   // One slab of a size stays, so that a lone block that comes and goes does not take the slab along each time.
   if (slab->live > 0 || (!slab->next && !slab->previous)) return;
+  give_back(slab);
+}
+
+void SlabHeap::give_back(Slab* slab) {
   unlist(slab);
   --slabs_;
   std::free(slab);
+}
+
+void SlabHeap::purge() {
+  while (has_remote()) collect(1);
+  for (Slab* const& first : partial_)
+    for (Slab* slab = first; slab;) {
+      Slab* next = slab->next;
+      if (slab->live == 0) give_back(slab);
+      slab = next;
+    }
 }
 
 void SlabHeap::list(Slab* slab) {
@@ -135,6 +149,8 @@ bool fits_in_place(const void* block, size_t before, size_t after) {
   const size_t room = size_of_large(block);
   return after <= room && after >= room / 2;
 }
+
+void purge() { heap.purge(); }
 
 bool collect() {
   heap.collect(kSlabsAtOnce);

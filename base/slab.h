@@ -59,6 +59,8 @@ class SlabHeap {
   /// Takes back what other threads freed in up to `slabs` slabs.
   void collect(size_t slabs);
 
+  /// Gives back the slabs that stay although no block of theirs is in use.
+  void purge();
   /// Slabs in use.
   size_t slabs() const { return slabs_; }
 
@@ -125,6 +127,7 @@ class SlabHeap {
   void settle(Slab* slab);
   void list(Slab* slab);
   void unlist(Slab* slab);
+  void give_back(Slab* slab);
   void take_remote(Slab* slab);
 
   std::array<Slab*, kClasses> partial_{};  // the first is the one to allocate from
@@ -172,6 +175,8 @@ inline void free(void* block, size_t bytes) {
 bool fits_in_place(const void* block, size_t before, size_t after);
 /// Takes back some of what other threads freed of this thread's blocks; true where there is more.
 bool collect();
+/// Gives memory that is kept for later blocks back to the allocator.
+void purge();
 
 }  // namespace blocks
 

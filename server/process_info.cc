@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/slab.h"
+
 // Present where jemalloc is linked in; the sanitizers' builds go without.
 extern "C" int mallctl(const char* name, void* old_value, size_t* old_length, void* new_value, size_t new_length)
     __attribute__((weak));
@@ -80,6 +82,7 @@ std::string operating_system() {
 }
 
 void release_free_memory() {
+  blocks::purge();
   if (!mallctl) {
     malloc_trim(0);
     return;

@@ -85,6 +85,8 @@ TEST_CASE("blocks of a slab heap do not overlap, and slabs come and go with them
   Block again(*heap, 20, 1);
   CHECK(heap->slabs() == kept);
   heap->free(again.at);
+  heap->purge();
+  CHECK(heap->slabs() == 0);
 }
 
 TEST_CASE("blocks that other threads free come back", "[slab]") {
@@ -136,4 +138,6 @@ TEST_CASE("blocks that other threads free come back", "[slab]") {
   CHECK_FALSE(damaged);
   while (heap->has_remote()) heap->collect(3);
   CHECK(heap->slabs() <= 8);
+  heap->purge();
+  CHECK(heap->slabs() == 0);
 }
