@@ -12,12 +12,12 @@ namespace quartet::server {
 namespace {
 
 /// The walk for expired entries works in slices of this length, so that no client waits longer for it.
-constexpr int64_t kExpireSliceUs = 1000;
+constexpr int64_t kExpireSliceUs = 250;
 /// Buckets looked through between two looks at the clock.
-constexpr size_t kExpireBuckets = 256;
+constexpr size_t kExpireBuckets = 64;
 /// How soon the next slice follows where many entries were found dead, or other threads have freed much, in ms: a quarter
 /// of the time at most goes into it.
-constexpr int64_t kBusyTickMs = 4;
+constexpr int64_t kBusyTickMs = 1;
 constexpr int64_t kSampleMs = 100;
 
 }  // namespace
