@@ -134,7 +134,7 @@ size_t Server::execute_input(Session& session, std::string_view input) {
     bool stopped = false;
     for (const Batch::Request& request : batch.requests) {
       if (&request == batch.requests.data() + looked_ahead) looked_ahead = look_ahead(session, batch, looked_ahead);
-      const Args args(batch.arguments.data() + request.first_argument, request.end_argument - request.first_argument);
+      const Args args = batch.arguments_of(request);
       if (!dispatch(session, request.command, args, now)) {
         stopped = true;
         break;

@@ -27,10 +27,6 @@ KeyPositions key_positions(const Command& command, size_t count) {
   return {first, std::min(last, count - 1), static_cast<size_t>(spec.step)};
 }
 
-Args arguments_of(const std::vector<std::string_view>& arguments, size_t begin, size_t end) {
-  return {arguments.data() + begin, end - begin};
-}
-
 /// Elements that are looked up within large values.
 class Elements {
  public:
@@ -73,7 +69,7 @@ size_t Server::look_ahead(const Session& session, const Batch& batch, size_t fro
   for (; end < batch.requests.size(); ++end) {
     const Batch::Request& request = batch.requests[end];
     if (!request.command) continue;
-    const Args args = arguments_of(batch.arguments, request.first_argument, request.end_argument);
+    const Args args = batch.arguments_of(request);
     const KeyPositions keys = key_positions(*request.command->spec, args.size());
     // One look-up alone has nothing to overlap with.
     if (batch.requests.size() == 1 && keys.last <= keys.first) return 1;
@@ -93,7 +89,7 @@ size_t Server::look_ahead(const Session& session, const Batch& batch, size_t fro
   for (size_t i = from; i < end; ++i) {
     const Batch::Request& request = batch.requests[i];
     if (request.command && request.command->spec->element != 0)
-      look_ups.add(*request.command->spec, arguments_of(batch.arguments, request.first_argument, request.end_argument));
+      look_ups.add(*request.command->spec, batch.arguments_of(request));
   }
   look_ups.prefetch_items();
   return end;

@@ -177,6 +177,10 @@ class Server final : public storage::KeyspaceObserver {
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;
+
+    Args arguments_of(const Request& request) const {
+      return {arguments.data() + request.first_argument, request.end_argument - request.first_argument};
+    }
   };
 
   /// Executes the complete requests of `input` and returns how many bytes are done.

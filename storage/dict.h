@@ -458,8 +458,9 @@ class Dict {
     const size_t entries = span(index);
     const size_t first = index & ~(entries - 1);
     const int depth = old.depth + 1;
+    // The bit that decides is kept in any slot, so that counting touches no item.
     size_t items = 0, right_items = 0;
-    for_each_slot(old, depth, [&](uint64_t hash, uint8_t, uint64_t) {
+    for_each_slot(old, old.depth, [&](uint64_t hash, uint8_t, uint64_t) {
       ++items;
       right_items += first_bits(hash, depth) & 1;
     });

@@ -77,12 +77,11 @@ void Keyspace::resize(Entry*& entry, size_t value_bytes) {
   const size_t key_bytes = entry->key().size();
   const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires()};
   const bool wide = entry->flags_ & Entry::kWide;
-  if (wide == Entry::wide(key_bytes, value_bytes)) {
-    // The common case keeps the layout: only the length changes, and the block may have the room already.
-    if (blocks::fits_in_place(entry, entry->size(), Entry::size_for(key_bytes, shape))) {
-      entry->set_value_length(value_bytes);
-      return;
-    }
+  // The common case keeps the layout: only the length changes, and the block may have the room already.
+  if (wide == Entry::wide(key_bytes, value_bytes) &&
+      blocks::fits_in_place(entry, entry->size(), Entry::size_for(key_bytes, shape))) {
+    entry->set_value_length(value_bytes);
+    return;
   }
   reshape(entry, shape);
 }

@@ -68,10 +68,15 @@ def test_a_client_that_goes_away_during_a_script_is_forgotten_after_it(own_serve
     runner.close()
 
 
+def terminate(server, number):
+    """Sends a signal to the process, which says in its log that it has heard it."""
+    server.process.send_signal(number)
+    wait_for(lambda: number.name in server.read_log(), "the signal is heard")
+
+
 def test_sigterm_waits_for_the_script_that_can_still_be_killed(own_server):
     runner = run_away(own_server, "while true do end")
-    own_server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "SIGTERM" in own_server.read_log(), "the signal is heard")
+    terminate(own_server, signal.SIGTERM)
     with RawClient(own_server.port) as client:
         assert client.call("PING") == BUSY
         assert client.call("SCRIPT", "KILL") == b"OK"
@@ -82,8 +87,7 @@ def test_sigterm_waits_for_the_script_that_can_still_be_killed(own_server):
 
 def test_sigterm_spares_a_script_that_has_written(own_server):
     runner = run_away(own_server, "redis.call('set', 'key', 'half') while true do end")
-    own_server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "SIGTERM" in own_server.read_log(), "the signal is heard")
+    terminate(own_server, signal.SIGTERM)
     with RawClient(own_server.port) as client:
         assert str(client.call("SCRIPT", "KILL")).startswith("UNKILLABLE ")
         client.send("SHUTDOWN", "NOSAVE")
@@ -94,8 +98,7 @@ def test_sigterm_spares_a_script_that_has_written(own_server):
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_sigint_behind_another_signal_ends_the_process_within_a_script(own_server, first):
     runner = run_away(own_server, "while true do end")
-    own_server.process.send_signal(first)
-    wait_for(lambda: first.name in own_server.read_log(), "the signal is heard")
+    terminate(own_server, first)
     own_server.process.send_signal(signal.SIGINT)
     assert own_server.process.wait(30) == 1
     assert runner.closed() and not runner.buffer
