@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kReadEveryUs = 1000;
 /// The counter's rate is measured over this time, again and again: it may be another after a virtual machine has moved.
-constexpr int64_t kMeasureUs = 20'000;
+constexpr int64_t kMeasureUs = 20'000, kMeasureAtMostUs = 60'000'000;
 
 int64_t microseconds(clockid_t id) {
   timespec ts;
@@ -65,7 +65,8 @@ Time SystemClock::read() {
   if (!has_counter_) return last_.time;
   const int64_t measured_us = last_.time.mono_us - rate_measured_.time.mono_us;
   const uint64_t measured_ticks = last_.ticks - rate_measured_.ticks;
-  if (rate_measured_.ticks == 0 || last_.ticks < rate_measured_.ticks) {
+  // After a long pause of the process the product below would not fit.
+  if (rate_measured_.ticks == 0 || last_.ticks < rate_measured_.ticks || measured_us > kMeasureAtMostUs) {
     rate_measured_ = last_;
   } else if (measured_us >= kMeasureUs) {
     us_per_tick_ = (static_cast<uint64_t>(measured_us) << 32) / measured_ticks;

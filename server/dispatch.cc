@@ -17,6 +17,11 @@ namespace {
 /// so that a length alone allocates nothing much.
 constexpr size_t kReadAhead = 16 * 1024 * 1024;
 
+/// So many short reads are executed together, and so short they are, in bytes: a longer one has a pipeline of its own,
+/// whose look-ups overlap.
+constexpr size_t kArrivals = limits::kBatchCommands;
+constexpr size_t kArrivalBytes = 512;
+
 /// A command's name or argument as error messages quote it: at most so many bytes, and up to the first NUL.
 std::string_view quoted(std::string_view text, size_t most = 128) {
   return text.substr(0, std::min(most, text.find('\0')));
@@ -41,11 +46,11 @@ std::string unknown_command(Args args) {
 Server::ReadBuffer Server::read_buffer(Session& session) {
   // While its own command runs, the session's input must not move.
   if (session.executing) return {nullptr, 0};
-  reading_depth_ = depth_ > 0 ? 1 : 0;
+  if (session.arrived) execute_received();
   if (session.input.empty()) {
-    std::unique_ptr<char[]>& shared = read_buffers_[reading_depth_];
-    if (!shared) shared = std::make_unique_for_overwrite<char[]>(limits::kReadBufferBytes);
-    return {shared.get(), limits::kReadBufferBytes};
+    std::unique_ptr<char[]>& shared = read_buffers_[depth_ > 0 ? 1 : 0];
+    if (!shared) shared = std::make_unique_for_overwrite<char[]>(limits::kReadBufferBytes + kArrivals * kArrivalBytes);
+    return {shared.get() + shared_begin(), limits::kReadBufferBytes};
   }
   const size_t have = session.input.size();
   const size_t needed = session.parser.needed();
@@ -59,15 +64,61 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
 void Server::received(Session& session, size_t n) {
   ++stats.reads_processed;
   stats.net_input_bytes += n;
-  session.last_active = clock.now();
   if (session.input.empty()) {
-    const std::string_view input(read_buffers_[reading_depth_].get(), n);
-    const size_t done = session.input_paused() ? 0 : execute_input(session, input);
-    if (!session.closing) session.input.append(input.substr(done));
+    const std::string_view input(read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), n);
+    if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
+    execute_received();
+    session.last_active = clock.now();
+    Time now = session.last_active;
+    if (!session.input_paused()) parse_batch(session, input, immediate_batch());
+    execute_read(session, input, immediate_batch(), now);
   } else {
+    execute_received();
+    session.last_active = clock.now();
     session.input.extend(n);
     execute_waiting(session);
+    finish_read(session);
   }
+}
+
+void Server::arrive(Session& session, std::string_view input) {
+  if (!arrivals_) arrivals_ = std::make_unique<Arrival[]>(kArrivals);
+  Arrival& arrival = arrivals_[arrival_count_++];
+  arrival.session = &session;
+  arrival.input = input;
+  arrived_bytes_ += input.size();
+  session.arrived = true;
+  parse_batch(session, input, arrival.batch);
+  if (arrival_count_ == kArrivals) execute_received();
+}
+
+void Server::execute_received() {
+  if (next_arrival_ == arrival_count_) return;
+  if (next_arrival_ == 0) look_ahead(std::span(arrivals_.get(), arrival_count_));
+  Time now = clock.now();
+  // A script that runs long has the rest executed from within this loop.
+  while (next_arrival_ < arrival_count_ && !stopping_) {
+    Arrival& arrival = arrivals_[next_arrival_++];
+    if (!arrival.session) continue;  // it has gone away
+    arrival.session->arrived = false;
+    arrival.session->last_active = now;
+    execute_read(*arrival.session, arrival.input, arrival.batch, now);
+  }
+  if (depth_ == 0) next_arrival_ = arrival_count_ = arrived_bytes_ = 0;
+}
+
+void Server::execute_read(Session& session, std::string_view input, Batch& batch, Time& now) {
+  size_t done = 0;
+  if (session.input_paused()) {
+    session.parser.reset();
+  } else {
+    done = execute_input(session, input, batch, now);
+  }
+  if (!session.closing) session.input.append(input.substr(done));
+  finish_read(session);
+}
+
+void Server::finish_read(Session& session) {
   if (static_cast<int64_t>(session.input.size()) > config.client_query_buffer_limit && !session.closing) {
     log.warning("Closing client that reached max query buffer length: id={} addr={}", session.id, session.address);
     ++stats.query_buffer_limit_disconnections;
@@ -79,7 +130,10 @@ void Server::received(Session& session, size_t n) {
 
 void Server::execute_waiting(Session& session) {
   if (session.input_paused() || session.input.empty()) return;
-  session.input.consume(execute_input(session, session.input.view()));
+  Batch& batch = immediate_batch();
+  parse_batch(session, session.input.view(), batch);
+  Time now = session.last_active;
+  session.input.consume(execute_input(session, session.input.view(), batch, now));
 }
 
 void Server::resume_sessions() {
@@ -97,70 +151,64 @@ void Server::resume_sessions() {
   }
 }
 
-bool Server::parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed) {
+void Server::parse_batch(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::RequestParser::Status;
-  batch.arguments.clear();
-  batch.requests.clear();
-  parsed = 0;
+  batch.clear();
   protocol::ParserLimits parser_limits;
   parser_limits.bulk_bytes = config.proto_max_bulk_len;
   parser_limits.authenticated = session.authenticated;
   // What may follow a first AUTH is not known before it has run.
   const size_t most = session.authenticated ? limits::kBatchCommands : 1;
-  while (batch.requests.size() < most && parsed < input.size()) {
-    const bool multibulk = input[parsed] == '*';
+  while (batch.requests.size() < most && batch.bytes < input.size()) {
+    const bool multibulk = input[batch.bytes] == '*';
     const size_t first = batch.arguments.size();
-    const Status status = session.parser.next(input.substr(parsed), parser_limits, batch.arguments);
-    if (status == Status::Incomplete) return true;
-    if (status == Status::Error) return false;
-    parsed += session.parser.consumed();
+    const Status status = session.parser.next(input.substr(batch.bytes), parser_limits, batch.arguments);
+    if (status == Status::Incomplete) return;
+    if (status == Status::Error) {
+      batch.well_formed = false;
+      return;
+    }
+    batch.bytes += session.parser.consumed();
     if (status == Status::Empty) continue;
-    batch.requests.push_back({first, batch.arguments.size(), parsed, commands.find(batch.arguments[first])});
+    batch.requests.push_back({first, batch.arguments.size(), batch.bytes, commands.find(batch.arguments[first])});
     // Arguments of an inline request may lie in the parser, only until its next call.
-    if (!multibulk) return true;
+    if (!multibulk) return;
   }
-  return true;
 }
 
-size_t Server::execute_input(Session& session, std::string_view input) {
-  Batch& batch = batches_[depth_ > 0 ? 1 : 0];
+size_t Server::execute_input(Session& session, std::string_view input, Batch& batch, Time& now) {
   size_t done = 0;
   session.executing = true;
-  Time now = session.last_active;
-  while (done < input.size() && !session.input_paused()) {
-    size_t parsed;
-    const bool well_formed = parse_batch(session, input.substr(done), batch, parsed);
-    size_t executed = 0, looked_ahead = 0;
-    bool stopped = false;
-    for (const Batch::Request& request : batch.requests) {
-      if (&request == batch.requests.data() + looked_ahead) looked_ahead = look_ahead(session, batch, looked_ahead);
-      const Args args = batch.arguments_of(request);
-      if (!dispatch(session, request.command, args, now)) {
-        stopped = true;
-        break;
-      }
-      executed = request.end_byte;
-      if (session.input_paused()) {
-        stopped = &request != &batch.requests.back();
-        break;
-      }
-    }
-    if (stopped) {
-      // The parser may be in the middle of a request behind those that wait; it will meet them all again.
-      session.parser.reset();
-      done += executed;
-      break;
-    }
-    done += parsed;
-    if (!well_formed) {
-      session.reply.error(session.parser.error());
-      disconnect(session, true);
-      break;
-    }
-    if (batch.requests.empty() && parsed == 0) break;  // an unfinished request
+  while (execute_batch(session, batch, now, done) && done < input.size()) {
+    parse_batch(session, input.substr(done), batch);
+    if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }
   session.executing = false;
   return done;
+}
+
+bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& done) {
+  for (size_t i = 0; i < batch.requests.size(); ++i) {
+    const Batch::Request& request = batch.requests[i];
+    if (i == batch.looked_ahead) look_ahead(session, batch);
+    const bool executed = dispatch(session, request.command, batch.arguments_of(request), now);
+    if (executed && !session.input_paused() && !stopping_) continue;
+    if (executed && i + 1 == batch.requests.size()) break;
+    // The parser may be in the middle of a request behind those that wait; it will meet them all again.
+    session.parser.reset();
+    if (executed) {
+      done += request.end_byte;
+    } else if (i > 0) {
+      done += batch.requests[i - 1].end_byte;
+    }
+    return false;
+  }
+  done += batch.bytes;
+  if (!batch.well_formed) {
+    session.reply.error(session.parser.error());
+    disconnect(session, true);
+  }
+  return !session.input_paused() && !stopping_;
 }
 
 // --- Guards -----------------------------------------------------------------------------------------------------------

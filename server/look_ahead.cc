@@ -16,6 +16,7 @@ constexpr size_t kLookAhead = 128;
 /// Which arguments are keys, as far as the first key specification tells it by position.
 struct KeyPositions {
   size_t first = 1, last = 0, step = 1;
+  size_t count() const { return last < first ? 0 : (last - first) / step + 1; }
 };
 
 KeyPositions key_positions(const Command& command, size_t count) {
@@ -27,72 +28,90 @@ KeyPositions key_positions(const Command& command, size_t count) {
   return {first, std::min(last, count - 1), static_cast<size_t>(spec.step)};
 }
 
-/// Elements that are looked up within large values.
-class Elements {
+/// A group of requests, whose look-ups are asked for in three passes: the buckets of the keys, then the entries, and then
+/// the elements that are looked up within large values.
+class LookUps {
  public:
-  explicit Elements(const storage::Keyspace& db) : db_(db) {}
-
-  void add(const Command& command, Args args) {
-    const int element = command.element;
-    const size_t at = element > 0 ? static_cast<size_t>(element) : args.size() - static_cast<size_t>(-element);
-    if (at < 2 || at >= args.size()) return;
-    // Pipelines often fill one value.
-    if (args[1] != key_) entry_ = db_.find_raw(key_ = args[1]);
-    if (!entry_ || entry_->encoding() != storage::Encoding::Table) return;
-    const LookUp& look_up = look_ups_[count_++] = {entry_, storage::Keyspace::hash(args[at])};
-    storage::prefetch_element(*look_up.entry, look_up.hash);
+  /// False where the request has to wait for the next group.
+  bool add(const storage::Keyspace& db, const CommandEntry* command, Args args) {
+    if (!command) return true;
+    const KeyPositions keys = key_positions(*command->spec, args.size());
+    // The keys of one request stay together; of one with very many the first are looked up.
+    if (key_count_ > 0 && key_count_ + keys.count() > keys_.size()) return false;
+    for (size_t at = keys.first; at <= keys.last && key_count_ < keys_.size(); at += keys.step) {
+      const Key& key = keys_[key_count_++] = {&db, storage::Keyspace::hash(args[at])};
+      db.prefetch(key.hash);
+    }
+    const int element = command->spec->element;
+    const size_t at = element >= 0 ? static_cast<size_t>(element) : args.size() - static_cast<size_t>(-element);
+    if (at >= 2 && at < args.size() && element_count_ < elements_.size())
+      elements_[element_count_++] = {&db, &args[1], &args[at], nullptr, 0};
+    return true;
   }
-  void prefetch_items() const {
-    for (size_t i = 0; i < count_; ++i) storage::prefetch_element_item(*look_ups_[i].entry, look_ups_[i].hash);
+
+  void finish() {
+    for (size_t i = 0; i < key_count_; ++i) keys_[i].db->prefetch_item(keys_[i].hash);
+    size_t large = 0;
+    for (size_t i = 0; i < element_count_; ++i) {
+      Element& element = elements_[i];
+      // Pipelines often fill one value.
+      const bool same = i > 0 && *element.key == *elements_[i - 1].key && element.db == elements_[i - 1].db;
+      element.entry = same ? elements_[i - 1].entry : element.db->find_raw(*element.key);
+      if (!element.entry || element.entry->encoding() != storage::Encoding::Table) continue;
+      ++large;
+      element.hash = storage::Keyspace::hash(*element.name);
+      storage::prefetch_element(*element.entry, element.hash);
+    }
+    for (size_t i = 0; large > 0 && i < element_count_; ++i) {
+      const Element& element = elements_[i];
+      if (element.hash != 0) storage::prefetch_element_item(*element.entry, element.hash);
+    }
   }
 
  private:
-  struct LookUp {
-    const storage::Entry* entry;
+  struct Key {
+    const storage::Keyspace* db;
     uint64_t hash;
   };
-  const storage::Keyspace& db_;
-  std::string_view key_;
-  const storage::Entry* entry_ = nullptr;
-  std::array<LookUp, limits::kBatchCommands> look_ups_;
-  size_t count_ = 0;
+  struct Element {
+    const storage::Keyspace* db;
+    const std::string_view *key, *name;
+    const storage::Entry* entry;
+    uint64_t hash;  // 0 where the value is not large
+  };
+  std::array<Key, kLookAhead> keys_;
+  std::array<Element, limits::kBatchCommands> elements_;
+  size_t key_count_ = 0, element_count_ = 0;
 };
 
 }  // namespace
 
-size_t Server::look_ahead(const Session& session, const Batch& batch, size_t from) const {
+void Server::look_ahead(const Session& session, Batch& batch) const {
   const storage::Keyspace& db = *databases[static_cast<size_t>(session.database)];
-  std::array<uint64_t, kLookAhead> hashes;
-  size_t count = 0;
-  bool elements = false;
-  size_t end = from;
-  for (; end < batch.requests.size(); ++end) {
-    const Batch::Request& request = batch.requests[end];
-    if (!request.command) continue;
-    const Args args = batch.arguments_of(request);
-    const KeyPositions keys = key_positions(*request.command->spec, args.size());
-    // One look-up alone has nothing to overlap with.
-    if (batch.requests.size() == 1 && keys.last <= keys.first) return 1;
-    // The keys of one request stay together; of one with very many the first are looked up.
-    const size_t wanted = keys.last < keys.first ? 0 : (keys.last - keys.first) / keys.step + 1;
-    if (end > from && count + wanted > hashes.size()) break;
-    for (size_t at = keys.first; at <= keys.last && count < hashes.size(); at += keys.step) {
-      hashes[count] = storage::Keyspace::hash(args[at]);
-      db.prefetch(hashes[count++]);
-    }
-    elements |= request.command->spec->element != 0;
+  // One look-up alone has nothing to overlap with.
+  if (batch.requests.size() == 1) {
+    const Batch::Request& request = batch.requests.front();
+    if (!request.command || key_positions(*request.command->spec, request.end_argument).count() <= 1) return;
   }
-  for (size_t i = 0; i < count; ++i) db.prefetch_item(hashes[i]);
-  if (!elements) return end;
+  LookUps look_ups;
+  for (; batch.looked_ahead < batch.requests.size(); ++batch.looked_ahead) {
+    const Batch::Request& request = batch.requests[batch.looked_ahead];
+    if (!look_ups.add(db, request.command, batch.arguments_of(request))) break;
+  }
+  look_ups.finish();
+}
 
-  Elements look_ups(db);
-  for (size_t i = from; i < end; ++i) {
-    const Batch::Request& request = batch.requests[i];
-    if (request.command && request.command->spec->element != 0)
-      look_ups.add(*request.command->spec, batch.arguments_of(request));
+void Server::look_ahead(std::span<Arrival> arrivals) const {
+  if (arrivals.size() == 1) return;
+  LookUps look_ups;
+  for (Arrival& arrival : arrivals) {
+    Batch& batch = arrival.batch;
+    // A pipeline has its own look-ups to overlap, when it is executed.
+    if (!arrival.session || batch.requests.size() != 1) continue;
+    const storage::Keyspace& db = *databases[static_cast<size_t>(arrival.session->database)];
+    if (look_ups.add(db, batch.requests[0].command, batch.arguments_of(batch.requests[0]))) batch.looked_ahead = 1;
   }
-  look_ups.prefetch_items();
-  return end;
+  look_ups.finish();
 }
 
 }  // namespace quartet::server

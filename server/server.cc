@@ -113,6 +113,9 @@ void Server::close_session(Session& session) {
   watches.remove_all(session);
   pubsub.forget(session);
   std::erase(monitors_, &session);
+  if (session.arrived)
+    for (size_t i = next_arrival_; i < arrival_count_; ++i)
+      if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
   sessions_.erase(session.id);
 }
 

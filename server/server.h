@@ -71,8 +71,11 @@ class Server final : public storage::KeyspaceObserver {
     size_t size;
   };
   ReadBuffer read_buffer(Session& session);
-  /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request.
+  /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request; those of a short read at
+  /// the latest with execute_received, which must be called when all sockets that are ready have been read.
   void received(Session& session, size_t n);
+  /// Executes what short reads have brought, in the order in which it came.
+  void execute_received();
   /// `n` bytes of the session's output were written to the socket.
   void sent(Session& session, size_t n) {
     session.out.consume(n);
@@ -86,6 +89,11 @@ class Server final : public storage::KeyspaceObserver {
   int64_t next_timeout_ms() const;
   /// Ends what is due: blocked commands, pauses.
   void run_timeouts();
+  /// Leaves the loop; nothing is executed any more.
+  void stop(int status) {
+    stopping_ = true;
+    host.stop(status);
+  }
 
   // --- For handlers -----------------------------------------------------------------------------------------------
 
@@ -177,21 +185,49 @@ class Server final : public storage::KeyspaceObserver {
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;
+    size_t bytes = 0;          // of the input that the requests took, an unfinished one not counted
+    bool well_formed = true;   // otherwise the error is in the parser, and comes behind the requests
+    size_t looked_ahead = 0;   // requests whose look-ups have been asked for
+
+    void clear() {
+      arguments.clear();
+      requests.clear();
+      bytes = looked_ahead = 0;
+      well_formed = true;
+    }
 
     Args arguments_of(const Request& request) const {
       return {arguments.data() + request.first_argument, request.end_argument - request.first_argument};
     }
   };
 
-  /// Executes the complete requests of `input` and returns how many bytes are done.
-  size_t execute_input(Session& session, std::string_view input);
-  /// Parses as many requests as go into a batch; false where the input is malformed, and then the error is left in the parser.
+  /// A short read: most often the one request of a client that waits for its reply. It is parsed at once and executed
+  /// together with those of the other clients who are heard in the same turn, so that their look-ups overlap.
+  struct Arrival {
+    Session* session;  // null where it has gone away meanwhile
+    std::string_view input;
+    Batch batch;
+  };
+  void arrive(Session& session, std::string_view input);
+  /// Executes what was read into the shared buffer, of which `batch` holds the first requests, and keeps the rest of it.
+  void execute_read(Session& session, std::string_view input, Batch& batch, Time& now);
+  void finish_read(Session& session);
+  /// Where in the shared buffer the next read goes to: behind what has arrived.
+  size_t shared_begin() const { return depth_ > 0 ? 0 : arrived_bytes_; }
+
+  /// Executes the complete requests of `input`, of which `batch` holds the first, and returns how many bytes are done.
+  size_t execute_input(Session& session, std::string_view input, Batch& batch, Time& now);
+  /// Executes the requests of a batch; false where no further input of the session is to be executed.
+  bool execute_batch(Session& session, Batch& batch, Time& now, size_t& done);
   void execute_waiting(Session& session);
   void resume_sessions();
-  bool parse_batch(Session& session, std::string_view input, Batch& batch, size_t& parsed);
-  /// Asks the cache for what the next requests of a batch, beginning at `from`, will look up, all at once: the misses
-  /// overlap. Returns the first request that it has not looked at.
-  size_t look_ahead(const Session& session, const Batch& batch, size_t from) const;
+  /// The batch for input that is executed at once.
+  Batch& immediate_batch() { return batches_[depth_ > 0 ? 1 : 0]; }
+  /// Parses as many requests as go into a batch.
+  void parse_batch(Session& session, std::string_view input, Batch& batch);
+  /// Asks the cache for what the next requests of a batch, or all that have arrived, will look up, at once: the misses overlap.
+  void look_ahead(const Session& session, Batch& batch) const;
+  void look_ahead(std::span<Arrival> arrivals) const;
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
@@ -222,8 +258,11 @@ class Server final : public storage::KeyspaceObserver {
   // One buffer and batch for the loop, one for what is read while a script runs.
   std::unique_ptr<char[]> read_buffers_[2];
   Batch batches_[2];
+  std::unique_ptr<Arrival[]> arrivals_;  // those from next_arrival_ to arrival_count_ are to be executed
+  size_t next_arrival_ = 0, arrival_count_ = 0;
+  size_t arrived_bytes_ = 0;  // that they take at the beginning of the read buffer
+  bool stopping_ = false;
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
-  int reading_depth_ = 0;
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<std::vector<std::string>> effects_;  // what handlers said by Context::effect, of the running command
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;

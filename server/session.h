@@ -63,6 +63,7 @@ struct Session {
   // Input: bytes of a request that is not finished, or that waits for a blocked command to end.
   InputBuffer input;
   bool executing = false;  // a command of it runs: its input must stay where it is
+  bool arrived = false;    // a short read of it waits to be executed with those of others
   protocol::RequestParser parser;
 
   int database = 0;

@@ -95,7 +95,7 @@ void shutdown_command(Context& ctx) {
     ctx.server.scripting->abort();
   }
   ctx.server.log.notice("User requested shutdown...");
-  ctx.server.host.stop(0);
+  ctx.server.stop(0);
 }
 
 // --- LOLWUT -----------------------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ void Connection::update_reading() {
 /// was read are still sent, as far as the client takes them. A client that waits is gone at once: it must not be served
 /// an element that it cannot receive.
 void Connection::ended(bool orderly) {
+  reactor_.server().execute_received();
   if (!orderly) return broken();
   if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
   flush();

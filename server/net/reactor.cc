@@ -71,11 +71,12 @@ Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(con
     std::abort();
   }
   uv_prepare_init(&loop_, &prepare_);
+  uv_check_init(&loop_, &check_);
   uv_timer_init(&loop_, &tick_timer_);
   uv_timer_init(&loop_, &wake_timer_);
   uv_timer_init(&loop_, &accept_timer_);
-  for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_),
-                            handle(signal_poll_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(tick_timer_), handle(wake_timer_),
+                            handle(accept_timer_), handle(signal_poll_)})
     each->data = this;
 }
 
@@ -144,6 +145,10 @@ std::optional<std::string> Reactor::check_maxclients(const std::vector<std::stri
 int Reactor::serve() {
   assert(server_);
   uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) { reactor_of(prepare->data).end_turn(); });
+  uv_check_start(&check_, [](uv_check_t* check) {
+    Reactor& reactor = reactor_of(check->data);
+    if (!reactor.stopping_) reactor.server_->execute_received();
+  });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
   uv_run(&loop_, UV_RUN_DEFAULT);
@@ -214,7 +219,8 @@ void Reactor::shut_down() {
     // The flush has destroyed it where the socket had failed.
     if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
   }
-  for (uv_handle_t* each : {handle(prepare_), handle(tick_timer_), handle(wake_timer_), handle(accept_timer_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(tick_timer_), handle(wake_timer_),
+                            handle(accept_timer_)})
     uv_close(each, nullptr);
   // Signals are heard until the background work is done, but nobody waits for them.
   uv_unref(handle(signal_poll_));
@@ -292,6 +298,7 @@ void Reactor::forget(Connection& connection) {
 void Reactor::poll_input() {
   if (nested_ || stopping_) return;
   nested_ = true;
+  server_->execute_received();
   read_signals();
   polled_.clear();
   for (const Listener::Pointer& listener : listeners_) polled_.push_back({listener->descriptor(), POLLIN, 0});

@@ -42,7 +42,8 @@ class TurnList {
 /// The event loop of the process: sockets, timers, signals and the thread pool around one Server.
 ///
 /// What a turn of the loop does: due timers, then end_turn (waiting commands whose time is over, then one write for every
-/// session that has output), then it waits for sockets and executes what they bring.
+/// session that has output), then it waits for sockets and reads them, and then executes what they brought, as far as that has not
+/// been done while reading.
 ///
 /// Life: construct, construct the Server with this as its Background and Host, listen(), serve(), destroy the Server,
 /// destroy this.
@@ -103,6 +104,7 @@ class Reactor final : public server::Background, public server::Host {
 
   uv_loop_t loop_;
   uv_prepare_t prepare_;
+  uv_check_t check_;
   uv_timer_t tick_timer_;    // for Server::tick
   uv_timer_t wake_timer_;    // ends the wait of the loop when a command's time is over
   uv_timer_t accept_timer_;  // ends a pause of accepting

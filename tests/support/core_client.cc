@@ -23,6 +23,7 @@ void CoreClient::send(std::string_view bytes, size_t piece) {
     const size_t n = std::min({room.size, bytes.size(), piece});
     std::memcpy(room.data, bytes.data(), n);
     core_.received(*session_, n);
+    core_.execute_received();
     bytes.remove_prefix(n);
   }
 }
