@@ -298,7 +298,10 @@ void Reactor::forget(Connection& connection) {
 void Reactor::poll_input() {
   if (nested_ || stopping_) return;
   nested_ = true;
+  // Those who were read before the script began are answered too.
   server_->execute_received();
+  for (Connection* connection : connections_)
+    if (connection->receptive()) connection->flush();
   read_signals();
   polled_.clear();
   for (const Listener::Pointer& listener : listeners_) polled_.push_back({listener->descriptor(), POLLIN, 0});
