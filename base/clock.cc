@@ -13,6 +13,8 @@ namespace quartet {
 namespace {
 
 constexpr int64_t kReadEveryUs = 1000;
+/// What a reading takes at most, in ticks, where nothing interrupts it: some microseconds.
+constexpr uint64_t kReadingTicks = 1 << 15;
 /// The counter's rate is measured over this time, again and again: it may be another after a virtual machine has moved.
 constexpr int64_t kMeasureUs = 20'000, kMeasureAtMostUs = 60'000'000;
 
@@ -57,12 +59,13 @@ Time SystemClock::now() {
 
 Time SystemClock::read() {
   // Where the thread was interrupted in the middle, time and counter are not of one moment, and it is tried again.
-  const uint64_t at_most = ticks_between_ / 32;
-  for (int tries = 0; tries < 3; ++tries) {
+  bool of_one_moment = false;
+  for (int tries = 0; tries < 3 && !of_one_moment; ++tries) {
     last_ = {ticks(), {microseconds(CLOCK_REALTIME), microseconds(CLOCK_MONOTONIC)}};
-    if (ticks() - last_.ticks <= at_most) break;
+    of_one_moment = ticks() - last_.ticks <= kReadingTicks;
   }
-  if (!has_counter_) return last_.time;
+  if (!of_one_moment) last_.ticks = 0;  // the counter says nothing now, and the next call reads again
+  if (!has_counter_ || !of_one_moment) return last_.time;
   const int64_t measured_us = last_.time.mono_us - rate_measured_.time.mono_us;
   const uint64_t measured_ticks = last_.ticks - rate_measured_.ticks;
   // After a long pause of the process the product below would not fit.

@@ -24,7 +24,7 @@ TEST_CASE("the system clock tells the operating system's time between its readin
   for (int64_t earliest = monotonic_us(); earliest < end; earliest = monotonic_us()) {
     const Time now = clock.now();
     const int64_t latest = monotonic_us();
-    // Time and counter are read within 1/32 of a millisecond, and so much may the one told be off.
+    // Time and counter are read within some microseconds, and so much may the one told be off.
     early += now.mono_us < earliest - 40;
     late += now.mono_us > latest + 40;
     went_back += now.mono_us < before.mono_us;
