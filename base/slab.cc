@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace quartet {
 
@@ -20,8 +21,15 @@ void* SlabHeap::allocate_slowly(size_t size_class) {
 }
 
 SlabHeap::Slab* SlabHeap::new_slab(size_t size_class) {
-  void* memory = std::aligned_alloc(kSlabBytes, kSlabBytes);
-  if (!memory) throw std::bad_alloc();
+  void* memory = kept_;
+  if (memory) {
+    kept_ = kept_->next;
+    --kept_count_;
+  } else {
+    memory = std::aligned_alloc(kSlabBytes, kSlabBytes);
+    if (!memory) throw std::bad_alloc();
+    ++slabs_;
+  }
   auto* slab = new (memory) Slab{};
   const size_t bytes = class_bytes(size_class);
   slab->heap = this;
@@ -29,31 +37,32 @@ SlabHeap::Slab* SlabHeap::new_slab(size_t size_class) {
   slab->block_units = static_cast<uint16_t>(bytes / kUnit);
   slab->untouched = sizeof(Slab) / kUnit;
   slab->end = static_cast<uint16_t>(slab->untouched + (kSlabBytes - sizeof(Slab)) / bytes * slab->block_units);
-  ++slabs_;
   return slab;
 }
 
 void SlabHeap::settle(Slab* slab) {
-  if (!slab->listed) list(slab);
-  // One slab of a size stays, so that a lone block that comes and goes does not take the slab along each time.
-  if (slab->live > 0 || (!slab->next && !slab->previous)) return;
-  give_back(slab);
-}
-
-void SlabHeap::give_back(Slab* slab) {
-  unlist(slab);
-  --slabs_;
-  std::free(slab);
+  if (slab->live > 0) {
+    if (!slab->listed) list(slab);
+    return;
+  }
+  if (slab->listed) unlist(slab);
+  if (kept_count_ == kKeptSlabs) {
+    --slabs_;
+    return std::free(slab);
+  }
+  slab->next = kept_;
+  kept_ = slab;
+  ++kept_count_;
 }
 
 void SlabHeap::purge() {
   while (has_remote()) collect(1);
-  for (Slab* const& first : partial_)
-    for (Slab* slab = first; slab;) {
-      Slab* next = slab->next;
-      if (slab->live == 0) give_back(slab);
-      slab = next;
-    }
+  while (kept_) {
+    Slab* slab = kept_;
+    kept_ = slab->next;
+    std::free(slab);
+  }
+  slabs_ -= std::exchange(kept_count_, 0);
 }
 
 void SlabHeap::list(Slab* slab) {

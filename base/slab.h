@@ -59,15 +59,16 @@ class SlabHeap {
   /// Takes back what other threads freed in up to `slabs` slabs.
   void collect(size_t slabs);
 
-  /// Gives back the slabs that stay although no block of theirs is in use.
+  /// Gives back the slabs that are kept although no block of theirs is in use.
   void purge();
-  /// Slabs in use.
+  /// Slabs held, the kept ones too.
   size_t slabs() const { return slabs_; }
 
   /// The heap that a block was allocated from.
   static SlabHeap* heap_of(const void* block) { return slab_of(block)->heap; }
 
  private:
+  static constexpr size_t kKeptSlabs = 4;
   static constexpr size_t kUnit = 4;
   static constexpr size_t kFineBytes = 128;
   static constexpr size_t kClasses = kFineBytes / kUnit + 1 + 3 * 16;
@@ -86,7 +87,7 @@ class SlabHeap {
   /// The head of a slab; its blocks follow. Offsets are counted in units from the slab's beginning, and 0 is none.
   struct alignas(64) Slab {
     SlabHeap* heap;
-    Slab* next;  // in the list of slabs of this size that have room
+    Slab* next;  // in the list of slabs of this size that have room, or of those that are kept
     Slab* previous;
     Slab* next_remote;              // in the list of slabs that other threads have freed blocks of
     std::atomic<uint32_t> remote;   // what other threads have freed: [ how many: 16 ][ first: 16 ]
@@ -123,16 +124,18 @@ class SlabHeap {
 
   void* allocate_slowly(size_t size_class);
   Slab* new_slab(size_t size_class);
-  /// Lists a slab that has room again, and gives one back that is empty.
+  /// Lists a slab that has room again, and takes one out that is empty.
   void settle(Slab* slab);
   void list(Slab* slab);
   void unlist(Slab* slab);
-  void give_back(Slab* slab);
   void take_remote(Slab* slab);
 
   std::array<Slab*, kClasses> partial_{};  // the first is the one to allocate from
   std::atomic<Slab*> remote_{nullptr};
   Slab* collecting_ = nullptr;
+  // Some empty slabs are kept, for blocks of any size, so that a lone block that comes and goes does not take its slab along each time.
+  Slab* kept_ = nullptr;
+  size_t kept_count_ = 0;
   size_t slabs_ = 0;
 };
 
