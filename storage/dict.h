@@ -420,11 +420,18 @@ class Dict {
   template <class Visit>
   static void for_each_slot(const Segment& segment, int depth, Visit visit) {
     const bool kept_is_enough = kept_from(depth) == kept_from(segment.depth);
-    for (size_t b = 0; b < segment.size; ++b) {
+    const auto prefetch_items = [&](size_t b) {
+      if (kept_is_enough || b >= segment.size) return;
       const Bucket& bucket = segment.bucket(b);
-      if (!kept_is_enough)
-        for (unsigned used = used_slots(bucket); used; used &= used - 1)
-          prefetch_line(pointer(bucket.slots[std::countr_zero(used)]));
+      for (unsigned used = used_slots(bucket); used; used &= used - 1)
+        prefetch_line(pointer(bucket.slots[std::countr_zero(used)]));
+    };
+    // Some dozen items are waited for at once.
+    constexpr size_t kAhead = 4;
+    for (size_t b = 0; b < kAhead; ++b) prefetch_items(b);
+    for (size_t b = 0; b < segment.size; ++b) {
+      prefetch_items(b + kAhead);
+      const Bucket& bucket = segment.bucket(b);
       for (unsigned used = used_slots(bucket); used; used &= used - 1) {
         const int at = std::countr_zero(used);
         const uint64_t slot = bucket.slots[at];
