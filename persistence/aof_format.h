@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -65,7 +66,7 @@ class AofBuffer {
   size_t append(std::span<const std::string_view> arguments, bool starts_batch);
   /// Appends a batch without commands.
   void append_empty_batch();
-  /// Removes bytes from the middle: what an opened unit turned out not to need. REQUIRES: they lie in the last batch.
+  /// Removes bytes of the last batch: what an opened unit turned out not to need.
   void erase(size_t offset, size_t count);
   /// Forgets everything; the memory is kept up to limits::kAofKeptBufferBytes.
   void clear();

@@ -25,7 +25,8 @@ struct AofPiece {
   AofStep step = AofStep::None;
   /// Switch and Resume: the increment that follows. AdoptBase: the base.
   std::string name;
-  /// The manifest that the step makes valid; none where the increment is not to be named yet.
+  int64_t sequence = 0;
+  /// The manifest that the step makes valid, as of when the job is taken; none where the increment is not to be named yet.
   std::optional<Manifest> manifest;
   /// Resume: where the increment of this name ends; none where it is to be created.
   std::optional<uint64_t> resume_at;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -103,13 +104,15 @@ class AofLog final : public Sink {
     uint64_t last_always = 0;
   };
 
-  void drop_or_count();
+  void effects_end();
+  std::string next_increment();
   void push(AofPiece piece);
   bool must_sync(int64_t now_us) const;
-  void step_done(AofPiece& piece, const AofJob& job);
+  void prepare_step(AofPiece& piece) const;
+  void retry(AofPiece piece, Error error, int64_t now_us);
+  void step_done(AofPiece& piece, uint64_t base_size);
+  void step_failed(AofPiece piece, Error error, int64_t now_us);
   void break_off(Error error);
-  void begin_files();
-  std::string next_increment();
 
   Disk& disk_;
   const std::string directory_;
@@ -117,12 +120,12 @@ class AofLog final : public Sink {
   std::vector<Database> databases_;
   State state_ = State::Broken;
 
-  // The batches being filled. Of an open unit, `unit_begin_` is where its MULTI stands.
+  // The batches being filled, and of an open unit how many effects it has and where its MULTI stands.
   AofBuffer open_;
   int selected_ = -1;  // the database of the last SELECT, -1 at the beginning of a file
   bool in_unit_ = false;
   size_t unit_effects_ = 0;
-  size_t unit_begin_ = 0;
+  size_t unit_multi_ = 0, unit_multi_bytes_ = 0;
 
   // What waits to be written before `open_`, in order: what a write failed for, and pieces that steps follow.
   std::deque<AofPiece> queue_;
@@ -131,8 +134,7 @@ class AofLog final : public Sink {
   bool job_under_way_ = false;
   bool lost_ = false;  // the log broke since the job under way was taken: its outcome does not count
   int64_t retry_at_us_ = 0;
-  int64_t sync_began_us_ = 0;
-  bool ever_synced_ = false;
+  int64_t sync_began_us_ = std::numeric_limits<int64_t>::min() / 2;
   bool everysec_paused_ = false;
 
   uint64_t position_ = 0;
@@ -145,7 +147,7 @@ class AofLog final : public Sink {
   Manifest manifest_;                        // as it is on disk
   int64_t base_sequence_ = 0, increment_sequence_ = 0;  // the last ones given out; none is used twice
   int64_t kept_from_ = 0;  // the sequence of the first increment that the base of the rewrite under way leaves
-  uint64_t earlier_size_ = 0, current_size_ = 0, base_size_ = 0, size_at_switch_ = 0;
+  uint64_t earlier_size_ = 0, current_size_ = 0, base_size_ = 0;
 
   std::optional<Error> failure_;
   std::optional<uint64_t> rewrite_;
