@@ -48,6 +48,9 @@ Result<void> AofIncrement::sync() {
   if (sync_failed_) return Error{name_ + " could not be synced before", EIO};
   if (Result<void> done = file_->sync(); !done) {
     sync_failed_ = true;
+    // What is left is what is on disk: readers of this system must not find what a power cut would take.
+    const Result<void> cut = file_->truncate(synced_);
+    static_cast<void>(cut);
     return done;
   }
   synced_ = size_;

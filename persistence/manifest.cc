@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "base/limits.h"
 #include "base/numbers.h"
@@ -31,9 +32,8 @@ std::string_view parse_line(std::string_view line, Manifest& manifest) {
     if (equals_ignoring_case(words[i], "file")) {
       entry.name = words[i + 1];
     } else if (equals_ignoring_case(words[i], "seq")) {
-      const std::optional<int64_t> sequence = parse_int(words[i + 1]);
-      if (!sequence || *sequence <= 0) return "the sequence number is not one";
-      entry.sequence = *sequence;
+      entry.sequence = std::strtoll(words[i + 1].c_str(), nullptr, 10);  // which ignores what follows the number
+      if (entry.sequence <= 0) return "the sequence number is not one";
     } else if (equals_ignoring_case(words[i], "type")) {
       type = words[i + 1];
     }
@@ -41,13 +41,14 @@ std::string_view parse_line(std::string_view line, Manifest& manifest) {
   }
   if (entry.name.empty() || entry.sequence == 0 || type.empty()) return "file, seq or type is missing";
   if (entry.name.find('/') != std::string::npos) return "the file is not in the manifest's directory";
-  if (type == "b") {
+  // redis-server looks at the first letter only.
+  if (type[0] == 'b') {
     if (manifest.base) return "a second base";
     manifest.base = std::move(entry);
-  } else if (type == "i") {
+  } else if (type[0] == 'i') {
     if (entry.sequence <= manifest.last_increment()) return "increments are not in rising order";
     manifest.increments.push_back(std::move(entry));
-  } else if (type == "h") {
+  } else if (type[0] == 'h') {
     manifest.history.push_back(std::move(entry));
   } else {
     return "the type is not one of b, i, h";
