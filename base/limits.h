@@ -48,4 +48,15 @@ inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
 /// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
 inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;
 
+/// The append-only file. From this size on a batch is complete, and the next effect begins a new one; only one unit or
+/// command that is longer makes a longer batch.
+inline constexpr size_t kAofBatchBytes = 1024 * 1024;
+/// What is kept in memory while the disk does not take it; beyond, the log breaks off and needs a new base.
+inline constexpr size_t kAofBacklogBytes = 256 * 1024 * 1024;
+/// Memory of a written buffer that is kept for the next one.
+inline constexpr size_t kAofKeptBufferBytes = 4 * 1024 * 1024;
+/// Longest line of a comment in an append-only file (as in redis-server), and of its manifest, in bytes.
+inline constexpr size_t kAofCommentBytes = 1024;
+inline constexpr size_t kManifestBytes = 1024 * 1024;
+
 }  // namespace quartet::limits

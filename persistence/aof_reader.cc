@@ -1,0 +1,265 @@
+#include "persistence/aof_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/crc32c.h"
+#include "base/limits.h"
+#include "base/numbers.h"
+#include "persistence/aof_tail.h"
+
+namespace quartet::persistence {
+namespace {
+
+constexpr size_t kReadBytes = 256 * 1024;
+/// Values may be longer than what clients may send at present: the setting may have been another one.
+constexpr protocol::ParserLimits kFileLimits{.bulk_bytes = std::numeric_limits<int64_t>::max() / 2};
+
+bool is_word(const std::vector<std::string_view>& arguments, std::string_view word) {
+  return arguments.size() == 1 && equals_ignoring_case(arguments[0], word);
+}
+
+/// `#TS:<seconds>\r\n`, which redis-server writes under aof-timestamp-enabled.
+bool is_timestamp(std::string_view line) {
+  return line.starts_with("#TS:") && line.ends_with("\r\n") &&
+         parse_int(line.substr(4, line.size() - 6)).has_value();
+}
+
+}  // namespace
+
+AofReader::AofReader(File& file, Apply apply) : file_(file), apply_(std::move(apply)) {}
+
+AofReader::Status AofReader::fail(const Error& error) {
+  reason_ = error.text;
+  return Status::Failed;
+}
+
+AofReader::Status AofReader::corrupt(std::string reason) {
+  reason_ = std::move(reason);
+  return Status::Corrupt;
+}
+
+/// Something that may be what a power cut leaves, unless it was on disk once.
+AofReader::Status AofReader::torn(std::string reason) {
+  const Result<bool> declared = is_declared_synced(file_, offset());
+  if (!declared) return fail(declared.error());
+  reason_ = std::move(reason);
+  return *declared ? Status::Corrupt : Status::Torn;
+}
+
+/// Something that is no beginning of what belongs here. Without annotations it passes for a torn tail only where it is
+/// the beginning of commands and then zeros.
+AofReader::Status AofReader::damaged(std::string reason) {
+  if (!has_batches_ || left_batches_) {
+    bool does = false;
+    if (const Status status = ends_in_zeros(does); status != Status::More) return status;
+    if (!does) return corrupt(std::move(reason));
+  }
+  return torn(std::move(reason));
+}
+
+AofReader::Status AofReader::ends_in_zeros(bool& does) {
+  const Result<uint64_t> end = zeros_begin(file_, offset());
+  if (!end) return fail(end.error());
+  if (*end == size_) return Status::More;
+  const size_t length = static_cast<size_t>(*end - offset());
+  if (need(length) == Need::Failed) return Status::Failed;
+  std::string_view commands = rest().substr(0, length);
+  std::vector<std::string_view> arguments;
+  parser_.reset();
+  while (commands.starts_with('*') &&
+         parser_.next(commands, kFileLimits, arguments) == protocol::RequestParser::Status::Complete) {
+    commands.remove_prefix(parser_.consumed());
+  }
+  parser_.reset();
+  does = commands.empty() || (commands.starts_with('*') && parser_.next(commands, kFileLimits, arguments) ==
+                                                               protocol::RequestParser::Status::Incomplete);
+  return Status::More;
+}
+
+AofReader::Status AofReader::step(size_t budget) {
+  if (!size_known_) {
+    const Result<uint64_t> size = file_.size();
+    if (!size) return fail(size.error());
+    size_ = *size;
+    size_known_ = true;
+  }
+  const uint64_t target = offset() + budget;
+  while (offset() < size_) {
+    if (const Status status = read_item(); status != Status::More) return status;
+    if (offset() >= target) return Status::More;
+  }
+  return Status::Done;
+}
+
+/// Sees to it that the window holds `count` bytes from `done_` on.
+AofReader::Need AofReader::need(size_t count) {
+  if (window_.size() - done_ >= count) return Need::Have;
+  if (count > size_ - offset()) return Need::AtEnd;
+  window_.erase(0, done_);
+  window_offset_ += done_;
+  done_ = 0;
+  while (window_.size() < count) {
+    const size_t have = window_.size();
+    const uint64_t left = size_ - window_offset_ - have;
+    window_.resize(have + std::min<uint64_t>(left, std::max(count - have, kReadBytes)));
+    const Result<size_t> got = file_.read(window_offset_ + have, std::span(window_).subspan(have));
+    window_.resize(have + (got ? *got : 0));
+    if (!got) {
+      reason_ = got.error().text;
+      return Need::Failed;
+    }
+    if (*got == 0) return Need::AtEnd;
+  }
+  return Need::Have;
+}
+
+/// One unit, or one comment, or one annotation.
+AofReader::Status AofReader::read_item() {
+  if (offset() < batch_end_) return read_unit();
+  const size_t head = static_cast<size_t>(std::min<uint64_t>(kAnnotationBytes, size_ - offset()));
+  switch (need(head)) {
+    case Need::Have: break;
+    case Need::AtEnd: return corrupt("the file has become shorter");
+    case Need::Failed: return Status::Failed;
+  }
+  if (rest().front() == '*') {
+    left_batches_ = has_batches_;
+    return read_unit();
+  }
+  if (const std::optional<Annotation> annotation = read_annotation(rest(), offset())) return begin_batch(*annotation);
+  if (rest().front() == '#') return read_comment();
+  return damaged("neither a command nor an annotation");
+}
+
+AofReader::Status AofReader::begin_batch(const Annotation& annotation) {
+  if (left_batches_ || (!has_batches_ && offset() > 0)) return corrupt("a batch behind what is none");
+  if (annotation.synced > offset()) return corrupt("a batch that claims to be synced");
+  has_batches_ = true;
+  switch (need(kAnnotationBytes + annotation.length)) {
+    case Need::Have: break;
+    case Need::AtEnd: return torn("the file ends within a batch");
+    case Need::Failed: return Status::Failed;
+  }
+  if (crc32c(rest().substr(kAnnotationBytes, annotation.length)) != annotation.body_crc) {
+    return torn("the checksum of a batch is wrong");
+  }
+  done_ += kAnnotationBytes;
+  batch_end_ = offset() + annotation.length;
+  return Status::More;
+}
+
+/// A comment of a file without batches, or what redis-server appended to one with them. An annotation that is damaged
+/// must not pass for one.
+AofReader::Status AofReader::read_comment() {
+  size_t length = 0;
+  if (const Status status = skip_comment(done_, length); status != Status::More) return status;
+  left_batches_ = has_batches_;
+  done_ += length;
+  return Status::More;
+}
+
+AofReader::Status AofReader::skip_comment(size_t at, size_t& length) {
+  const size_t before = at - done_;
+  const size_t most = static_cast<size_t>(std::min<uint64_t>(limits::kAofCommentBytes, size_ - offset() - before));
+  if (need(before + most) == Need::Failed) return Status::Failed;
+  const std::string_view text = rest().substr(before, most);
+  const size_t end = text.find('\n');
+  if (text.starts_with(kAnnotationMark)) return damaged("an annotation is damaged");
+  if (end == std::string_view::npos) {
+    return most < limits::kAofCommentBytes ? torn("the file ends within a comment") : damaged("a comment is too long");
+  }
+  if (has_batches_ && !is_timestamp(text.substr(0, end + 1))) return damaged("an annotation is damaged");
+  length = end + 1;
+  return Status::More;
+}
+
+/// The command at `at` of the window, into `arguments_`. More means that it is there.
+AofReader::Status AofReader::read_command(size_t at) {
+  const bool in_batch = offset() < batch_end_;
+  parser_.reset();
+  arguments_.clear();
+  size_t before = at - done_;
+  size_t wanted = before + 1;
+  while (true) {
+    if (!in_batch) {
+      switch (need(wanted)) {
+        case Need::Have: break;
+        case Need::AtEnd: return torn("the file ends within a command");
+        case Need::Failed: return Status::Failed;
+      }
+    }
+    const size_t available = in_batch ? static_cast<size_t>(batch_end_ - offset()) : rest().size();
+    if (before >= available) return corrupt("a batch ends within a unit");
+    const std::string_view input = rest().substr(before, available - before);
+    if (input.front() != '*') return damaged("not a command");
+    switch (parser_.next(input, kFileLimits, arguments_)) {
+      case protocol::RequestParser::Status::Complete: return Status::More;
+      case protocol::RequestParser::Status::Empty: return damaged("an empty command");
+      case protocol::RequestParser::Status::Error: return damaged(parser_.error());
+      case protocol::RequestParser::Status::Incomplete: break;
+    }
+    if (in_batch) return corrupt("a batch ends within a command");
+    wanted = before + parser_.needed();
+  }
+}
+
+/// One command, or all from MULTI to EXEC: these are read first and only then, in a second pass, executed.
+AofReader::Status AofReader::read_unit() {
+  size_t length = 0;
+  for (bool in_unit = false;;) {
+    if (in_unit && offset() + length >= size_) return torn("the file ends within a unit");
+    if (in_unit && need(length + 1) == Need::Failed) return Status::Failed;
+    if (in_unit && offset() >= batch_end_ && rest()[length] == '#') {
+      size_t comment = 0;
+      if (const Status status = skip_comment(done_ + length, comment); status != Status::More) return status;
+      length += comment;
+      continue;
+    }
+    if (const Status status = read_command(done_ + length); status != Status::More) return status;
+    length += parser_.consumed();
+    if (!in_unit) {
+      in_unit = is_word(arguments_, "multi");
+      if (in_unit) continue;
+      if (is_word(arguments_, "exec")) return corrupt("EXEC without MULTI");
+      if (const Status status = deliver(); status != Status::More) return status;
+      break;
+    }
+    if (is_word(arguments_, "multi")) return corrupt("MULTI within MULTI");
+    if (!is_word(arguments_, "exec")) continue;
+    if (const Status status = deliver_unit(length); status != Status::More) return status;
+    break;
+  }
+  done_ += length;
+  return Status::More;
+}
+
+AofReader::Status AofReader::deliver_unit(size_t end) {
+  size_t at = 0;
+  while (at < end) {
+    if (rest()[at] == '#') {
+      at = rest().find('\n', at) + 1;
+      continue;
+    }
+    if (const Status status = read_command(done_ + at); status != Status::More) return status;
+    at += parser_.consumed();
+    if (is_word(arguments_, "multi") || is_word(arguments_, "exec")) continue;
+    if (const Status status = deliver(); status != Status::More) return status;
+  }
+  return Status::More;
+}
+
+AofReader::Status AofReader::deliver() {
+  if (arguments_.size() == 2 && equals_ignoring_case(arguments_[0], "select")) {
+    const std::optional<int64_t> index = parse_int(arguments_[1]);
+    if (!index || *index < 0 || *index >= limits::kDatabases) return corrupt("SELECT of no database");
+    database_ = static_cast<int>(*index);
+    return Status::More;
+  }
+  const Result<void> done = apply_({database_, arguments_});
+  return done ? Status::More : corrupt(done.error().text);
+}
+
+}  // namespace quartet::persistence
