@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "persistence/system_disk.h"
 #include "server/commands/families.h"
 #include "server/config.h"
 #include "server/net/descriptor_limit.h"
@@ -81,10 +82,11 @@ class PidFile {
 
 int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   net::Reactor reactor(log, config);
-  server::Server server(clock, log, config, reactor, reactor, server::all_families());
+  persistence::SystemDisk disk;
+  server::Server server(clock, log, config, disk, reactor, reactor, server::all_families());
   if (std::optional<std::string> error = reactor.listen(server)) return fail(*error);
   const PidFile pidfile(config.values().pidfile, log);
-  log.notice("Ready to accept connections on {}", reactor.endpoints());
+  if (std::optional<std::string> error = server.durability.open()) return fail(*error);
   const int status = reactor.serve();
   log.notice("Bye");
   return status;

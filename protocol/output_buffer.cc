@@ -164,12 +164,13 @@ void OutputBuffer::drop_last() {
   drop(last);
 }
 
-size_t OutputBuffer::gather(iovec* vectors, size_t count) const {
+size_t OutputBuffer::gather(iovec* vectors, size_t count, size_t most) const {
   size_t filled = 0;
-  for (size_t i = first_; i < segments_.size() && filled < count; ++i) {
-    const size_t length = length_of(i);
+  for (size_t i = first_; i < segments_.size() && filled < count && most > 0; ++i) {
+    const size_t length = std::min(length_of(i), most);
     if (length == 0) continue;
     vectors[filled++] = {const_cast<char*>(segments_[i].data), length};
+    most -= length;
   }
   return filled;
 }

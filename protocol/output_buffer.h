@@ -89,9 +89,9 @@ class OutputBuffer {
   /// place filled that was opened before; no open place lies behind.
   void truncate(size_t size);
 
-  /// Fills up to `count` vectors with the first pending bytes and returns how many it filled. They stay valid until
-  /// the next call of a function that is not const.
-  size_t gather(iovec* vectors, size_t count) const;
+  /// Fills up to `count` vectors with the first pending bytes, `most` of them at most, and returns how many it filled. They
+  /// stay valid until the next call of a function that is not const.
+  size_t gather(iovec* vectors, size_t count, size_t most = SIZE_MAX) const;
   /// Drops the first `n` bytes: they were sent. REQUIRES: n <= size().
   void consume(size_t n);
   void clear();

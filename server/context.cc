@@ -84,12 +84,18 @@ void Context::erase_if_empty(storage::Entry* entry) {
 }
 
 void Context::effect(std::initializer_list<std::string_view> arguments) {
-  effect(Args(arguments.begin(), arguments.size()));
+  effect_in(*database, Args(arguments.begin(), arguments.size()));
 }
 
-void Context::effect(Args arguments) {
+void Context::effect(Args arguments) { effect_in(*database, arguments); }
+
+void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {
+  effect_in(db, Args(arguments.begin(), arguments.size()));
+}
+
+void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.emplace_back(arguments.begin(), arguments.end());
+  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}});
 }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {

@@ -85,6 +85,9 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
+  /// The same in another database, which may be kept on disk in another way.
+  void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);
+  void effect_in(const storage::Keyspace& db, Args arguments);
 
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }

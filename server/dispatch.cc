@@ -250,6 +250,7 @@ void Server::count_error(const Session& session) {
 }
 
 bool Server::must_pause(const Session& session, const CommandEntry& command) const {
+  if (durability.shutting_down()) return !(command.flags & kAllowBusy);
   if (paused_until_ms_ == 0 || session.client_class() == ClientClass::Replica) return false;
   if (!pause_writes_only_) return true;
   if (command.flags & (kWrite | kMayReplicate)) return true;
@@ -275,11 +276,29 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
                        command.full_name));
     return false;
   }
+  if (durability.loading() && !(command.flags & kLoading)) {
+    reject(session, command, "LOADING Redis is loading the dataset in memory");
+    return false;
+  }
+  if ((command.flags & kWrite) || (command.flags & kEndsMulti)) {
+    if (const std::string* refusal = refusal_of(session, command)) {
+      reject(session, command, *refusal);
+      return false;
+    }
+  }
   if (scripting->busy() && !(command.flags & kAllowBusy)) {
     reject(session, command, "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
     return false;
   }
   return true;
+}
+
+const std::string* Server::refusal_of(const Session& session, const CommandEntry& command) {
+  if (command.flags & kWrite) return durability.refusal(session.database);
+  for (const QueuedCommand& queued : session.queue)
+    if (queued.command->flags & kWrite)
+      if (const std::string* refusal = durability.refusal(session.database)) return refusal;
+  return nullptr;
 }
 
 void Server::queue(Session& session, const CommandEntry& command, Args args) {
@@ -321,6 +340,7 @@ bool Server::dispatch(Session& session, const CommandEntry* command, Args args, 
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
   if (!admit_and_execute(session, command, args, mark, now)) return false;
+  if (awaited_) hold(session, mark);
   if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
@@ -371,25 +391,74 @@ void Server::invoke(Context& ctx, Time& now) {
   carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
+  if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(ctx.database->index()));
   account(ctx, now.mono_us - begun.mono_us, ctx.reply.errors() - errors, now);
   if (outermost && blocking.ready()) blocking.serve();
 }
 
+void Server::carry(int index, Args effect) {
+  feed.append({index, effect});
+  if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(index));
+}
+
 void Server::carry_effects(Context& ctx) {
   if (!ctx.dirty || !feed.active()) return;
-  const int index = ctx.database->index();
   if (!ctx.explicit_effect) {
     // Commands that run others (EXEC, EVAL) change nothing themselves.
-    if (ctx.command.flags & kWrite) feed.append({index, ctx.args});
+    if (ctx.command.flags & kWrite) carry(ctx.database->index(), ctx.args);
     return;
   }
   const bool unit = effects_.size() > 1;
   if (unit) feed.begin_unit();
-  for (const std::vector<std::string>& effect : effects_) {
-    const std::vector<std::string_view> arguments(effect.begin(), effect.end());
-    feed.append({index, arguments});
+  for (const SaidEffect& effect : effects_) {
+    const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
+    carry(effect.database, arguments);
   }
   if (unit) feed.end_unit();
+}
+
+void Server::hold(Session& session, size_t mark) {
+  const uint64_t position = std::exchange(awaited_, 0);
+  if (session.held.empty()) {
+    session.held_position = held_.size();
+    held_.push_back(&session);
+  } else if (session.held.back().position >= position) {
+    return;
+  }
+  session.held.push_back({session.sent + mark, position});
+}
+
+void Server::release_held() {
+  size_t kept = 0;
+  for (Session* session : held_) {
+    if (!session) continue;
+    while (!session->held.empty() && durability.is_durable(session->held.front().position)) session->held.pop_front();
+    if (session->connection && session->sendable() > 0) session->connection->flush_soon();
+    if (session->held.empty()) continue;
+    session->held_position = kept;
+    held_[kept++] = session;
+  }
+  held_.resize(kept);
+}
+
+Result<void> Server::replay(Session& session, int index, Args args) {
+  if (index < 0 || index >= config.databases) return Error{fmt::format("database {} is not one of the {}", index, config.databases)};
+  session.database = index;
+  const uint64_t errors = session.reply.errors();
+  const CommandEntry* command = resolve(commands.find(args[0]), args, session.reply);
+  if (command && !(command->flags & kWrite)) return Error{fmt::format("'{}' is not a command that changes data", quoted(args[0]))};
+  if (command) {
+    // What has expired meanwhile was there when the effects that follow happened. Time that stands at 0 lets it be.
+    const Time never{0, clock.now().mono_us};
+    Context ctx{*this, session, *command, args, session.reply, never, &database(index)};
+    ctx.deny_blocking = true;
+    ++depth_;
+    command->spec->handler(ctx);
+    --depth_;
+  }
+  session.out.clear();
+  if (session.reply.errors() == errors) return {};
+  return Error{fmt::format("'{}' fails: {}", quoted(args[0]), session.reply.last_error())};
 }
 
 /// The arguments as logs may show them.
@@ -448,10 +517,16 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   Context ctx{*this, session, *blocked.command, args, session.reply, now, &database(blocked.database)};
   const size_t effects_before = effects_.size();
   ++depth_;
+  const size_t mark = session.out.size();
+  // What the command that made the key ready has to wait for is its own.
+  const uint64_t outer = std::exchange(awaited_, 0);
   const bool served = blocked.serve(ctx, key);
   if (served) carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
+  if (served && durability.holds()) awaited_ = std::max(awaited_, durability.awaited(blocked.database));
+  if (awaited_) hold(session, mark);
+  awaited_ = outer;
   return served;
 }
 

@@ -24,6 +24,12 @@ constexpr int64_t kSampleMs = 100;
 
 int64_t Server::tick() {
   const Time now = clock.now();
+  if (durability.loading()) {
+    date_new_entries(now);
+    // Clients are read between two slices and told LOADING.
+    return durability.load_slice() ? 0 : kBusyTickMs;
+  }
+  const bool more_to_save = durability.tick();
   date_new_entries(now);
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
@@ -43,7 +49,7 @@ int64_t Server::tick() {
     if (blocking.ready()) blocking.serve();
     resume_sessions();
   }
-  return more_to_expire || more_to_collect ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+  return more_to_save || more_to_expire || more_to_collect ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
 }
 
 void Server::date_new_entries(const Time& now) {

@@ -22,7 +22,7 @@ std::string make_run_id(Random& random) {
 
 }  // namespace
 
-Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, Background& background_, Host& host_,
+Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk& disk, Background& background_, Host& host_,
                std::span<const std::span<const Command>> families)
     : clock(clock_),
       log(log_),
@@ -34,6 +34,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, Background& backg
       random(entropy()),
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
+      durability(*this, disk),
       started(clock_.now()),
       run_id(make_run_id(random)) {
   for (int64_t i = 0; i < config.databases; ++i)
@@ -61,6 +62,8 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   for (const auto& db : databases) db->announce_new(notify_flags_ & static_cast<uint32_t>(EventClass::New));
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (!names.empty())
+    if (auto error = durability.configure()) return error;
   if (named("port") || named("bind") || named("unixsocket"))
     if (auto error = host.rebind()) return error;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
@@ -113,6 +116,7 @@ void Server::close_session(Session& session) {
   watches.remove_all(session);
   pubsub.forget(session);
   std::erase(monitors_, &session);
+  if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)
       if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
@@ -164,6 +168,20 @@ void Server::output_added(Session& session) {
   disconnect(session, false);
 }
 
+void Server::data_loaded() {
+  stats.dirty = 0;
+  stats.peak_memory = std::max(stats.peak_memory, used_memory());
+  host.ready();
+}
+
+void Server::shut_down(Durability::Save save, bool force, std::function<void()> failed) {
+  durability.shut_down(save, force, [this, failed = std::move(failed)](bool durable) {
+    if (durable) return stop(0);
+    unpause();
+    failed();
+  });
+}
+
 // --- Databases --------------------------------------------------------------------------------------------------------
 
 void Server::flush(int index) {
@@ -205,12 +223,20 @@ void Server::created(storage::Keyspace& keyspace, std::string_view key) {
 
 void Server::reclaim(std::unique_ptr<storage::Garbage> garbage) {
   ++lazyfree_pending_;
+  garbage_.push_back(std::move(garbage));
+  if (garbage_.size() == 1) destroy_garbage();
+}
+
+/// One at a time: the other threads of the pool are to be free for the disk.
+void Server::destroy_garbage() {
   // std::function wants something that can be copied.
-  auto shared = std::make_shared<std::unique_ptr<storage::Garbage>>(std::move(garbage));
+  const auto shared = std::make_shared<std::unique_ptr<storage::Garbage>>(std::move(garbage_.front()));
   background.run([shared] { shared->reset(); },
                  [this] {
                    --lazyfree_pending_;
                    ++stats.lazyfreed_objects;
+                   garbage_.erase(garbage_.begin());
+                   if (!garbage_.empty()) destroy_garbage();
                  });
 }
 

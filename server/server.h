@@ -17,6 +17,7 @@
 #include "server/command_table.h"
 #include "server/config.h"
 #include "server/context.h"
+#include "server/durability.h"
 #include "server/pubsub.h"
 #include "server/session.h"
 #include "server/slowlog.h"
@@ -42,6 +43,8 @@ class Host {
   virtual ~Host() = default;
   /// Leave the loop; the process ends with this status.
   virtual void stop(int status) = 0;
+  /// The data of an earlier process, if there is any, has been loaded.
+  virtual void ready() {}
   /// Binds the listeners anew after `port`, `bind` or `unixsocket` changed; an error text where that fails.
   virtual std::optional<std::string> rebind() { return {}; }
   /// Looks for signals and for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
@@ -52,7 +55,7 @@ class Host {
 /// session's output buffer, time comes from the clock; nothing here waits. It is one thread's.
 class Server final : public storage::KeyspaceObserver {
  public:
-  Server(Clock& clock, Log& log, ConfigStore& config, Background& background, Host& host,
+  Server(Clock& clock, Log& log, ConfigStore& config, persistence::Disk& disk, Background& background, Host& host,
          std::span<const std::span<const Command>> families);
   ~Server() override;
 
@@ -79,10 +82,13 @@ class Server final : public storage::KeyspaceObserver {
   /// `n` bytes of the session's output were written to the socket.
   void sent(Session& session, size_t n) {
     session.out.consume(n);
+    session.sent += n;
     stats.net_output_bytes += n;
     ++stats.writes_processed;
   }
 
+  /// At the end of each turn, before its replies are sent.
+  void end_turn() { durability.end_turn(); }
   /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.
   int64_t tick();
   /// The time until a blocked command or a pause ends, in ms; -1 where nothing waits. Looked at before the loop waits.
@@ -94,6 +100,9 @@ class Server final : public storage::KeyspaceObserver {
     stopping_ = true;
     host.stop(status);
   }
+  /// Leaves it as soon as everything that is to be on disk is there; meanwhile clients wait. Where that fails the server goes
+  /// on, and `failed` is called.
+  void shut_down(Durability::Save save, bool force, std::function<void()> failed);
 
   // --- For handlers -----------------------------------------------------------------------------------------------
 
@@ -112,6 +121,7 @@ class Server final : public storage::KeyspaceObserver {
   SlowLog slowlog;
   LatencyMonitor latency;
   persistence::Feed feed;
+  Durability durability;
   std::unique_ptr<Scripting> scripting;
   const Time started;
   const std::string run_id;  // 40 hex digits
@@ -142,6 +152,15 @@ class Server final : public storage::KeyspaceObserver {
     bool from_script = false;
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
+
+  /// Executes an effect that was read from a file, in the session of whoever reads it. Nothing expires on the way.
+  Result<void> replay(Session& session, int database, Args args);
+  /// A session without a connection, for scripts and files.
+  std::unique_ptr<Session> make_session() { return std::make_unique<Session>(0, pool_); }
+  /// Loading has ended.
+  void data_loaded();
+  /// Sends the replies that waited for what is durable now.
+  void release_held();
 
   /// Ends a session's transaction without running it.
   void discard_transaction(Session& session);
@@ -177,6 +196,11 @@ class Server final : public storage::KeyspaceObserver {
  private:
   friend struct Context;
 
+  /// What a handler said by Context::effect.
+  struct SaidEffect {
+    int database;
+    std::vector<std::string> arguments;
+  };
   /// Requests that were parsed together, so that their look-ups can be prefetched.
   struct Batch {
     struct Request {
@@ -236,6 +260,8 @@ class Server final : public storage::KeyspaceObserver {
   bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command);
+  /// Why the disk does not allow the command now, or what is queued for it; null where it does.
+  const std::string* refusal_of(const Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
   void refuse(Session& session, Args args, size_t mark);
   bool must_pause(const Session& session, const CommandEntry& command) const;
@@ -243,6 +269,10 @@ class Server final : public storage::KeyspaceObserver {
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
   void carry_effects(Context& ctx);
+  void carry(int database, Args effect);
+  /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
+  void hold(Session& session, size_t mark);
+  void destroy_garbage();
   void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
@@ -264,7 +294,10 @@ class Server final : public storage::KeyspaceObserver {
   bool stopping_ = false;
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
-  std::vector<std::vector<std::string>> effects_;  // what handlers said by Context::effect, of the running command
+  std::vector<SaidEffect> effects_;  // of the running command
+  uint64_t awaited_ = 0;  // the log's position that the reply of the running outermost command has to wait for
+  std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
+  std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<Session*> monitors_;
   std::vector<uint64_t> to_resume_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -59,6 +60,18 @@ struct Session {
 
   protocol::OutputBuffer out;
   protocol::Reply reply;
+
+  /// Replies that wait until the append-only file is durable up to a position, with all that follows them: where each
+  /// begins in the stream of all output, and the position, both rising.
+  struct Held {
+    uint64_t begin;
+    uint64_t position;
+  };
+  std::deque<Held> held;
+  uint64_t sent = 0;          // bytes of the stream of output
+  size_t held_position = 0;   // in the server's list of those with held replies, while there are any
+  /// How much of `out` may be sent now.
+  size_t sendable() const { return held.empty() ? out.size() : static_cast<size_t>(held.front().begin - sent); }
 
   // Input: bytes of a request that is not finished, or that waits for a blocked command to end.
   InputBuffer input;

@@ -3,7 +3,6 @@
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
-#include "server/scripting.h"
 #include "server/server.h"
 #include "server/version.h"
 
@@ -27,7 +26,17 @@ void flush(Context& ctx, int database) {
 }
 
 void flushdb_command(Context& ctx) { flush(ctx, ctx.db().index()); }
-void flushall_command(Context& ctx) { flush(ctx, -1); }
+
+/// Databases that are kept on disk in different ways are emptied there one by one.
+void flushall_command(Context& ctx) {
+  const auto& databases = ctx.server.databases;
+  const bool alike = std::all_of(databases.begin(), databases.end(), [&](const auto& db) {
+    return ctx.server.durability.alike(ctx.db().index(), db->index());
+  });
+  flush(ctx, -1);
+  if (!ctx.dirty || alike) return;
+  for (const auto& db : databases) ctx.effect_in(*db, {"FLUSHDB"});
+}
 
 void swapdb_command(Context& ctx) {
   static constexpr std::string_view kInvalid[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
@@ -38,8 +47,11 @@ void swapdb_command(Context& ctx) {
     index[i] = ctx.server.database_index(ctx.arg(i + 1));
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
+  if (!ctx.server.durability.alike(index[0], index[1]))
+    return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
+  ctx.effect_in(ctx.server.database(index[0]), ctx.args);
   ctx.reply.ok();
 }
 
@@ -51,9 +63,6 @@ void time_command(Context& ctx) {
   ctx.reply.bulk_integer(ctx.now.wall_us % 1'000'000);
 }
 
-/// Nothing is saved yet, so the data is as old as the server.
-void lastsave_command(Context& ctx) { ctx.reply.integer(ctx.server.started.wall_us / 1'000'000); }
-
 void role_command(Context& ctx) {
   ctx.reply.array(3);
   ctx.reply.bulk("master");
@@ -63,40 +72,6 @@ void role_command(Context& ctx) {
 
 void module_list_command(Context& ctx) { ctx.reply.array(0); }
 void module_help_command(Context& ctx) { reply_help(ctx, {"LIST", "    List the loaded modules: there are none."}); }
-
-void shutdown_command(Context& ctx) {
-  Arguments in(ctx);
-  bool save = false, nosave = false, abort = false, other = false;
-  while (in.more()) {
-    if (in.option("SAVE")) {
-      save = true;
-    } else if (in.option("NOSAVE")) {
-      nosave = true;
-    } else if (in.option("ABORT")) {
-      abort = true;
-    } else if (in.option("NOW") || in.option("FORCE")) {
-      other = true;
-    } else {
-      in.fail(errors::kSyntax);
-    }
-  }
-  if ((save && nosave) || (abort && (save || nosave || other))) in.fail(errors::kSyntax);
-  if (!in.ok()) return;
-  // Nothing delays the end, so there is never one under way that could be called off.
-  if (abort) return ctx.reply.error("ERR No shutdown in progress.");
-  if (save) {
-    ctx.server.log.warning("SHUTDOWN SAVE refused: there is no snapshot to write yet.");
-    return ctx.reply.error("ERR Errors trying to SHUTDOWN. Check logs.");
-  }
-  if (ctx.server.scripting->busy()) {
-    if (!nosave)
-      return ctx.reply.error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
-    // The loop ends when the script does, so it has to, even where it has written and SCRIPT KILL spares it.
-    ctx.server.scripting->abort();
-  }
-  ctx.server.log.notice("User requested shutdown...");
-  ctx.server.stop(0);
-}
 
 // --- LOLWUT -----------------------------------------------------------------------------------------------------------
 
@@ -142,7 +117,6 @@ void lolwut_command(Context& ctx) {
 constexpr std::string_view k_dbsize_tips[] = {"request_policy:all_shards", "response_policy:agg_sum"};
 constexpr std::string_view k_flushall_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
 constexpr std::string_view k_flushdb_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
-constexpr std::string_view k_lastsave_tips[] = {"nondeterministic_output"};
 constexpr std::string_view k_module_list_tips[] = {"nondeterministic_output_order"};
 constexpr Command k_module_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "5.0.0",
@@ -164,9 +138,6 @@ constexpr Command kCommands[] = {
     {.name = "flushdb", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
      .summary = "Removes all keys of the database.", .syntax = "[ASYNC | SYNC]",
      .complexity = "O(N)", .handler = flushdb_command, .tips = k_flushdb_tips},
-    {.name = "lastsave", .arity = 1, .flags = kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "1.0.0",
-     .summary = "Tells when the data was last saved.", .syntax = "",
-     .complexity = "O(1)", .handler = lastsave_command, .tips = k_lastsave_tips},
     {.name = "lolwut", .arity = -1, .flags = kReadOnly | kFast, .categories = 0, .group = "server", .since = "5.0.0",
      .summary = "Draws a picture and tells the version.", .syntax = "[VERSION version]",
      .complexity = "", .handler = lolwut_command},
@@ -176,9 +147,6 @@ constexpr Command kCommands[] = {
     {.name = "role", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "2.8.12",
      .summary = "Tells the role of the server in replication.", .syntax = "",
      .complexity = "O(1)", .handler = role_command},
-    {.name = "shutdown", .arity = -1, .flags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Ends the server.", .syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
-     .complexity = "O(N)", .handler = shutdown_command},
     {.name = "swapdb", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace | kDangerous, .group = "server", .since = "4.0.0",
      .summary = "Exchanges the contents of two databases.", .syntax = "index1 index2",
      .complexity = "O(N)", .handler = swapdb_command},

@@ -7,7 +7,7 @@
 namespace quartet::server {
 
 // One function a family, at the foot of the family's file.
-std::span<const Command> admin_commands();         // admin.cc: SHUTDOWN, FLUSHALL, DBSIZE, SWAPDB, TIME, ...
+std::span<const Command> admin_commands();         // admin.cc: FLUSHALL, DBSIZE, SWAPDB, TIME, ...
 std::span<const Command> bitmap_commands();        // bitmaps.cc
 std::span<const Command> client_commands();        // client.cc: CLIENT
 std::span<const Command> config_commands();        // config.cc: CONFIG
@@ -22,6 +22,7 @@ std::span<const Command> introspection_commands(); // introspection.cc: COMMAND
 std::span<const Command> key_commands();           // keys.cc
 std::span<const Command> list_commands();          // lists.cc
 std::span<const Command> memory_commands();        // memory.cc: MEMORY
+std::span<const Command> persistence_commands();   // persistence.cc: BGSAVE, BGREWRITEAOF, SHUTDOWN, ...
 std::span<const Command> pubsub_commands();        // pubsub.cc
 std::span<const Command> scan_commands();          // scan.cc: SCAN
 std::span<const Command> scripting_commands();     // scripting.cc

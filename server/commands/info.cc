@@ -28,6 +28,7 @@ struct Report {
   void field(std::string_view name, const Value& value) {
     fmt::format_to(std::back_inserter(text), "{}:{}\r\n", name, value);
   }
+  void flag(std::string_view name, bool value) { field(name, value ? 1 : 0); }
   void decimal(std::string_view name, double value) { field(name, fmt::format("{:.2f}", value)); }
   void zeros(std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names) field(name, 0);
@@ -143,24 +144,64 @@ void add_memory(Report& report) {
   report.field("lazyfreed_objects", server.stats.lazyfreed_objects);
 }
 
+std::string_view status(bool ok) { return ok ? "ok" : "err"; }
+
+void add_loading(Report& report, const Loading& loading) {
+  const Time now = report.server.clock.now();
+  const uint64_t done = loading.done_bytes(), total = loading.total_bytes();
+  const int64_t passed_us = now.mono_us - loading.began_us();
+  report.field("loading_start_time", (now.wall_us - passed_us) / 1'000'000);
+  report.field("loading_total_bytes", total);
+  report.field("loading_rdb_used_mem", 0);
+  report.field("loading_loaded_bytes", done);
+  report.decimal("loading_loaded_perc", total ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100);
+  report.field("loading_eta_seconds", done ? static_cast<int64_t>(static_cast<double>(passed_us) / 1e6 *
+                                                                  static_cast<double>(total - done) / static_cast<double>(done))
+                                           : 1);
+}
+
 void add_persistence(Report& report) {
-  report.zeros({"loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"});
+  const Server& server = report.server;
+  const Durability& durability = server.durability;
+  const Durability::Outcomes& outcomes = durability.outcomes();
+  const Saving& save = durability.current_save();
+  const int64_t now_us = server.clock.now().mono_us;
+  const auto seconds = [&](bool running, int64_t since_us) { return running ? (now_us - since_us) / 1'000'000 : -1; };
+  report.flag("loading", durability.loading());
+  report.zeros({"async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"});
   report.decimal("current_fork_perc", 0);
-  report.zeros({"current_save_keys_processed", "current_save_keys_total"});
-  report.field("rdb_changes_since_last_save", report.server.stats.dirty);
-  report.field("rdb_bgsave_in_progress", 0);
-  report.field("rdb_last_save_time", report.server.started.wall_us / 1'000'000);
-  report.field("rdb_last_bgsave_status", "ok");
-  report.field("rdb_last_bgsave_time_sec", -1);
-  report.field("rdb_current_bgsave_time_sec", -1);
-  report.zeros({"rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded", "aof_enabled",
-                "aof_rewrite_in_progress", "aof_rewrite_scheduled"});
-  report.field("aof_last_rewrite_time_sec", -1);
-  report.field("aof_current_rewrite_time_sec", -1);
-  report.field("aof_last_bgrewrite_status", "ok");
-  report.zeros({"aof_rewrites", "aof_rewrites_consecutive_failures"});
-  report.field("aof_last_write_status", "ok");
+  report.field("current_save_keys_processed", save.running() ? save.entries_written() : 0);
+  report.field("current_save_keys_total", save.running() ? save.entries() : 0);
+  report.field("rdb_changes_since_last_save", server.stats.dirty);
+  report.flag("rdb_bgsave_in_progress", durability.saving());
+  report.field("rdb_last_save_time", outcomes.last_save_s);
+  report.field("rdb_last_bgsave_status", status(outcomes.last_save_ok));
+  report.field("rdb_last_bgsave_time_sec", outcomes.last_save_took_s);
+  report.field("rdb_current_bgsave_time_sec", seconds(durability.saving(), durability.saving_since_us()));
+  report.field("rdb_saves", outcomes.saves);
+  report.field("rdb_last_cow_size", 0);
+  report.field("rdb_last_load_keys_expired", outcomes.keys_expired);
+  report.field("rdb_last_load_keys_loaded", outcomes.keys_loaded);
+  const persistence::AofLog* log = durability.log();
+  report.flag("aof_enabled", log != nullptr);
+  report.flag("aof_rewrite_in_progress", durability.rewriting());
+  report.flag("aof_rewrite_scheduled", durability.rewrite_scheduled());
+  report.field("aof_last_rewrite_time_sec", outcomes.last_rewrite_took_s);
+  report.field("aof_current_rewrite_time_sec", seconds(durability.rewriting(), durability.saving_since_us()));
+  report.field("aof_last_bgrewrite_status", status(outcomes.last_rewrite_ok));
+  report.field("aof_rewrites", outcomes.rewrites);
+  report.field("aof_rewrites_consecutive_failures", outcomes.rewrite_failures);
+  report.field("aof_last_write_status", status(!log || !log->failure()));
   report.zeros({"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"});
+  if (log) {
+    report.field("aof_current_size", log->size());
+    report.field("aof_base_size", log->base_size());
+    report.field("aof_pending_rewrite", 0);
+    report.field("aof_buffer_length", log->backlog());
+    report.flag("aof_pending_bio_fsync", log->job_under_way());
+    report.field("aof_delayed_fsync", 0);
+  }
+  if (const Loading* loading = durability.load()) add_loading(report, *loading);
 }
 
 void add_stats(Report& report) {

@@ -1,5 +1,6 @@
 #include "base/numbers.h"
 #include "server/access.h"
+#include "persistence/dump_payload.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/server.h"
@@ -86,6 +87,17 @@ Keyspace* named_database(const Context& ctx, Arguments& in) {
 
 constexpr std::string_view kSameObjects = "ERR source and destination objects are the same";
 
+/// What has come to another database from one that is kept on disk in another way is carried with its value.
+void restore_effect(Context& ctx, Keyspace& db, std::string_view key) {
+  if (!ctx.server.feed.active()) return;
+  const Entry* entry = db.find_raw(key);
+  std::string payload;
+  persistence::append_dump_payload(payload, *entry, false);
+  char number[kNumberChars];
+  const std::string_view expiry(number, format_int(std::max<int64_t>(entry->expiry(), 0), number));
+  ctx.effect_in(db, {"RESTORE", key, expiry, payload, "ABSTTL", "REPLACE"});
+}
+
 void move_command(Context& ctx) {
   Arguments in(ctx);
   const std::string_view key = in.next();
@@ -97,9 +109,14 @@ void move_command(Context& ctx) {
   other->insert(ctx.db().unlink(entry));
   ctx.changed(key, EventClass::Generic, "move_from");
   ctx.changed_in(*other, key, EventClass::Generic, "move_to");
-  // By number, because only Quartet's databases have names.
-  char number[kNumberChars];
-  ctx.effect({"MOVE", key, {number, format_int(other->index(), number)}});
+  if (ctx.server.durability.alike(ctx.db().index(), other->index())) {
+    // By number, because only Quartet's databases have names.
+    char number[kNumberChars];
+    ctx.effect({"MOVE", key, {number, format_int(other->index(), number)}});
+  } else {
+    ctx.effect({"DEL", key});
+    restore_effect(ctx, *other, key);
+  }
   ctx.reply.integer(1);
 }
 
@@ -129,7 +146,9 @@ void copy_command(Context& ctx) {
   ctx.changed_in(*other, to, EventClass::Generic, "copy_to");
   char number[kNumberChars];
   const std::string_view index(number, format_int(other->index(), number));
-  if (replace) {
+  if (!ctx.server.durability.alike(ctx.db().index(), other->index())) {
+    restore_effect(ctx, *other, to);
+  } else if (replace) {
     ctx.effect({"COPY", from, to, "DB", index, "REPLACE"});
   } else {
     ctx.effect({"COPY", from, to, "DB", index});

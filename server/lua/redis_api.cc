@@ -82,6 +82,8 @@ const char* refuse(const Interpreter& in, const CommandEntry* command) {
   if (command->flags & kNoScript) return "ERR This Redis command is not allowed from script";
   if (in.run.read_only && (command->flags & (kWrite | kMayReplicate)))
     return "ERR Write commands are not allowed from read-only scripts.";
+  if (command->flags & kWrite)
+    if (const std::string* refusal = in.server.durability.refusal(in.session.database)) return refusal->c_str();
   return nullptr;
 }
 

@@ -110,9 +110,9 @@ void Connection::broken() {
 void Connection::flush() {
   protocol::OutputBuffer& out = session_->out;
   size_t written = 0;
-  while (!out.empty() && !write_blocked_) {
+  while (const size_t sendable = write_blocked_ ? 0 : session_->sendable()) {
     iovec vectors[kVectors];
-    const size_t count = out.gather(vectors, kVectors);
+    const size_t count = out.gather(vectors, kVectors, sendable);
     size_t offered = 0;
     for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
 
@@ -125,7 +125,7 @@ void Connection::flush() {
     }
     reactor_.server().sent(*session_, static_cast<size_t>(n));
     written += static_cast<size_t>(n);
-    write_blocked_ = static_cast<size_t>(n) < offered || (written >= kFlushBytes && !out.empty());
+    write_blocked_ = static_cast<size_t>(n) < offered || (written >= kFlushBytes && session_->sendable() > 0);
   }
   watch();
 }

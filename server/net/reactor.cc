@@ -175,23 +175,31 @@ void Reactor::on_signal(int number) {
   }
   terminating_ = true;
   log_.notice("Received {}, shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
-  if (nested_) {
-    // The script goes on, and clients are answered, so that it can be killed; the loop ends as soon as it turns again.
-    uv_stop(&loop_);
-  } else {
-    stop(0);
-  }
+  // Within a script, which goes on so that it can be killed, the end comes as soon as the loop turns again.
+  if (!nested_) shut_server_down();
+}
+
+void Reactor::shut_server_down() {
+  shutting_down_ = true;
+  server_->shut_down(server::Durability::Save::AsConfigured, false, [this] {
+    log_.warning("The server was told to shut down and cannot without losing data; it goes on. SHUTDOWN NOSAVE FORCE ends it");
+    terminating_ = shutting_down_ = false;
+  });
 }
 
 void Reactor::tick() {
-  const int64_t wait = std::max<int64_t>(1, server_->tick());
+  const int64_t wait = server_->tick();
   uv_timer_start(
       &tick_timer_, [](uv_timer_t* timer) { reactor_of(timer->data).tick(); }, static_cast<uint64_t>(wait), 0);
 }
 
 void Reactor::end_turn() {
   if (stopping_) return;
+  if (terminating_ && !shutting_down_) shut_server_down();
+  if (stopping_) return;
   if (server_->next_timeout_ms() == 0) server_->run_timeouts();
+  if (stopping_) return;
+  server_->end_turn();
   if (stopping_) return;
   while (Connection* connection = turn_list_.next()) connection->settle();
   arm_wake_timer();
@@ -325,5 +333,7 @@ void Reactor::poll_input() {
   }
   nested_ = false;
 }
+
+void Reactor::ready() { log_.notice("Ready to accept connections on {}", endpoints()); }
 
 }  // namespace quartet::net

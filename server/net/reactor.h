@@ -66,6 +66,7 @@ class Reactor final : public server::Background, public server::Host {
 
   // server::Host
   void stop(int status) override;
+  void ready() override;
   /// Where it fails, listeners that are not wanted any more are closed all the same: the settings are put back then, and with
   /// them, by a second call, the listeners.
   std::optional<std::string> rebind() override;
@@ -92,6 +93,7 @@ class Reactor final : public server::Background, public server::Host {
   std::optional<std::string> open_listeners();
   void read_signals();
   void on_signal(int number);
+  void shut_server_down();
   void tick();
   void end_turn();
   void arm_wake_timer();
@@ -119,7 +121,8 @@ class Reactor final : public server::Background, public server::Host {
 
   bool accept_failing_ = false;  // so that the log is told once, not ten times a second
   bool nested_ = false;
-  bool terminating_ = false;  // a signal has said so; within a command the stop comes when it has ended
+  bool terminating_ = false;    // a signal has said so; within a command the stop comes when it has ended
+  bool shutting_down_ = false;  // and that has been passed on
   bool stopping_ = false;
   bool closed_ = false;  // the loop has ended for good
   int status_ = 0;

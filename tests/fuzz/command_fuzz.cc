@@ -24,6 +24,7 @@
 #include "server/config.h"
 #include "server/scripting.h"
 #include "server/server.h"
+#include "simulated_disk.h"
 
 namespace {
 
@@ -127,7 +128,7 @@ class World {
     (void)log_.open("/dev/null");
     demand(!config_.load({"--save", "", "--proto-max-bulk-len", "1mb", "--busy-reply-threshold", "1", "--databases", "3"}),
            "the configuration is accepted");
-    core_ = std::make_unique<server::Server>(clock_, log_, config_, background_, host_, server::all_families());
+    core_ = std::make_unique<server::Server>(clock_, log_, config_, disk_, background_, host_, server::all_families());
     host_.core = core_.get();
     // What bounds memory and time here stays as it is.
     config_.on_change([](const std::vector<std::string_view>& changed) -> std::optional<std::string> {
@@ -204,6 +205,7 @@ class World {
   SteppingClock clock_;
   Log log_;
   server::ConfigStore config_;
+  test::SimulatedDisk disk_{1};
   test::ImmediateBackground background_;
   FuzzHost host_;
   std::unique_ptr<server::Server> core_;

@@ -10,6 +10,7 @@
 #include "server/commands/families.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "simulated_disk.h"
 
 namespace quartet::test {
 
@@ -40,7 +41,7 @@ class InProcessBackend final : public Backend {
   InProcessBackend() : log(clock) {
     log.set_level(LogLevel::Warning);
     if (auto error = config.load({"--enable-debug-command", "yes", "--save", ""})) throw std::runtime_error(*error);
-    core = std::make_unique<server::Server>(clock, log, config, background, host, server::all_families());
+    core = std::make_unique<server::Server>(clock, log, config, disk, background, host, server::all_families());
   }
 
   std::unique_ptr<Connection> connect() override { return std::make_unique<InProcessConnection>(*this, next_port_++); }
@@ -62,6 +63,7 @@ class InProcessBackend final : public Backend {
   ManualClock clock;
   Log log;
   server::ConfigStore config;
+  SimulatedDisk disk{1};
   ImmediateBackground background;
   NoHost host;
   std::unique_ptr<server::Server> core;

@@ -24,16 +24,18 @@ void CoreClient::send(std::string_view bytes, size_t piece) {
     std::memcpy(room.data, bytes.data(), n);
     core_.received(*session_, n);
     core_.execute_received();
+    core_.end_turn();
     bytes.remove_prefix(n);
   }
 }
 
-size_t CoreClient::output_size() const { return session_ ? session_->out.size() : 0; }
+size_t CoreClient::output_size() const { return session_ ? session_->sendable() : 0; }
 
 std::string CoreClient::take_output() {
   close_if_finished();
   if (output_size() == 0) return {};
   std::string bytes = session_->out.to_string();
+  bytes.resize(session_->sendable());
   core_.sent(*session_, bytes.size());
   return bytes;
 }

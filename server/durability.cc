@@ -1,0 +1,434 @@
+#include "server/durability.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/server.h"
+#include "server/version.h"
+
+namespace quartet::server {
+
+namespace {
+
+using persistence::AofJob;
+using persistence::AofLog;
+using persistence::FsyncPolicy;
+using persistence::SnapshotFile;
+
+/// A slice of loading takes about so long; clients are told LOADING in between.
+constexpr int64_t kLoadSliceUs = 10'000;
+/// After a snapshot or a rewrite has failed, the next one waits so long.
+constexpr int64_t kRetryUs = 5'000'000;
+
+FsyncPolicy policy_of(std::string_view name) {
+  if (name == "always") return FsyncPolicy::Always;
+  return name == "no" ? FsyncPolicy::No : FsyncPolicy::Everysec;
+}
+
+/// What a file of RDB says about itself, as redis-server's do.
+class Facts {
+ public:
+  Facts(Server& server, bool base)
+      : ctime_(std::to_string(server.clock.now().wall_us / 1'000'000)), used_(std::to_string(server.used_memory())) {
+    facts_ = {{{"redis-ver", kRedisVersion}, {"redis-bits", "64"}, {"ctime", ctime_}, {"used-mem", used_},
+               {"aof-base", base ? "1" : "0"}}};
+  }
+  operator Saving::Facts() const { return facts_; }
+
+ private:
+  const std::string ctime_, used_;
+  std::array<std::pair<std::string_view, std::string_view>, 5> facts_;
+};
+
+}  // namespace
+
+Durability::Durability(Server& server, persistence::Disk& disk) : server_(server), disk_(disk), saving_(server) {
+  outcomes_.last_save_s = server.clock.now().wall_us / 1'000'000;
+}
+
+Durability::~Durability() {
+  if (log_) server_.feed.remove(*log_);
+}
+
+// --- Start ------------------------------------------------------------------------------------------------------------
+
+std::string Durability::directory() const { return server_.config.dir + "/" + server_.config.appenddirname; }
+
+bool Durability::any_logged() const {
+  const auto& databases = server_.config.database;
+  return std::any_of(databases.begin(), databases.end(), [](const DatabaseConfig& database) { return database.appendonly; });
+}
+
+std::optional<std::string> Durability::open() {
+  const Config& config = server_.config;
+  std::vector<Loading::Part> parts;
+  std::string from = config.dir;
+  if (any_logged() || !config.save_rules.empty()) {
+    Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(config.dir);
+    if (!lock) return lock.error().text;
+    lock_ = std::move(*lock);
+  }
+  if (any_logged()) {
+    if (Result<void> made = disk_.make_directory(directory()); !made) return made.error().text;
+    if (Result<void> synced = disk_.sync_directory(config.dir); !synced) return synced.error().text;
+    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), config.appendfilename);
+    if (!manifest) return manifest.error().text;
+    manifest_ = std::move(*manifest);
+  }
+  if (!manifest_.empty()) {
+    from = directory();
+    using Kind = Loading::Part::Kind;
+    if (manifest_.base)
+      parts.push_back({manifest_.base->name, manifest_.base->name.ends_with(".rdb") ? Kind::Base : Kind::Commands});
+    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::Commands});
+  } else {
+    const Result<std::vector<std::string>> names = disk_.list(config.dir);
+    if (!names) return names.error().text;
+    if (std::find(names->begin(), names->end(), config.dbfilename) != names->end())
+      parts.push_back({config.dbfilename, Loading::Part::Kind::Snapshot});
+  }
+  loading_ = std::make_unique<Loading>(server_, disk_, std::move(from), std::move(parts));
+  // Where there is nothing to load, nobody is to be told of a load.
+  if (loading_->empty()) loaded();
+  return {};
+}
+
+bool Durability::load_slice() {
+  const int64_t now_us = server_.clock.now().mono_us;
+  switch (loading_->run(now_us + kLoadSliceUs)) {
+    case Loading::Status::More: return true;
+    case Loading::Status::Done: loaded(); return false;
+    case Loading::Status::Failed: break;
+  }
+  server_.log.warning("The data cannot be loaded: {}", loading_->error());
+  server_.stop(1);
+  return false;
+}
+
+void Durability::loaded() {
+  const double seconds = static_cast<double>(server_.clock.now().mono_us - loading_->began_us()) / 1e6;
+  if (!loading_->empty())
+    server_.log.notice("Loaded {} bytes from disk in {:.3f} seconds; {} keys from snapshots, {} more had expired",
+                       loading_->total_bytes(), seconds, loading_->keys_loaded(), loading_->keys_expired());
+  outcomes_.keys_loaded = loading_->keys_loaded();
+  outcomes_.keys_expired = loading_->keys_expired();
+  const std::unique_ptr<Loading> finished = std::move(loading_);
+  if (any_logged()) {
+    begin_log();
+    if (!manifest_.empty())
+      log_->resume(manifest_, finished->total_bytes(), manifest_.base ? finished->first_size() : 0, finished->last_end());
+  }
+  server_.data_loaded();
+}
+
+void Durability::begin_log() {
+  log_ = std::make_unique<AofLog>(disk_, directory(), server_.config.appendfilename, static_cast<int>(server_.databases.size()));
+  set_policies();
+  server_.feed.add(*log_);
+}
+
+void Durability::end_log() {
+  if (!log_) return;
+  server_.feed.remove(*log_);
+  if (rewrite_) {
+    if (saving_.running()) saving_.abort("the append-only file was closed");
+    rewrite_.reset();
+  }
+  rewrite_scheduled_ = false;
+  // A job that is under way works on it.
+  if (log_->job_under_way()) {
+    ended_logs_.push_back(std::move(log_));
+  } else {
+    log_.reset();
+  }
+  holds_ = log_failing_ = false;
+  server_.release_held();
+}
+
+void Durability::set_policies() {
+  holds_ = false;
+  for (size_t i = 0; i < server_.config.database.size(); ++i) {
+    const DatabaseConfig& database = server_.config.database[i];
+    const FsyncPolicy policy = policy_of(database.appendfsync);
+    log_->set_database(static_cast<int>(i), database.appendonly, policy);
+    holds_ = holds_ || (database.appendonly && policy == FsyncPolicy::Always);
+  }
+  log_->pause_everysec(server_.config.no_appendfsync_on_rewrite && saving_.running());
+}
+
+std::optional<std::string> Durability::configure() {
+  if (loading_) return {};
+  const bool wanted = any_logged();
+  if ((wanted || !server_.config.save_rules.empty()) && !lock_) {
+    Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(server_.config.dir);
+    if (!lock) return lock.error().text;
+    lock_ = std::move(*lock);
+  }
+  bool same = static_cast<bool>(log_) == wanted;
+  for (size_t i = 0; same && log_ && i < server_.config.database.size(); ++i)
+    same = log_->logs(static_cast<int>(i)) == server_.config.database[i].appendonly;
+  if (same) {
+    if (log_) set_policies();
+    return {};
+  }
+  // A database that joins has to be in the base before anything counts that is added behind it, so the files begin anew.
+  // Until the new base is there the old ones stand.
+  end_log();
+  if (!wanted) return {};
+  if (Result<void> made = disk_.make_directory(directory()); !made) return made.error().text;
+  if (Result<void> synced = disk_.sync_directory(server_.config.dir); !synced) return synced.error().text;
+  Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), server_.config.appendfilename);
+  if (!manifest) return manifest.error().text;
+  begin_log();
+  log_->supersede(*manifest);
+  rewrite();
+  return {};
+}
+
+// --- The append-only file ---------------------------------------------------------------------------------------------
+
+bool Durability::run_job() {
+  std::unique_ptr<AofJob> job = log_->take_job(server_.clock.now().mono_us);
+  if (!job) return false;
+  // std::function wants something that can be copied.
+  const auto shared = std::make_shared<std::unique_ptr<AofJob>>(std::move(job));
+  server_.background.run([shared] { (*shared)->run(); },
+                         [this, shared, log = log_.get()] { job_done(*log, std::move(*shared)); });
+  return true;
+}
+
+void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
+  log.completed(std::move(job), server_.clock.now().mono_us);
+  if (&log != log_.get()) {
+    std::erase_if(ended_logs_, [&](const auto& ended) { return ended.get() == &log; });
+    return;
+  }
+  const bool failing = log.failure().has_value();
+  if (failing && !log_failing_) server_.log.warning("The append-only file cannot be written: {}", log.failure()->text);
+  if (!failing && log_failing_) server_.log.notice("The append-only file is written again");
+  log_failing_ = failing;
+  follow_rewrite();
+  if (holds_) server_.release_held();
+  if (shutdown_) shutdown_step();
+}
+
+bool Durability::rewrite() {
+  if (saving_.running()) {
+    rewrite_scheduled_ = true;
+    return false;
+  }
+  rewrite_scheduled_ = false;
+  const uint64_t number = log_->switch_file();
+  rewrite_ = number;
+  rewrite_since_us_ = saving_since_us_ = server_.clock.now().mono_us;
+  std::vector<storage::Keyspace*> databases;
+  for (const auto& database : server_.databases)
+    if (log_->logs(database->index())) databases.push_back(database.get());
+  server_.log.notice("Background append only file rewriting started");
+  const auto path = std::make_shared<std::string>();
+  saving_.begin(
+      databases, Facts(server_, true), snapshot_file(directory()),
+      [path](SnapshotFile& file) {
+        *path = file.hand_over();
+        return Result<void>();
+      },
+      [this, number, path](const Result<void>& outcome) { base_written(number, outcome, *path); });
+  log_->pause_everysec(server_.config.no_appendfsync_on_rewrite);
+  return true;
+}
+
+void Durability::base_written(uint64_t number, const Result<void>& outcome, const std::string& path) {
+  log_->pause_everysec(false);
+  if (outcome) {
+    log_->adopt_base(number, path);
+  } else {
+    server_.log.warning("The base of the append-only file could not be written: {}", outcome.error().text);
+    log_->abandon_rewrite(number);
+  }
+  follow_rewrite();
+}
+
+/// The log says what has become of a rewrite: it may also have been lost on the way, because the disk failed.
+void Durability::follow_rewrite() {
+  if (!rewrite_ || log_->rewrite() == rewrite_) return;
+  const int64_t now_us = server_.clock.now().mono_us;
+  const bool adopted = log_->rewrites_done() > rewrites_adopted_;
+  rewrites_adopted_ = log_->rewrites_done();
+  rewrite_.reset();
+  if (saving_.running()) saving_.abort("the append-only file has failed meanwhile");
+  outcomes_.last_rewrite_took_s = (now_us - rewrite_since_us_) / 1'000'000;
+  outcomes_.last_rewrite_ok = adopted;
+  if (adopted) {
+    ++outcomes_.rewrites;
+    outcomes_.rewrite_failures = 0;
+    server_.log.notice("Background AOF rewrite finished successfully");
+  } else {
+    ++outcomes_.rewrite_failures;
+    not_before_us_ = now_us + kRetryUs;
+    server_.log.warning("Background AOF rewrite failed: {}", log_->rewrite_error() ? log_->rewrite_error()->text : "given up");
+  }
+}
+
+bool Durability::rewrite_is_due() const {
+  if (!log_ || rewrite_ || saving_.running() || server_.clock.now().mono_us < not_before_us_) return false;
+  if (rewrite_scheduled_ || log_->needs_new_base()) return true;
+  const Config& config = server_.config;
+  const uint64_t size = log_->size();
+  if (config.auto_aof_rewrite_percentage == 0 || size < static_cast<uint64_t>(config.auto_aof_rewrite_min_size)) return false;
+  const uint64_t base = std::max<uint64_t>(log_->base_size(), 1);
+  return size >= base && (size - base) * 100 / base >= static_cast<uint64_t>(config.auto_aof_rewrite_percentage);
+}
+
+bool Durability::alike(int a, int b) const {
+  const DatabaseConfig& one = server_.config.database[static_cast<size_t>(a)];
+  const DatabaseConfig& other = server_.config.database[static_cast<size_t>(b)];
+  return one.appendonly == other.appendonly && (!one.appendonly || one.appendfsync == other.appendfsync);
+}
+
+const std::string* Durability::refusal(int database) {
+  if (log_ && log_->failure() && log_->logs(database)) {
+    refusal_ = "MISCONF Errors writing to the AOF file: " + log_->failure()->text;
+    return &refusal_;
+  }
+  if (!outcomes_.last_save_ok && server_.config.stop_writes_on_bgsave_error && !server_.config.save_rules.empty() &&
+      is_kept(database)) {
+    refusal_ =
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
+        "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
+        "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    return &refusal_;
+  }
+  return nullptr;
+}
+
+// --- Snapshots --------------------------------------------------------------------------------------------------------
+
+bool Durability::is_kept(int database) const {
+  const DatabaseConfig& config = server_.config.database[static_cast<size_t>(database)];
+  return config.appendonly || !config.overrides("appendonly");
+}
+
+std::vector<storage::Keyspace*> Durability::kept_databases() const {
+  std::vector<storage::Keyspace*> kept;
+  for (const auto& database : server_.databases)
+    if (is_kept(database->index())) kept.push_back(database.get());
+  return kept;
+}
+
+std::unique_ptr<SnapshotFile> Durability::snapshot_file(const std::string& directory) {
+  return std::make_unique<SnapshotFile>(disk_, directory, fmt::format("temp-{}.rdb", ++temporary_files_), server_.config.rdbchecksum);
+}
+
+void Durability::save_in_background() {
+  save_scheduled_ = false;
+  saving_since_us_ = server_.clock.now().mono_us;
+  server_.log.notice("Background saving started");
+  saving_.begin(
+      kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
+      [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
+      [this, changes = server_.stats.dirty](const Result<void>& outcome) { save_done(outcome, changes); });
+}
+
+std::string Durability::save_in_background(int database) {
+  saving_since_us_ = server_.clock.now().mono_us;
+  const std::string& name = server_.config.database[static_cast<size_t>(database)].name;
+  const std::string file_name =
+      fmt::format("{}-{}", name.empty() ? std::to_string(database) : name, server_.config.dbfilename);
+  storage::Keyspace* const databases[] = {&server_.database(database)};
+  server_.log.notice("Background saving of one database to {} started", file_name);
+  saving_.begin(
+      databases, Facts(server_, false), snapshot_file(server_.config.dir),
+      [file_name](SnapshotFile& file) { return file.publish(file_name); },
+      [this, file_name](const Result<void>& outcome) {
+        if (outcome) return server_.log.notice("{} saved on disk", file_name);
+        server_.log.warning("{} could not be saved: {}", file_name, outcome.error().text);
+      });
+  return file_name;
+}
+
+Result<void> Durability::save() {
+  // The keyspaces are in one snapshot at a time. A rewrite begins again later.
+  if (rewriting() && saving_.running()) {
+    saving_.abort("SAVE goes first");
+    rewrite_scheduled_ = true;
+    not_before_us_ = 0;
+  }
+  const uint64_t changes = server_.stats.dirty;
+  saving_since_us_ = server_.clock.now().mono_us;
+  const auto file = snapshot_file(server_.config.dir);
+  const Result<void> outcome = saving_.run(kept_databases(), Facts(server_, false), *file, [&](SnapshotFile& finished) {
+    return finished.publish(server_.config.dbfilename);
+  });
+  save_done(outcome, changes);
+  return outcome;
+}
+
+void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
+  const Time now = server_.clock.now();
+  outcomes_.last_save_took_s = (now.mono_us - saving_since_us_) / 1'000'000;
+  outcomes_.last_save_ok = static_cast<bool>(outcome);
+  if (outcome) {
+    server_.stats.dirty -= std::min(changes, server_.stats.dirty);
+    outcomes_.last_save_s = now.wall_us / 1'000'000;
+    ++outcomes_.saves;
+    server_.log.notice("DB saved on disk");
+  } else {
+    not_before_us_ = now.mono_us + kRetryUs;
+    server_.log.warning("The snapshot could not be saved: {}", outcome.error().text);
+  }
+}
+
+bool Durability::save_is_due() const {
+  const Time now = server_.clock.now();
+  if (saving_.running() || now.mono_us < not_before_us_) return false;
+  if (save_scheduled_) return true;
+  const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
+  const auto& rules = server_.config.save_rules;
+  return std::any_of(rules.begin(), rules.end(), [&](const SaveRule& rule) {
+    return server_.stats.dirty >= static_cast<uint64_t>(rule.changes) && since > rule.seconds;
+  });
+}
+
+bool Durability::tick() {
+  if (shutdown_) shutdown_step();
+  const bool more = saving_.slice();
+  // Rewrites first: without a base nothing becomes durable any more.
+  if (rewrite_is_due()) rewrite();
+  if (save_is_due()) save_in_background();
+  return more || saving_.running();
+}
+
+// --- The end ----------------------------------------------------------------------------------------------------------
+
+void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool)> ended) {
+  if (loading_) return ended(true);  // nothing has changed
+  if (saving_.running() && !rewriting()) saving_.abort("the server is shutting down");
+  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && !server_.config.save_rules.empty())) {
+    if (const Result<void> saved = save(); !saved && !force) return ended(false);
+  }
+  if (!log_) return ended(true);
+  log_->request_sync();
+  shutdown_ = {force, server_.clock.now().mono_us + server_.config.shutdown_timeout * 1'000'000, std::move(ended)};
+  shutdown_step();
+}
+
+void Durability::shutdown_step() {
+  const bool durable = log_->durable() == log_->position();
+  const bool late = server_.clock.now().mono_us >= shutdown_->deadline_us;
+  if (!durable && !log_->failure() && !late) return;
+  const Shutdown shutdown = std::move(*shutdown_);
+  shutdown_.reset();
+  if (!durable) server_.log.warning("Not everything is on disk: {}", log_->failure() ? log_->failure()->text : "it took too long");
+  shutdown.ended(durable || shutdown.force);
+}
+
+bool Durability::abort_shutdown() {
+  if (!shutdown_) return false;
+  const Shutdown shutdown = std::move(*shutdown_);
+  shutdown_.reset();
+  shutdown.ended(false);
+  return true;
+}
+
+}  // namespace quartet::server

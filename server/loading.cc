@@ -1,0 +1,145 @@
+#include "server/loading.h"
+
+#include <fmt/format.h>
+
+#include "persistence/aof_tail.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// Bytes read between two looks at the clock.
+constexpr size_t kStepBytes = 64 * 1024;
+
+}  // namespace
+
+Loading::Loading(Server& server, persistence::Disk& disk, std::string directory, std::vector<Part> parts)
+    : server_(server),
+      disk_(disk),
+      directory_(std::move(directory)),
+      parts_(std::move(parts)),
+      began_us_(server.clock.now().mono_us),
+      now_ms_(server.clock.now().wall_ms()),
+      session_(server.make_session()) {}
+
+Loading::~Loading() = default;
+
+uint64_t Loading::done_bytes() const {
+  if (commands_) return earlier_bytes_ + commands_->offset();
+  return earlier_bytes_ + (input_ ? input_->offset() : 0);
+}
+
+Loading::Status Loading::run(int64_t until_us) {
+  Status status = Status::More;
+  if (sizes_.empty() && !parts_.empty()) status = open();
+  while (status == Status::More && at_ < parts_.size()) {
+    status = step();
+    if (status == Status::Done && ++at_ < parts_.size()) status = Status::More;
+    if (server_.clock.now().mono_us >= until_us) break;
+  }
+  return parts_.empty() ? Status::Done : status;
+}
+
+/// The sizes first: a file that is missing must be known before anything is loaded.
+Loading::Status Loading::open() {
+  for (const Part& part : parts_) {
+    Result<std::unique_ptr<persistence::File>> file = disk_.open_read(directory_ + "/" + part.name);
+    if (!file) return fail(file.error().text);
+    const Result<uint64_t> size = (*file)->size();
+    if (!size) return fail(size.error().text);
+    sizes_.push_back(*size);
+    total_bytes_ += *size;
+  }
+  return Status::More;
+}
+
+Loading::Status Loading::step() {
+  const Part& part = parts_[at_];
+  if (!file_) {
+    Result<std::unique_ptr<persistence::File>> file = disk_.open_read(directory_ + "/" + part.name);
+    if (!file) return fail(file.error().text);
+    file_ = std::move(*file);
+    if (part.kind == Part::Kind::Commands) {
+      commands_.emplace(*file_, [this](const persistence::Effect& effect) {
+        return server_.replay(*session_, effect.database, effect.arguments);
+      });
+    } else {
+      input_.emplace([file = file_.get()](uint64_t offset, std::span<char> into) { return file->read(offset, into); });
+      persistence::RdbReader::Options options;
+      if (part.kind == Part::Kind::Snapshot) options.now_ms = now_ms_;
+      options.verify_checksum = server_.config.rdbchecksum;
+      snapshot_.emplace(*input_, *this, options);
+    }
+  }
+  const Status status = commands_ ? step_commands() : step_snapshot();
+  if (status == Status::Done) {
+    earlier_bytes_ += sizes_[at_];
+    commands_.reset();
+    snapshot_.reset();
+    input_.reset();
+    file_.reset();
+  }
+  return status;
+}
+
+Loading::Status Loading::step_snapshot() {
+  using Progress = persistence::RdbReader::Progress;
+  const Progress progress = snapshot_->step(kStepBytes);
+  if (progress == Progress::More) return Status::More;
+  if (progress == Progress::Failed) {
+    const persistence::RdbError& error = *input_->error();
+    return fail(fmt::format("{}/{} is damaged at offset {}: {}", directory_, parts_[at_].name, error.offset, error.text));
+  }
+  loaded_ += snapshot_->loaded();
+  expired_ += snapshot_->expired();
+  return Status::Done;
+}
+
+Loading::Status Loading::step_commands() {
+  using Read = persistence::AofReader::Status;
+  const Read status = commands_->step(kStepBytes);
+  const uint64_t offset = commands_->offset();
+  switch (status) {
+    case Read::More: return Status::More;
+    case Read::Done:
+      if (at_ + 1 < parts_.size()) return Status::Done;
+      if (commands_->ends_with_batch()) last_end_ = offset;
+      return settle_last(offset);
+    case Read::Torn: return cut(offset, commands_->reason());
+    case Read::Corrupt:
+    case Read::Failed: break;
+  }
+  return fail(fmt::format("{}/{} is damaged at offset {}: {}. `quartet --check --fix {}` keeps a copy and cuts it there",
+                          directory_, parts_[at_].name, offset, commands_->reason(), directory_));
+}
+
+Loading::Status Loading::cut(uint64_t offset, const std::string& reason) {
+  const std::string& name = parts_[at_].name;
+  if (at_ + 1 < parts_.size())
+    return fail(fmt::format("{}/{} ends too early at offset {} ({}), and it is not the last file", directory_, name, offset, reason));
+  if (!server_.config.aof_load_truncated)
+    return fail(fmt::format("{}/{} ends too early at offset {} ({}), and aof-load-truncated is no", directory_, name, offset, reason));
+  server_.log.warning("{}/{} is cut off at offset {}, behind which {} bytes of a write were left that nobody was told of: {}",
+                      directory_, name, offset, sizes_[at_] - offset, reason);
+  total_bytes_ -= sizes_[at_] - offset;
+  sizes_[at_] = offset;
+  return settle_last(offset);
+}
+
+/// A process that was killed may have left what readers see and a power cut would take.
+Loading::Status Loading::settle_last(uint64_t end) {
+  if (Result<void> done = persistence::cut_tail(disk_, directory_, parts_[at_].name, end); !done) return fail(done.error().text);
+  return Status::Done;
+}
+
+Loading::Status Loading::fail(std::string text) {
+  error_ = std::move(text);
+  return Status::Failed;
+}
+
+storage::Keyspace* Loading::database(uint64_t index) {
+  return index < server_.databases.size() ? server_.databases[index].get() : nullptr;
+}
+
+}  // namespace quartet::server

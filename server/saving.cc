@@ -1,0 +1,99 @@
+#include "server/saving.h"
+
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// A slice of the walk takes about so long, a quarter of the time that passes until the next.
+constexpr int64_t kSliceUs = 250;
+/// Bytes produced between two looks at the clock.
+constexpr size_t kStepBytes = 4 * 1024;
+
+}  // namespace
+
+Saving::~Saving() = default;
+
+void Saving::begin(std::span<storage::Keyspace* const> databases, Facts facts, std::unique_ptr<persistence::SnapshotFile> file,
+                   Finish finish, Done done) {
+  snapshot_ = std::make_unique<persistence::Snapshot>(databases, facts, server_.config.rdbcompression);
+  entries_ = snapshot_->entries();
+  file_ = std::move(file);
+  finish_ = std::move(finish);
+  done_ = std::move(done);
+  writing_ = finishing_ = false;
+  ++number_;
+}
+
+Result<void> Saving::run(std::span<storage::Keyspace* const> databases, Facts facts, persistence::SnapshotFile& file,
+                         const Finish& finish) {
+  persistence::Snapshot snapshot(databases, facts, server_.config.rdbcompression);
+  for (auto state = persistence::Snapshot::State::Running; state != persistence::Snapshot::State::Done;) {
+    state = snapshot.step(limits::kSnapshotChunkBytes);
+    while (const std::optional<std::string> chunk = snapshot.take())
+      if (Result<void> done = file.write(*chunk); !done) return done;
+  }
+  if (Result<void> done = file.finish(); !done) return done;
+  return finish(file);
+}
+
+void Saving::abort(std::string_view why) {
+  if (!running()) return;
+  snapshot_.reset();
+  file_.reset();
+  finishing_ = false;
+  ++number_;
+  const Done done = std::move(done_);
+  done(Error{std::string(why)});
+}
+
+bool Saving::slice() {
+  if (!snapshot_) return false;
+  const int64_t end_us = server_.clock.now().mono_us + kSliceUs;
+  while (snapshot_->step(kStepBytes) == persistence::Snapshot::State::Running && server_.clock.now().mono_us < end_us) {
+  }
+  write_on();
+  return snapshot_ != nullptr;
+}
+
+void Saving::write_on() {
+  if (writing_ || !snapshot_) return;
+  std::optional<std::string> chunk = snapshot_->take();
+  const bool last = snapshot_->state() == persistence::Snapshot::State::Done && snapshot_->waiting_bytes() == 0;
+  if (!chunk && !last) return;
+  struct Write {
+    std::shared_ptr<persistence::SnapshotFile> file;
+    std::string bytes;
+    Result<void> outcome;
+  };
+  auto write = std::make_shared<Write>(Write{file_, chunk ? std::move(*chunk) : std::string(), {}});
+  writing_ = true;
+  if (last) {
+    // The keyspaces are free of it from here on.
+    snapshot_.reset();
+    finishing_ = true;
+  }
+  server_.background.run(
+      [write, last, finish = last ? finish_ : Finish()] {
+        write->outcome = write->file->write(write->bytes);
+        if (write->outcome && last) write->outcome = write->file->finish();
+        if (write->outcome && last) write->outcome = finish(*write->file);
+      },
+      [this, write, last, number = number_] {
+        if (number == number_) written(write->outcome, last);
+      });
+}
+
+void Saving::written(const Result<void>& outcome, bool last) {
+  writing_ = false;
+  if (outcome && !last) return write_on();
+  snapshot_.reset();
+  file_.reset();
+  finishing_ = false;
+  ++number_;
+  const Done done = std::move(done_);
+  done(outcome);
+}
+
+}  // namespace quartet::server

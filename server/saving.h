@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "persistence/snapshot.h"
+#include "persistence/snapshot_file.h"
+
+namespace quartet::server {
+
+class Server;
+
+/// The one snapshot that is being written at a time, for BGSAVE or as the base of a rewrite: produced in slices on the loop,
+/// written on another thread.
+class Saving {
+ public:
+  /// What the file is for, when all of it is written and synced, on the writing thread: SnapshotFile::publish for `dump.rdb`.
+  using Finish = std::function<Result<void>(persistence::SnapshotFile&)>;
+  /// On the loop, once, when nothing more is to come: success, or why there is no file.
+  using Done = std::function<void(const Result<void>&)>;
+  using Facts = std::span<const std::pair<std::string_view, std::string_view>>;
+
+  explicit Saving(Server& server) : server_(server) {}
+  ~Saving();
+
+  /// Begins with the databases as they are now. REQUIRES: !running().
+  void begin(std::span<storage::Keyspace* const> databases, Facts facts, std::unique_ptr<persistence::SnapshotFile> file,
+             Finish finish, Done done);
+  /// The same from beginning to end on this thread, while everybody waits (SAVE). REQUIRES: !running().
+  Result<void> run(std::span<storage::Keyspace* const> databases, Facts facts, persistence::SnapshotFile& file, const Finish& finish);
+  /// Gives up; `done` is told so.
+  void abort(std::string_view why);
+
+  bool running() const { return snapshot_ != nullptr || finishing_; }
+  /// Null where none runs, or where all of it has been produced and is being written.
+  persistence::Snapshot* snapshot() { return snapshot_.get(); }
+  /// A slice of the walk; true where another one should follow soon.
+  bool slice();
+
+  size_t entries() const { return entries_; }
+  size_t entries_written() const { return snapshot_ ? snapshot_->entries_written() : entries_; }
+
+ private:
+  void write_on();
+  void written(const Result<void>& outcome, bool last);
+
+  Server& server_;
+  std::unique_ptr<persistence::Snapshot> snapshot_;
+  std::shared_ptr<persistence::SnapshotFile> file_;  // shared with the thread that writes it
+  Finish finish_;
+  Done done_;
+  uint64_t number_ = 0;     // of the snapshot, so that a write that comes back late is known
+  bool writing_ = false;    // a write of this snapshot is under way
+  bool finishing_ = false;  // the last one is
+  size_t entries_ = 0;
+};
+
+}  // namespace quartet::server
