@@ -27,6 +27,15 @@ bool is_timestamp(std::string_view line) {
          parse_int(line.substr(4, line.size() - 6)).has_value();
 }
 
+/// Whether each argument stands between line ends, which the parser, as of a client, takes for granted.
+bool has_line_ends(const std::vector<std::string_view>& arguments) {
+  for (const std::string_view argument : arguments) {
+    const std::string_view before(argument.data() - 2, 2), after(argument.data() + argument.size(), 2);
+    if (before != "\r\n" || after != "\r\n") return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 AofReader::AofReader(File& file, Apply apply) : file_(file), apply_(std::move(apply)) {}
@@ -167,7 +176,10 @@ AofReader::Status AofReader::skip_comment(size_t at, size_t& length) {
   if (need(before + most) == Need::Failed) return Status::Failed;
   const std::string_view text = rest().substr(before, most);
   const size_t end = text.find('\n');
-  if (text.starts_with(kAnnotationMark)) return damaged("an annotation is damaged");
+  if (text.starts_with(kAnnotationMark)) {
+    // At the beginning it says what kind of file this is.
+    return offset() == 0 ? torn("an annotation is damaged") : damaged("an annotation is damaged");
+  }
   if (end == std::string_view::npos) {
     return most < limits::kAofCommentBytes ? torn("the file ends within a comment") : damaged("a comment is too long");
   }
@@ -196,7 +208,8 @@ AofReader::Status AofReader::read_command(size_t at) {
     const std::string_view input = rest().substr(before, available - before);
     if (input.front() != '*') return damaged("not a command");
     switch (parser_.next(input, kFileLimits, arguments_)) {
-      case protocol::RequestParser::Status::Complete: return Status::More;
+      case protocol::RequestParser::Status::Complete:
+        return has_line_ends(arguments_) ? Status::More : damaged("an argument without its line ends");
       case protocol::RequestParser::Status::Empty: return damaged("an empty command");
       case protocol::RequestParser::Status::Error: return damaged(parser_.error());
       case protocol::RequestParser::Status::Incomplete: break;

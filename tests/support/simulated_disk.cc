@@ -269,7 +269,8 @@ void SimulatedDisk::store_pages(Node& node, bool all) {
   size_t size = wanted;
   if (!all) {
     const auto [least, most] = std::minmax(node.stored.size(), wanted);
-    size = node.size_dirty ? least + random_.below(most - least + 1) : node.stored.size();
+    const size_t sizes[] = {node.stored.size(), wanted, least + random_.below(most - least + 1)};
+    size = node.size_dirty ? sizes[random_.below(3)] : node.stored.size();
   }
   node.stored.resize(size);
   for (const size_t page : node.dirty) {
