@@ -61,6 +61,7 @@ AofReader::Status AofReader::torn(std::string reason) {
 /// Something that is no beginning of what belongs here. Without annotations it passes for a torn tail only where it is
 /// the beginning of commands and then zeros.
 AofReader::Status AofReader::damaged(std::string reason) {
+  if (offset() < batch_end_) return corrupt(std::move(reason));  // the checksum says that it was written so
   if (!has_batches_ || left_batches_) {
     bool does = false;
     if (const Status status = ends_in_zeros(does); status != Status::More) return status;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/crc32c.h"
 #include "base/limits.h"
 #include "persistence/aof_increment.h"
 #include "persistence/aof_log.h"
@@ -245,6 +246,21 @@ TEST_CASE("redis-server may go on in a file of batches", "[aof]") {
   // A comment that is no timestamp may be an annotation that is damaged.
   CHECK(read_text(text + "#TS:1700000000\r\n" + more).status == Status::Done);
   CHECK(read_text(text + "#XB:\r\n" + more).status == Status::Torn);
+}
+
+TEST_CASE("what a whole batch holds that is no command is no torn tail", "[aof]") {
+  for (const std::string& body : {std::string("nonsense"), std::string("*0\r\n"), std::string("*1\r\n$4\r\nPI"),
+                                  resp({"MULTI"}) + resp({"PING"}), std::string(10, '\0')}) {
+    AofBuffer buffer;
+    buffer.append_empty_batch();
+    buffer.finish(0, 0);
+    std::string text(buffer.bytes());
+    char annotation[kAnnotationBytes];
+    write_annotation({body.size(), 0, crc32c(body)}, text.size(), annotation);
+    text.append(annotation, kAnnotationBytes).append(body);
+    CHECK(read_text(text).status == Status::Corrupt);
+    CHECK(read_text(text).offset == 2 * kAnnotationBytes);
+  }
 }
 
 TEST_CASE("many effects are cut into batches, a long one stands whole", "[aof]") {
