@@ -222,11 +222,12 @@ AofReader::Status AofReader::read_command(size_t at) {
 
 /// One command, or all from MULTI to EXEC: these are read first and only then, in a second pass, executed.
 AofReader::Status AofReader::read_unit() {
+  const bool in_batch = offset() < batch_end_;
   size_t length = 0;
   for (bool in_unit = false;;) {
-    if (in_unit && offset() + length >= size_) return torn("the file ends within a unit");
-    if (in_unit && need(length + 1) == Need::Failed) return Status::Failed;
-    if (in_unit && offset() >= batch_end_ && rest()[length] == '#') {
+    if (in_unit && !in_batch && offset() + length >= size_) return torn("the file ends within a unit");
+    if (in_unit && !in_batch && need(length + 1) == Need::Failed) return Status::Failed;
+    if (in_unit && !in_batch && rest()[length] == '#') {
       size_t comment = 0;
       if (const Status status = skip_comment(done_ + length, comment); status != Status::More) return status;
       length += comment;
