@@ -1,6 +1,6 @@
 // Reads the bytes as an append-only file: as they are, or (first byte odd) as bodies of batches whose annotations are
-// right, since no chance finds a checksum. Demands the same outcome in slices of any size, and that what is left after a
-// torn tail is cut off reads whole, to the same commands.
+// right, since no chance finds a checksum. Demands the same outcome in slices of any size, and that what is left after
+// a torn tail is cut off reads whole, to the same commands.
 
 #include <algorithm>
 #include <cstdint>

@@ -216,8 +216,9 @@ TEST_CASE("files of redis-server are read", "[aof]") {
   }
   SECTION("damaged in the middle") {
     for (const std::string& damage :
-         {std::string("nonsense"), std::string("*x\r\n"), std::string("*0\r\n"), exec, multi + multi + exec, resp({"SELECT", "-1"}),
-          resp({"SELECT", "99999999999"}), resp({"unknown"}), std::string("\0\0", 2), "#" + std::string(2000, 'x')}) {
+         {std::string("nonsense"), std::string("*x\r\n"), std::string("*0\r\n"), exec, multi + multi + exec,
+          resp({"SELECT", "-1"}), resp({"SELECT", "99999999999"}), resp({"unknown"}), std::string("\0\0", 2),
+          "#" + std::string(2000, 'x')}) {
       const Read read = read_text(set + damage + set);
       INFO(damage);
       CHECK(read.status == Status::Corrupt);
