@@ -279,7 +279,7 @@ void SimulatedDisk::store_pages(Node& node, bool all) {
   const size_t wanted = node.current.size();
   size_t size = wanted;
   if (!all) {
-    const auto [least, most] = std::minmax(node.stored.size(), wanted);
+    const size_t least = std::min(node.stored.size(), wanted), most = std::max(node.stored.size(), wanted);
     const size_t sizes[] = {node.stored.size(), wanted, least + random_.below(most - least + 1)};
     size = node.size_dirty ? sizes[random_.below(3)] : node.stored.size();
   }
