@@ -25,7 +25,7 @@ Result<std::unique_ptr<AofIncrement>> AofIncrement::open(Disk& disk, const std::
   if (!found) return found.error();
   if (*found != size) return Error{name + " has changed its size since it was read", EBUSY};
   std::unique_ptr<AofIncrement> increment(new AofIncrement(std::move(*file), name, size));
-  if (Result<void> done = increment->sync(); !done) return done.error();
+  increment->synced_ = size;
   return increment;
 }
 

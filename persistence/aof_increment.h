@@ -14,8 +14,7 @@ class AofIncrement {
   /// A new file with an empty batch in it, on disk with its name.
   static Result<std::unique_ptr<AofIncrement>> create(Disk& disk, const std::string& directory,
                                                       const std::string& name);
-  /// Goes on behind what a file holds, which is made durable. `size` is what a reader found to be whole and the caller
-  /// left of it; another size is an error.
+  /// Goes on behind what a file holds: `size` bytes, which are durable (see cut_tail). Another size is an error.
   static Result<std::unique_ptr<AofIncrement>> open(Disk& disk, const std::string& directory, const std::string& name,
                                                     uint64_t size);
 

@@ -26,7 +26,8 @@ struct AofPiece {
   /// Switch and Resume: the increment that follows. AdoptBase: the base.
   std::string name;
   int64_t sequence = 0;
-  /// The manifest that the step makes valid, as of when the job is taken; none where the increment is not to be named yet.
+  /// The manifest that the step makes valid, as of when the job is taken; none where the increment is not to be
+  /// named yet.
   std::optional<Manifest> manifest;
   /// Resume: where the increment of this name ends; none where it is to be created.
   std::optional<uint64_t> resume_at;

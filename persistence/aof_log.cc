@@ -127,7 +127,8 @@ std::unique_ptr<AofJob> AofLog::take_job(int64_t now_us) {
   prepare_step(job->piece_);
   job->increment_ = std::move(increment_);
   job->sync_ = sync;
-  if (sync) sync_began_us_ = now_us;
+  // One that leaves something behind does not put the next one off.
+  if (sync && queue_.empty() && open_.empty()) sync_began_us_ = now_us;
   job_under_way_ = true;
   return job;
 }
@@ -160,6 +161,7 @@ void AofLog::completed(std::unique_ptr<AofJob> job, int64_t now_us) {
     if (job->stepped_ && piece.manifest) manifest_ = std::move(*piece.manifest);
     return;
   }
+  if (job->sync_ && !job->synced_) sync_began_us_ = kNever;
   increment_ = std::move(job->increment_);
   backlog_ -= piece.effects.size();
   if (!job->written_) {
@@ -207,8 +209,6 @@ void AofLog::step_failed(AofPiece piece, Error error, int64_t now_us) {
     rewrite_error_ = error;
     // The log stands on its old files, and the next rewrite leaves them behind; a candidate has none.
     if (state_ == State::Candidate) break_off(std::move(error));
-  } else if (piece.resume_at && !piece.opened) {
-    break_off(std::move(error));  // its sync may be what failed
   } else {
     retry(std::move(piece), std::move(error), now_us);
   }

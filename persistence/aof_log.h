@@ -40,7 +40,7 @@ class AofLog final : public Sink {
   /// `databases` is how many there are; none is logged until set_database says so.
   AofLog(Disk& disk, std::string directory, std::string file_name, int databases);
 
-  /// Goes on with the files of a manifest, all of which were loaded and are whole, and synced but for the last; `size` is
+  /// Goes on with the files of a manifest, all of which were loaded and are whole and durable (see cut_tail); `size` is
   /// their size in bytes, `base_size` that of the base. `last_end` is the size of the last increment, where it is to be
   /// continued; without it a new one is opened.
   /// REQUIRES: nothing was appended yet; the manifest is not empty.
@@ -97,6 +97,8 @@ class AofLog final : public Sink {
   const std::optional<Error>& rewrite_error() const { return rewrite_error_; }
 
  private:
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::min() / 2;
+
   enum class State { Whole, Broken, Candidate };
   struct Database {
     bool logged = false;
@@ -134,7 +136,7 @@ class AofLog final : public Sink {
   bool job_under_way_ = false;
   bool lost_ = false;  // the log broke since the job under way was taken: its outcome does not count
   int64_t retry_at_us_ = 0;
-  int64_t sync_began_us_ = std::numeric_limits<int64_t>::min() / 2;
+  int64_t sync_began_us_ = kNever;  // the last one that left nothing behind
   bool everysec_paused_ = false;
 
   uint64_t position_ = 0;

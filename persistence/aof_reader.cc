@@ -27,6 +27,15 @@ bool is_timestamp(std::string_view line) {
          parse_int(line.substr(4, line.size() - 6)).has_value();
 }
 
+/// Whether each argument stands between line ends, which the parser, as of a client, takes for granted.
+bool has_line_ends(const std::vector<std::string_view>& arguments) {
+  for (const std::string_view argument : arguments) {
+    const std::string_view before(argument.data() - 2, 2), after(argument.data() + argument.size(), 2);
+    if (before != "\r\n" || after != "\r\n") return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 AofReader::AofReader(File& file, Apply apply) : file_(file), apply_(std::move(apply)) {}
@@ -52,6 +61,7 @@ AofReader::Status AofReader::torn(std::string reason) {
 /// Something that is no beginning of what belongs here. Without annotations it passes for a torn tail only where it is
 /// the beginning of commands and then zeros.
 AofReader::Status AofReader::damaged(std::string reason) {
+  if (offset() < batch_end_) return corrupt(std::move(reason));  // the checksum says that it was written so
   if (!has_batches_ || left_batches_) {
     bool does = false;
     if (const Status status = ends_in_zeros(does); status != Status::More) return status;
@@ -167,7 +177,10 @@ AofReader::Status AofReader::skip_comment(size_t at, size_t& length) {
   if (need(before + most) == Need::Failed) return Status::Failed;
   const std::string_view text = rest().substr(before, most);
   const size_t end = text.find('\n');
-  if (text.starts_with(kAnnotationMark)) return damaged("an annotation is damaged");
+  if (text.starts_with(kAnnotationMark)) {
+    // At the beginning it says what kind of file this is.
+    return offset() == 0 ? torn("an annotation is damaged") : damaged("an annotation is damaged");
+  }
   if (end == std::string_view::npos) {
     return most < limits::kAofCommentBytes ? torn("the file ends within a comment") : damaged("a comment is too long");
   }
@@ -196,7 +209,8 @@ AofReader::Status AofReader::read_command(size_t at) {
     const std::string_view input = rest().substr(before, available - before);
     if (input.front() != '*') return damaged("not a command");
     switch (parser_.next(input, kFileLimits, arguments_)) {
-      case protocol::RequestParser::Status::Complete: return Status::More;
+      case protocol::RequestParser::Status::Complete:
+        return has_line_ends(arguments_) ? Status::More : damaged("an argument without its line ends");
       case protocol::RequestParser::Status::Empty: return damaged("an empty command");
       case protocol::RequestParser::Status::Error: return damaged(parser_.error());
       case protocol::RequestParser::Status::Incomplete: break;
@@ -208,11 +222,12 @@ AofReader::Status AofReader::read_command(size_t at) {
 
 /// One command, or all from MULTI to EXEC: these are read first and only then, in a second pass, executed.
 AofReader::Status AofReader::read_unit() {
+  const bool in_batch = offset() < batch_end_;
   size_t length = 0;
   for (bool in_unit = false;;) {
-    if (in_unit && offset() + length >= size_) return torn("the file ends within a unit");
-    if (in_unit && need(length + 1) == Need::Failed) return Status::Failed;
-    if (in_unit && offset() >= batch_end_ && rest()[length] == '#') {
+    if (in_unit && !in_batch && offset() + length >= size_) return torn("the file ends within a unit");
+    if (in_unit && !in_batch && need(length + 1) == Need::Failed) return Status::Failed;
+    if (in_unit && !in_batch && rest()[length] == '#') {
       size_t comment = 0;
       if (const Status status = skip_comment(done_ + length, comment); status != Status::More) return status;
       length += comment;

@@ -16,7 +16,8 @@ namespace quartet::persistence {
 /// handed over whole, and units with all their commands or not at all, with the database that SELECT chose.
 class AofReader {
  public:
-  /// Executes one effect; the views are good during the call only. An error ends the reading: the file is corrupt there.
+  /// Executes one effect; the views are good during the call only. An error ends the reading: the file is
+  /// corrupt there.
   using Apply = std::function<Result<void>(const Effect&)>;
 
   enum class Status {

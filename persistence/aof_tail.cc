@@ -32,7 +32,8 @@ Result<bool> any_chunk(File& file, uint64_t offset, size_t overlap,
 
 Result<bool> is_declared_synced(File& file, uint64_t offset) {
   return any_chunk(file, offset, kAnnotationBytes - 1, [offset](std::string_view chunk, uint64_t begin) {
-    for (size_t at = chunk.find(kAnnotationMark); at != std::string_view::npos; at = chunk.find(kAnnotationMark, at + 1)) {
+    size_t at = chunk.find(kAnnotationMark);
+    for (; at != std::string_view::npos; at = chunk.find(kAnnotationMark, at + 1)) {
       const std::optional<Annotation> annotation = read_annotation(chunk.substr(at), begin + at);
       if (annotation && annotation->synced > offset) return true;
     }

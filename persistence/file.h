@@ -19,8 +19,8 @@ class File {
   virtual ~File() = default;
   /// Writes at the end of the file and returns how many of the bytes, at least one. REQUIRES: bytes is not empty.
   virtual Result<size_t> append(std::string_view bytes) = 0;
-  /// Makes what was written durable (not the file's name: see Disk::sync_directory). After an error nobody knows what of
-  /// it is on disk, and that a later call succeeds means nothing for it: the system has dropped the pages.
+  /// Makes what was written durable (not the file's name: see Disk::sync_directory). After an error nobody knows what
+  /// of it is on disk, and that a later call succeeds means nothing for it: the system has dropped the pages.
   virtual Result<void> sync() = 0;
   /// Cuts the file. REQUIRES: size is at most its size.
   virtual Result<void> truncate(uint64_t size) = 0;

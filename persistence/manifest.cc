@@ -16,7 +16,7 @@ constexpr size_t kLineBytes = 1024;
 
 bool needs_quotes(std::string_view name) {
   for (const char c : name) {
-    if (static_cast<unsigned char>(c) <= ' ' || static_cast<unsigned char>(c) > '~' || c == '"' || c == '\'' || c == '\\') return true;
+    if (c <= ' ' || c > '~' || c == '"' || c == '\'' || c == '\\') return true;
   }
   return name.empty();
 }

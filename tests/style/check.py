@@ -97,6 +97,20 @@ def only_base_reads_the_clock(tree: Tree) -> Iterator[Finding]:
         ("base",))
 
 
+# Files that are not data: the configuration, the log, the PID file, sockets in the file system, what /proc tells.
+OTHER_FILES = {pathlib.Path(name) for name in (
+    "base/log.cc", "main.cc", "server/config_file.cc", "server/net/listener.cc", "server/process_info.cc")}
+
+
+def only_the_system_disk_touches_files(tree: Tree) -> Iterator[Finding]:
+    pattern = (r"(?<!\w)::(?:open|openat|creat|rename|renameat|unlink|unlinkat|remove|fsync|fdatasync|sync_file_range|"
+               r"ftruncate|truncate|mkdir|flock|pwrite|pread)\s*\(|\bstd::(?:fopen|freopen|rename|remove\s*\(\s*\w+\s*\)|[iof]+stream\b)"
+               r"|\bfilesystem::(?:rename|remove|remove_all|resize_file|copy\w*|create_\w+)\b|(?<![\w.>:])(?:fopen|fsync|fdatasync|ftruncate)\s*\(")
+    for path, number, text in tree.matches(pattern, ()):
+        if path not in OTHER_FILES and path != pathlib.Path("persistence/system_disk.cc"):
+            yield path, number, text
+
+
 NOT_A_VARIABLE = re.compile(r"^\s*(?:using|typedef|class|struct|enum|union|namespace|template|friend|static_assert|extern|"
                             r"public|private|protected|concept|requires|operator|return|case|default|#)\b|^\s*#|^\s*$")
 CONSTANT = re.compile(r"\bconstexpr\b|\bconstinit\s+const\b")
@@ -190,6 +204,7 @@ RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     includes_respect_the_layers,
     only_net_names_libuv,
     only_base_reads_the_clock,
+    only_the_system_disk_touches_files,
     nothing_global_can_change,
     every_file_is_compiled,
     no_file_is_too_long,

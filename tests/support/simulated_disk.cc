@@ -12,7 +12,11 @@ using persistence::File;
 class SimulatedFile final : public File {
  public:
   SimulatedFile(SimulatedDisk& disk, SimulatedDisk::NodePointer node, std::string path, bool writable)
-      : disk_(disk), node_(std::move(node)), path_(std::move(path)), generation_(disk.generation_), writable_(writable) {}
+      : disk_(disk),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        generation_(disk.generation_),
+        writable_(writable) {}
 
   Result<size_t> append(std::string_view bytes) override {
     if (const int code = begin(disk_.rates_.append, true)) return disk_.error(code, path_);
@@ -96,7 +100,8 @@ class SimulatedFile final : public File {
 
 class SimulatedLock final : public DirectoryLock {
  public:
-  SimulatedLock(SimulatedDisk& disk, std::string path) : disk_(disk), path_(std::move(path)), generation_(disk.generation_) {}
+  SimulatedLock(SimulatedDisk& disk, std::string path)
+      : disk_(disk), path_(std::move(path)), generation_(disk.generation_) {}
   ~SimulatedLock() override {
     if (generation_ == disk_.generation_) disk_.locks_.erase(path_);
   }
@@ -107,7 +112,9 @@ class SimulatedLock final : public DirectoryLock {
   uint64_t generation_;
 };
 
-SimulatedDisk::SimulatedDisk(uint64_t seed) : random_(seed), root_(std::make_shared<Node>()) { root_->directory = true; }
+SimulatedDisk::SimulatedDisk(uint64_t seed) : random_(seed), root_(std::make_shared<Node>()) {
+  root_->directory = true;
+}
 SimulatedDisk::~SimulatedDisk() = default;
 
 Error SimulatedDisk::error(int code, const std::string& path) const {
@@ -174,9 +181,13 @@ Result<std::unique_ptr<File>> SimulatedDisk::open(const std::string& path, bool 
   return std::unique_ptr<File>(std::make_unique<SimulatedFile>(*this, node, path, writable));
 }
 
-Result<std::unique_ptr<File>> SimulatedDisk::open_append(const std::string& path) { return open(path, true, false, true); }
+Result<std::unique_ptr<File>> SimulatedDisk::open_append(const std::string& path) {
+  return open(path, true, false, true);
+}
 Result<std::unique_ptr<File>> SimulatedDisk::create(const std::string& path) { return open(path, true, true, true); }
-Result<std::unique_ptr<File>> SimulatedDisk::open_read(const std::string& path) { return open(path, false, false, false); }
+Result<std::unique_ptr<File>> SimulatedDisk::open_read(const std::string& path) {
+  return open(path, false, false, false);
+}
 
 Result<void> SimulatedDisk::rename(const std::string& from, const std::string& to) {
   if (const int code = begin_call(rates_.names)) return error(code, from);
@@ -268,8 +279,9 @@ void SimulatedDisk::store_pages(Node& node, bool all) {
   const size_t wanted = node.current.size();
   size_t size = wanted;
   if (!all) {
-    const auto [least, most] = std::minmax(node.stored.size(), wanted);
-    size = node.size_dirty ? least + random_.below(most - least + 1) : node.stored.size();
+    const size_t least = std::min(node.stored.size(), wanted), most = std::max(node.stored.size(), wanted);
+    const size_t sizes[] = {node.stored.size(), wanted, least + random_.below(most - least + 1)};
+    size = node.size_dirty ? sizes[random_.below(3)] : node.stored.size();
   }
   node.stored.resize(size);
   for (const size_t page : node.dirty) {
@@ -328,7 +340,9 @@ std::string* SimulatedDisk::content(const std::string& path) {
 
 uint64_t SimulatedDisk::used_below(const Node& directory) {
   uint64_t bytes = 0;
-  for (const auto& [name, child] : directory.names) bytes += child->directory ? used_below(*child) : child->current.size();
+  for (const auto& [name, child] : directory.names) {
+    bytes += child->directory ? used_below(*child) : child->current.size();
+  }
   return bytes;
 }
 

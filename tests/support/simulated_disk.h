@@ -12,8 +12,8 @@
 
 namespace quartet::test {
 
-/// A disk in memory that fails in the ways in which real ones do, as its seed decides. What is synced is kept apart from
-/// what is only written: the bytes of a file page by page, its length, and the names in each directory one by one.
+/// A disk in memory that fails in the ways in which real ones do, as its seed decides. What is synced is kept apart
+/// from what is only written: the bytes of a file page by page, its length, and the names in each directory one by one.
 ///
 /// A power cut leaves of every page that was not synced nothing, all, or the part before any byte; of a length any
 /// between the synced and the last one (what no page fills is zero); and of the changes of names any of them. A failed

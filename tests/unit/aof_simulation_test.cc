@@ -5,7 +5,6 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -33,6 +32,7 @@ struct Happened {
   int database;
   uint64_t position = 0;  // in the present log, behind its unit
   int64_t time_us = 0;
+  bool everysec = false;
   bool ends_unit = true;
 };
 
@@ -102,7 +102,7 @@ class Simulation {
     if (job_ && now_us_ >= job_done_us_) end_job();
     rewrite();
     if (!job_) begin_job();
-    check_everysec();
+    check_policies();
   }
 
   void begin_job() {
@@ -120,7 +120,8 @@ class Simulation {
   }
 
   void set_policy(int database) {
-    log_->set_database(database, true, static_cast<FsyncPolicy>(random_.below(3)));
+    policies_[database] = static_cast<FsyncPolicy>(random_.below(3));
+    log_->set_database(database, true, policies_[database]);
   }
 
   void change() {
@@ -144,7 +145,9 @@ class Simulation {
     const std::string id = std::to_string(history_.size());
     const std::string_view arguments[] = {"SET", database == kUnlogged ? kSecret : "key", value, id};
     log_->append({database, arguments});
-    if (database != kUnlogged) history_.push_back({database, log_->position(), now_us_});
+    if (database != kUnlogged) {
+      history_.push_back({database, log_->position(), now_us_, policies_[database] == FsyncPolicy::Everysec});
+    }
   }
 
   /// The snapshot of a rewrite is the number of effects that it holds.
@@ -179,12 +182,17 @@ class Simulation {
     durable_ = std::max(durable_, durable);
   }
 
-  /// Where a job was to be had, what is not durable of an `everysec` database is not older than a second.
-  void check_everysec() {
+  /// Where no job is to be had, each database has what its policy promises.
+  void check_policies() {
     if (job_ || log_->failure() || log_->needs_new_base() || log_->rewrite() || !disk_.has_power()) return;
     demand(log_->written() == log_->position(), "no job though there is something to write");
     for (int database = 0; database < kUnlogged; ++database) {
       demand(log_->last_always(database) <= log_->durable(), "no job though `always` is not durable");
+    }
+    for (size_t i = std::max(durable_, first_of_log_); i < history_.size(); ++i) {
+      if (!history_[i].everysec) continue;
+      demand(now_us_ - history_[i].time_us < 1'000'000, "no job though `everysec` is over a second behind");
+      break;
     }
   }
 
@@ -297,6 +305,7 @@ class Simulation {
   Random random_;
   SimulatedDisk disk_;
   std::unique_ptr<AofLog> log_;
+  FsyncPolicy policies_[kDatabases] = {};
   std::unique_ptr<AofJob> job_;
   int64_t job_done_us_ = 0;
   int64_t now_us_ = 1'000'000;
