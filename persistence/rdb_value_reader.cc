@@ -247,10 +247,10 @@ bool RdbValueReader::copy_packed_hash(std::string_view blob) {
     if (count % 2 == 0) hashes_.push_back(hash_bytes(reader.elements().substr(begin, end - begin)));
     begin = end;
   }
-  const std::string_view elements = reader.elements();
-  if (reader.error() || count == 0 || count % 2 != 0 || !within(count / 2, thresholds.hash_max_listpack_entries) ||
-      elements.size() > packed::kMaxBlockBytes)
+  if (reader.error() || count == 0 || count % 2 != 0 || !within(count / 2, thresholds.hash_max_listpack_entries))
     return false;
+  const std::string_view elements = reader.elements();
+  if (elements.size() > packed::kMaxBlockBytes) return false;
   std::sort(hashes_.begin(), hashes_.end());
   if (std::adjacent_find(hashes_.begin(), hashes_.end()) != hashes_.end()) return false;
   copy_packed(Type::Hash, elements, count);
