@@ -64,7 +64,7 @@ inline std::string value_text(storage::Keyspace& keyspace, storage::Entry& entry
     case Type::SortedSet:
       SortedSetValue(keyspace, &entry).for_each([&](std::string_view member, double score) {
         add(member);
-        parts.back() += ' ' + format_double(score);
+        parts.back() += ' ' + format_double(score + 0.0);  // -0 may become 0 where a set was small for a while
         return true;
       });
       ordered = true;
