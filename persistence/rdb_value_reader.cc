@@ -45,7 +45,7 @@ constexpr const char* kNotANumber = "a score of a sorted set is not a number";
 /// addition would look through those before.
 constexpr int64_t kGathered = 1024;
 
-bool within(size_t value, int64_t bound) { return static_cast<int64_t>(value) <= bound; }
+bool within(uint64_t value, int64_t bound) { return bound >= 0 && value <= static_cast<uint64_t>(bound); }
 
 /// An element of a sorted set's blob as a score; NaN where it is none.
 double score_of(const packed::Element& element) {
@@ -290,7 +290,6 @@ bool RdbValueReader::copy_packed_hash(std::string_view blob) {
   rdb::ListpackReader reader(blob);
   packed::Element element;
   size_t count = 0;
-  hashes_.clear();
   for (size_t begin = 0; reader.next(element); ++count) {
     const size_t longest = element.is_integer() ? kLongestInteger : element.bytes.size();
     if (!reader.canonical() || !within(longest, thresholds.hash_max_listpack_value)) return false;
@@ -401,8 +400,8 @@ bool RdbValueReader::gather(std::string_view member, double score) {
 }
 
 /// Makes a sorted set of the members gathered, where there are any.
-bool RdbValueReader::assign_gathered() {
-  if (gathered_.empty()) return true;
+void RdbValueReader::assign_gathered() {
+  if (gathered_.empty()) return;
   members_.clear();
   for (const Gathered& each : gathered_) members_.push_back({std::string_view(texts_).substr(each.begin, each.size), each.score});
   if (any_hash_twice()) {
@@ -410,7 +409,10 @@ bool RdbValueReader::assign_gathered() {
     for (const storage::ScoredMember& each : members_) names.push_back(each.member);
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
-    if (twice != names.end()) return fail_twice(*twice, "sorted set");
+    if (twice != names.end()) {
+      fail_twice(*twice, "sorted set");
+      return;
+    }
   }
   std::sort(members_.begin(), members_.end(), [](const storage::ScoredMember& a, const storage::ScoredMember& b) {
     return storage::scored_less(a.score, a.member, b.score, b.member);
@@ -418,7 +420,6 @@ bool RdbValueReader::assign_gathered() {
   auto set = storage::SortedSetValue::assign(*keyspace_, nullptr, key_, members_);
   if (expiry_ms_ != -1) keyspace_->set_expiry(set.entry, expiry_ms_);
   entry_ = set.entry;
-  return true;
 }
 
 }  // namespace quartet::persistence

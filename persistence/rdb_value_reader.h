@@ -59,7 +59,7 @@ class RdbValueReader {
   bool set_field(std::string_view field, std::string_view value);
   bool set_score(std::string_view member, double score);
   bool gather(std::string_view member, double score);
-  bool assign_gathered();
+  void assign_gathered();
   bool fail(std::string text);
   bool fail_twice(std::string_view name, std::string_view in_what);
 
