@@ -26,10 +26,8 @@ AofLog::AofLog(Disk& disk, std::string directory, std::string file_name, int dat
       databases_(static_cast<size_t>(databases)) {}
 
 void AofLog::resume(const Manifest& manifest, uint64_t size, uint64_t base_size, std::optional<uint64_t> last_end) {
-  assert(position_ == 0 && !manifest.empty());
-  manifest_ = manifest;
-  base_sequence_ = manifest.last_base();
-  increment_sequence_ = manifest.last_increment();
+  assert(!manifest.empty());
+  supersede(manifest);
   base_size_ = base_size;
   earlier_size_ = size;
   state_ = State::Whole;
@@ -44,6 +42,13 @@ void AofLog::resume(const Manifest& manifest, uint64_t size, uint64_t base_size,
     piece.sequence = increment_sequence_;
   }
   push(std::move(piece));
+}
+
+void AofLog::supersede(const Manifest& manifest) {
+  assert(position_ == 0);
+  manifest_ = manifest;
+  base_sequence_ = manifest.last_base();
+  increment_sequence_ = manifest.last_increment();
 }
 
 void AofLog::set_database(int database, bool logged, FsyncPolicy policy) {

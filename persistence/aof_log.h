@@ -46,6 +46,10 @@ class AofLog final : public Sink {
   /// REQUIRES: nothing was appended yet; the manifest is not empty.
   void resume(const Manifest& manifest, uint64_t size, uint64_t base_size, std::optional<uint64_t> last_end);
 
+  /// Begins beside the files of a manifest that are not to be gone on with: they stand until the first base replaces them.
+  /// REQUIRES: nothing was appended yet.
+  void supersede(const Manifest& manifest);
+
   /// Whether a database's effects are logged from now on, and how they are synced.
   void set_database(int database, bool logged, FsyncPolicy policy);
   bool logs(int database) const { return databases_[static_cast<size_t>(database)].logged; }

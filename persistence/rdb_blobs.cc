@@ -58,10 +58,9 @@ bool ListpackReader::next(Element& element) {
   size_t behind;
   element = storage::packed::read_element(blob_, at_, behind);
   if (canonical_) {
-    char scratch[kNumberChars];
     const auto number = element.is_integer() ? std::optional(element.integer) : parse_int(element.bytes);
     canonical_ = number.has_value() == element.is_integer() &&
-                 storage::packed::element_size(element.text(scratch), number) == behind - at_;
+                 storage::packed::element_size(element.bytes, number) == behind - at_;
   }
   at_ = behind;
   ++read_;

@@ -43,7 +43,7 @@ class ListpackReader : public BlobReader {
   bool next(Element& element);
   /// Whether all elements read so far have the form that packed::write_element would have given them.
   bool canonical() const { return canonical_; }
-  /// All elements, one behind the other, and how many bytes of them have been read.
+  /// All elements, one behind the other, and how many bytes of them have been read. REQUIRES: no error.
   std::string_view elements() const;
   size_t position() const { return at_ - kListpackHeaderBytes; }
 

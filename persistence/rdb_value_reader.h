@@ -8,6 +8,7 @@
 #include "persistence/rdb_blobs.h"
 #include "persistence/rdb_input.h"
 #include "storage/keyspace.h"
+#include "storage/scored_block.h"
 
 namespace quartet::persistence {
 
@@ -33,10 +34,11 @@ class RdbValueReader {
   void read_blob();
   void read_string();
   bool read_list_node();
-  bool read_member();
   bool read_field();
-  bool read_scored_member(bool as_text);
   double text_score();
+  bool read_scored_member();
+  void read_small_set();
+  void read_small_sorted_set();
 
   template <class Reader>
   void fill_list(Reader reader);
@@ -46,9 +48,9 @@ class RdbValueReader {
   void fill_sorted_set(Reader reader);
   void fill_set(const rdb::IntsetBlob& blob);
   bool copy_packed_hash(std::string_view blob);
-  bool copy_packed_list(std::string_view blob);
-
+  bool copy_list_node(std::string_view blob);
   void copy_packed(storage::Type type, std::string_view elements, size_t count);
+  bool any_hash_twice();
 
   template <class Value>
   Value value();
@@ -56,7 +58,16 @@ class RdbValueReader {
   bool add_member(std::string_view member);
   bool set_field(std::string_view field, std::string_view value);
   bool set_score(std::string_view member, double score);
+  bool gather(std::string_view member, double score);
+  void assign_gathered();
   bool fail(std::string text);
+  bool fail_twice(std::string_view name, std::string_view in_what);
+
+  /// A member whose bytes are in texts_.
+  struct Gathered {
+    double score;
+    size_t begin, size;
+  };
 
   RdbInput& in_;
   rdb::RdbType type_{};
@@ -64,9 +75,12 @@ class RdbValueReader {
   storage::Entry* entry_ = nullptr;
   std::string key_;
   int64_t expiry_ms_ = -1;
-  uint64_t left_ = 0;        // elements, pairs or nodes
-  std::string first_;        // the first string of a pair while the second is read
+  uint64_t left_ = 0;  // elements, pairs or nodes
+  // Scratch, kept for the next value: texts while others are read, hashes of members, members of a sorted set.
+  std::string texts_;
   std::vector<uint64_t> hashes_;
+  std::vector<Gathered> gathered_;
+  std::vector<storage::ScoredMember> members_;
 };
 
 }  // namespace quartet::persistence

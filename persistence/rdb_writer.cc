@@ -230,12 +230,10 @@ void RdbWriter::sorted_set(std::string_view bytes) {
     const std::string_view member = block.member(rank);
     const auto number = parse_int(member);
     const auto score = static_cast<int64_t>(block.score(rank));
-    char text[kNumberChars];
-    const std::string_view score_text(text, format_int(score, text));
-    const size_t before = packed_.size(), member_bytes = packed::element_size(member, number);
-    packed_.resize(before + member_bytes + packed::element_size(score_text, score));
+    const size_t before = packed_.size();
+    packed_.resize(before + packed::element_size(member, number) + packed::element_size({}, score));
     char* at = packed::write_element(packed_.data() + before, member, number);
-    packed::write_element(at, score_text, score);
+    packed::write_element(at, {}, score);
   }
   listpack(packed_, 2 * block.size());
 }
