@@ -26,6 +26,11 @@ inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 
+/// Longest string that is taken from a file, in bytes: lengths in storage are 32 bits wide, with their own overhead.
+inline constexpr size_t kStringBytes = 0xffffffff - 64;
+/// What is read of a file at a time while it is loaded, in bytes.
+inline constexpr size_t kRdbChunkBytes = 256 * 1024;
+
 /// Most databases that may be configured.
 inline constexpr int64_t kDatabases = 16384;
 /// Longest name of a database, and longest configuration file, in bytes.

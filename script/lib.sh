@@ -4,7 +4,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=${QUARTET_JOBS:-$(nproc)}
 
 server_packages=(g++ cmake ninja-build pkg-config libuv1-dev libfmt-dev libtomlplusplus-dev liblua5.1-0-dev lua-cjson-dev
-                 libssl-dev libjemalloc-dev)
+                 libssl-dev libjemalloc-dev liblzf-dev)
 test_packages=(catch2 libbenchmark-dev libhiredis-dev redis-server redis-tools python3-venv)
 
 say() { printf '%s\n' "$*" >&2; }

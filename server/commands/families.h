@@ -14,6 +14,7 @@ std::span<const Command> config_commands();        // config.cc: CONFIG
 std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
 std::span<const Command> diagnostics_commands();   // diagnostics.cc: MONITOR, SLOWLOG, LATENCY
+std::span<const Command> dump_commands();          // dump.cc: DUMP, RESTORE
 std::span<const Command> expiry_commands();        // expiry.cc: EXPIRE, TTL, PERSIST, ...
 std::span<const Command> hash_commands();          // hashes.cc
 std::span<const Command> info_commands();          // info.cc: INFO

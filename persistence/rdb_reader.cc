@@ -1,0 +1,114 @@
+#include "persistence/rdb_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/numbers.h"
+
+namespace quartet::persistence {
+
+using rdb::Opcode;
+
+RdbReader::Progress RdbReader::step(uint64_t budget_bytes) {
+  const uint64_t until = in_.offset() + std::min(budget_bytes, UINT64_MAX - in_.offset());
+  do {
+    switch (state_) {
+      case State::Start: read_start(); break;
+      case State::Records: read_record(); break;
+      case State::Value:
+        if (!values_.step(until)) end_entry();
+        break;
+      case State::End: return Progress::Done;
+    }
+  } while (in_.ok() && in_.offset() < until);
+  if (!in_.ok()) return Progress::Failed;
+  return state_ == State::End ? Progress::Done : Progress::More;
+}
+
+void RdbReader::read_start() {
+  constexpr size_t kBytes = 9;
+  std::string_view start = in_.take(kBytes);
+  if (!in_.ok()) return;
+  const std::string_view digits = start.substr(rdb::kMagic.size());
+  if (!start.starts_with(rdb::kMagic) || digits.find_first_not_of("0123456789") != digits.npos)
+    return in_.fail_at(0, "this is no RDB file: it does not begin with REDIS and a version");
+  for (const char digit : digits) version_ = 10 * version_ + (digit - '0');
+  if (version_ < 1 || version_ > rdb::kVersion)
+    return in_.fail_at(rdb::kMagic.size(), fmt::format("version {} of the format is not known; 1 to {} are", version_, rdb::kVersion));
+  state_ = State::Records;
+  keyspace_ = loader_.database(0);
+}
+
+void RdbReader::read_record() {
+  const uint8_t first = in_.byte();
+  if (!in_.ok()) return;
+  switch (static_cast<Opcode>(first)) {
+    // A time before the epoch has passed as surely as the epoch has; storage knows no times below it.
+    case Opcode::ExpirySeconds: expiry_ms_ = std::max<int64_t>(int64_t{in_.number<int32_t>()} * 1000, 0); return;
+    case Opcode::ExpiryMs: expiry_ms_ = std::max<int64_t>(in_.number<int64_t>(), 0); return;
+    case Opcode::Idle: in_.length(); return;
+    case Opcode::Frequency: in_.byte(); return;
+    case Opcode::SelectDatabase: return select_database();
+    case Opcode::ResizeDatabase:
+      in_.length();
+      in_.length();
+      return;
+    case Opcode::Aux: {
+      const std::string name(in_.string());
+      const std::string_view value = in_.string();
+      if (in_.ok()) loader_.fact(name, value);
+      return;
+    }
+    case Opcode::Function:
+    case Opcode::FunctionPreview:
+      return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION FLUSH "
+                      "before the file is made");
+    case Opcode::ModuleAux: return in_.fail("the file holds data of a module, which cannot be read");
+    case Opcode::Eof: return read_end();
+  }
+  begin_entry(static_cast<rdb::RdbType>(first));
+}
+
+void RdbReader::select_database() {
+  const uint64_t index = in_.length();
+  if (!in_.ok()) return;
+  keyspace_ = loader_.database(index);
+  if (!keyspace_) in_.fail(fmt::format("there is no database {} here", index));
+}
+
+void RdbReader::begin_entry(rdb::RdbType type) {
+  const uint64_t begin = in_.offset() - 1;
+  const std::string_view key = in_.string();
+  if (!in_.ok()) return;
+  if (!keyspace_) return in_.fail_at(begin, "there is no database 0 here");
+  if (keyspace_->find_raw(key)) return in_.fail_at(begin, fmt::format("the key {} is there twice", quoted_form(key.substr(0, 64))));
+  values_.begin(type, *keyspace_, key, expiry_ms_);
+  state_ = State::Value;
+}
+
+void RdbReader::end_entry() {
+  if (!in_.ok()) return;
+  state_ = State::Records;
+  expiry_ms_ = -1;
+  storage::Entry* entry = values_.entry();
+  if (!entry) {
+    ++empty_;
+  } else if (entry->expired(options_.now_ms)) {
+    keyspace_->erase(entry);
+    ++expired_;
+  } else {
+    ++loaded_;
+  }
+}
+
+void RdbReader::read_end() {
+  state_ = State::End;
+  if (version_ < rdb::kChecksumVersion) return;
+  const uint64_t computed = options_.verify_checksum ? in_.checksum() : 0;
+  const uint64_t begin = in_.offset(), stored = in_.number<uint64_t>();
+  if (options_.verify_checksum && stored != 0 && in_.ok() && stored != computed)
+    in_.fail_at(begin, fmt::format("the checksum is {:016x}, and that of the file {:016x}: it is damaged", stored, computed));
+}
+
+}  // namespace quartet::persistence

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "persistence/rdb_input.h"
+#include "persistence/rdb_value_reader.h"
+#include "storage/keyspace.h"
+
+namespace quartet::persistence {
+
+/// What a file's contents go into.
+class RdbLoader {
+ public:
+  virtual ~RdbLoader() = default;
+  /// The keyspace of this index, or null where there is none. It stays until the end of the load or the next call.
+  virtual storage::Keyspace* database(uint64_t index) = 0;
+  /// A fact about the file: redis-ver, ctime, aof-base, ...
+  virtual void fact(std::string_view, std::string_view) {}
+};
+
+/// Loads an RDB file of version 1 to 10 (rdb_format.h) in slices. What cannot be kept is an error and not left out: streams,
+/// functions, data of modules. Only how long ago and how often entries were used (kIdle, kFrequency) is passed over.
+class RdbReader {
+ public:
+  struct Options {
+    /// Entries whose expiry, in ms since the epoch, is not behind this are read and dropped; 0 keeps them all.
+    int64_t now_ms = 0;
+    /// Whether the checksum at the end is compared (where the file has one: 0 stands for none).
+    bool verify_checksum = true;
+  };
+  enum class Progress { More, Done, Failed };
+
+  RdbReader(RdbInput& in, RdbLoader& loader, Options options) : in_(in), values_(in), loader_(loader), options_(options) {}
+
+  /// Reads about so many bytes. Done after the checksum: the input then stands behind the file, where the commands of an
+  /// append-only file may follow. Failed: the input's error says where and why, and what was loaded before remains.
+  Progress step(uint64_t budget_bytes);
+
+  /// Entries loaded, those dropped because they had expired, and empty collections passed over.
+  uint64_t loaded() const { return loaded_; }
+  uint64_t expired() const { return expired_; }
+  uint64_t empty() const { return empty_; }
+
+ private:
+  enum class State : uint8_t { Start, Records, Value, End };
+
+  void read_start();
+  void read_record();
+  void select_database();
+  void begin_entry(rdb::RdbType type);
+  void end_entry();
+  void read_end();
+
+  RdbInput& in_;
+  RdbValueReader values_;
+  RdbLoader& loader_;
+  const Options options_;
+  State state_ = State::Start;
+  int version_ = 0;
+  storage::Keyspace* keyspace_ = nullptr;
+  int64_t expiry_ms_ = -1;  // of the entry that follows
+  uint64_t loaded_ = 0, expired_ = 0, empty_ = 0;
+};
+
+}  // namespace quartet::persistence

@@ -1,0 +1,120 @@
+#include "base/numbers.h"
+#include "persistence/dump_payload.h"
+#include "server/access.h"
+#include "server/arguments.h"
+#include "server/commands/families.h"
+#include "server/server.h"
+
+#include <limits>
+#include <optional>
+
+namespace quartet::server {
+
+namespace {
+
+using storage::Entry;
+using storage::Keyspace;
+
+void dump_command(Context& ctx) {
+  const Entry* entry = ctx.find_read(ctx.arg(1));
+  if (!entry) return ctx.reply.null();
+  std::string payload;
+  persistence::append_dump_payload(payload, *entry, true);
+  ctx.reply.bulk(payload);
+}
+
+/// A keyspace that no client sees, in which a value is read before it is known to be good.
+class Staging final : public storage::KeyspaceObserver {
+ public:
+  explicit Staging(const storage::Thresholds& thresholds) : keyspace(0, *this, thresholds) {}
+  void expired(Keyspace&, std::string_view) override {}
+  void reclaim(std::unique_ptr<storage::Garbage>) override {}
+
+  Keyspace keyspace;
+};
+
+struct RestoreOptions {
+  bool replace = false, absolute = false;
+  std::optional<int64_t> idle_seconds, frequency;
+
+  void read(Arguments& in) {
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    while (in.more()) {
+      if (in.option("REPLACE")) {
+        replace = true;
+      } else if (in.option("ABSTTL")) {
+        absolute = true;
+      } else if (!frequency && in.option("IDLETIME", 1)) {
+        idle_seconds = in.integer_in(0, kMost, "ERR Invalid IDLETIME value, must be >= 0", errors::kNotInteger);
+      } else if (!idle_seconds && in.option("FREQ", 1)) {
+        frequency = in.integer_in(0, 255, "ERR Invalid FREQ value, must be >= 0 and <= 255", errors::kNotInteger);
+      } else {
+        in.fail(errors::kSyntax);
+      }
+    }
+  }
+  uint32_t access(const Context& ctx) const {
+    if (ctx.server.counts_accesses())
+      return frequency ? LfuAccess::minutes(ctx.now) << 8 | static_cast<uint32_t>(*frequency) : LfuAccess::fresh(ctx.now);
+    return (access_clock(ctx.now) - static_cast<uint32_t>(idle_seconds.value_or(0))) & 0xffffff;
+  }
+};
+
+void restore_command(Context& ctx) {
+  const std::string_view key = ctx.arg(1), payload = ctx.arg(3);
+  RestoreOptions options;
+  Arguments tail(ctx, 4);
+  options.read(tail);
+  if (!tail.ok()) return;
+  Entry* old = ctx.find_write(key);
+  if (old && !options.replace) return ctx.reply.error("BUSYKEY Target key name already exists.");
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  Arguments in(ctx, 2);
+  int64_t expiry_ms = in.integer_in(0, kMost, "ERR Invalid TTL value, must be >= 0", errors::kNotInteger);
+  if (!in.ok()) return;
+  if (!persistence::is_dump_payload(payload)) return ctx.reply.error("ERR DUMP payload version or checksum are wrong");
+  Staging staging(ctx.db().thresholds());
+  Entry* entry = persistence::load_dump_payload(payload, staging.keyspace, key);
+  if (!entry) return ctx.reply.error("ERR Bad data format");
+
+  if (expiry_ms == 0) {
+    expiry_ms = -1;
+  } else if (!options.absolute && __builtin_add_overflow(expiry_ms, ctx.now_ms(), &expiry_ms)) {
+    expiry_ms = kMost;
+  }
+  staging.keyspace.set_expiry(entry, expiry_ms);
+  if (entry->expired(ctx.now_ms())) {
+    if (old) {
+      ctx.erase(old);
+      ctx.effect({"DEL", key});
+    }
+    return ctx.reply.ok();
+  }
+  entry->set_access(options.access(ctx));
+  staging.keyspace.unlink(entry);
+  if (old) ctx.db().erase(old);
+  ctx.db().insert(entry);
+  ctx.changed(key, EventClass::Generic, "restore");
+  char ms[kNumberChars];
+  ctx.effect({"RESTORE", key, {ms, format_int(std::max<int64_t>(expiry_ms, 0), ms)}, payload, "REPLACE", "ABSTTL"});
+  ctx.reply.ok();
+}
+
+constexpr KeySpec k_dump_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
+constexpr std::string_view k_dump_tips[] = {"nondeterministic_output"};
+constexpr KeySpec k_restore_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
+
+constexpr Command kCommands[] = {
+    {.name = "dump", .arity = 2, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.6.0",
+     .summary = "Gives a key's value as bytes that RESTORE makes it from again.", .syntax = "key",
+     .complexity = "O(N) in the size of the value", .handler = dump_command, .keys = k_dump_keys, .tips = k_dump_tips},
+    {.name = "restore", .arity = -4, .flags = kWrite | kDenyOom, .categories = kKeyspace | kDangerous, .group = "generic", .since = "2.6.0",
+     .summary = "Makes a key from what DUMP gave.", .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+     .complexity = "O(N) in the size of the value, and O(N*log(N)) for sorted sets", .handler = restore_command, .keys = k_restore_keys},
+};
+
+}  // namespace
+
+std::span<const Command> dump_commands() { return kCommands; }
+
+}  // namespace quartet::server
