@@ -26,6 +26,13 @@ inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 
+/// A value that takes more bytes of memory than this is saved in slices by a snapshot; another one in one piece, which takes half a
+/// millisecond at most.
+inline constexpr size_t kSnapshotLargeBytes = 128 * 1024;
+/// A snapshot leaves in chunks of about so many bytes, and its walk pauses while so many of them wait to be written.
+inline constexpr size_t kSnapshotChunkBytes = 512 * 1024;
+inline constexpr size_t kSnapshotChunks = 8;
+
 /// Longest string that is taken from a file, in bytes: lengths in storage are 32 bits wide, with their own overhead.
 inline constexpr size_t kStringBytes = 0xffffffff - 64;
 /// What is read of a file at a time while it is loaded, in bytes.

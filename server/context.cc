@@ -39,6 +39,12 @@ storage::Entry* Context::find_untouched(std::string_view key) {
 }
 
 storage::Entry* Context::find_write(std::string_view key) {
+  storage::Entry* entry = find_replace(key);
+  if (entry) database->before_change(entry);
+  return entry;
+}
+
+storage::Entry* Context::find_replace(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
   if (entry) touch(*this, entry);
   return entry;

@@ -61,6 +61,9 @@ struct Context {
   storage::Entry* find_untouched(std::string_view key);
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
+  /// The same for erasing it, or for giving it a new value altogether by one of the functions `assign`: where a snapshot has still to
+  /// save it, a large one need not be saved first.
+  storage::Entry* find_replace(std::string_view key);
   /// The same with a demand on the type: false, with the WRONGTYPE error written, where the key holds another one.
   [[nodiscard]] bool find_read(std::string_view key, storage::Type type, storage::Entry*& entry);
   [[nodiscard]] bool find_write(std::string_view key, storage::Type type, storage::Entry*& entry);

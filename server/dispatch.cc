@@ -357,7 +357,7 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
   }
   session.last_command = command;
   const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
-  if (!queues && must_pause(session, *command)) {
+  if (!queues && (must_pause(session, *command) || (snapshot && must_wait_for_snapshot(session, *command, args)))) {
     session.paused = true;
     return false;
   }

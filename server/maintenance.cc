@@ -35,6 +35,7 @@ int64_t Server::tick() {
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
   const bool more_to_collect = blocks::collect();
+  clean_marks();
 
   const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
   if (elapsed >= kSampleMs) {
@@ -77,6 +78,13 @@ void Server::expire_cycle(const Time& now) {
   stats.expire_cycle_cpu_us += static_cast<uint64_t>(at.mono_us - now.mono_us);
 }
 
+void Server::clean_marks() {
+  // What snapshots that were given up have left does not hurt, and is removed without haste.
+  constexpr size_t kBuckets = 256;
+  for (const auto& db : databases)
+    if (db->has_stale_marks()) return db->clean_marks(kBuckets);
+}
+
 void Server::watch_sessions(const Time& now) {
   for (const auto& [id, session] : sessions_) {
     if (session->closing || !session->connection) continue;
@@ -116,6 +124,10 @@ void Server::pause(int64_t until_mono_ms, bool writes_only) {
 
 void Server::unpause() {
   paused_until_ms_ = 0;
+  resume_paused();
+}
+
+void Server::resume_paused() {
   for (const auto& [id, session] : sessions_) {
     if (!session->paused) continue;
     session->paused = false;

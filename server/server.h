@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "persistence/feed.h"
+#include "persistence/snapshot.h"
 #include "server/blocking.h"
 #include "server/command_table.h"
 #include "server/config.h"
@@ -169,6 +170,12 @@ class Server final : public storage::KeyspaceObserver {
   void flush(int database);
   void swap_databases(int a, int b);
 
+  /// The snapshot that is being taken, if any; made by who wants it, and ended by end_snapshot, done or not.
+  std::unique_ptr<persistence::Snapshot> snapshot;
+  /// Goes on with it, as Snapshot::step does, and lets clients go on that waited for a large entry. REQUIRES: snapshot.
+  persistence::Snapshot::State step_snapshot(size_t budget_bytes);
+  void end_snapshot();
+
   /// CLIENT PAUSE: until the monotonic time; writes only or all commands.
   void pause(int64_t until_mono_ms, bool writes_only);
   void unpause();
@@ -265,6 +272,10 @@ class Server final : public storage::KeyspaceObserver {
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
   void refuse(Session& session, Args args, size_t mark);
   bool must_pause(const Session& session, const CommandEntry& command) const;
+  /// Whether the snapshot has first to save a large entry that this request would change.
+  bool must_wait_for_snapshot(const Session& session, const CommandEntry& command, Args args);
+  /// Clients that wait for the end of a pause or for the snapshot ask again.
+  void resume_paused();
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
@@ -280,6 +291,7 @@ class Server final : public storage::KeyspaceObserver {
   /// What entries made from now on hold as their access: see counts_accesses.
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
+  void clean_marks();
   void watch_sessions(const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
 
@@ -307,6 +319,7 @@ class Server final : public storage::KeyspaceObserver {
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;
+  bool waits_for_snapshot_ = false;  // a client does
 };
 
 }  // namespace quartet::server

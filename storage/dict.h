@@ -150,6 +150,17 @@ class Dict {
     return segment.end_of(home, cursor);
   }
 
+  /// Asks for the items of the bucket at `cursor`, and returns the cursor behind it, as `scan` does.
+  uint64_t prefetch_bucket(uint64_t cursor) const {
+    if (!directory_) return 0;
+    const Segment& segment = directory_[directory_index(cursor)];
+    const size_t home = segment.home(cursor);
+    const Bucket& bucket = segment.bucket(home);
+    for (unsigned used = used_slots(bucket); used; used &= used - 1)
+      prefetch_line(pointer(bucket.slots[std::countr_zero(used)]));
+    return segment.end_of(home, cursor);
+  }
+
   /// Visits only the marked items, bucket by bucket as they lie, beginning at `cursor`, `buckets` of them. Returns the
   /// next cursor, 0 at the end. Unmarked items are not touched in memory. `visit` must not change the table.
   template <class Visit>
@@ -228,6 +239,11 @@ class Dict {
     uint8_t tags[kSlots];
     uint8_t overflow;
     uint64_t slots[kSlots];
+
+    // Items that were erased in the order of the table leave the others close together, and a merge can then move hundreds past a
+    // bucket. A counter that is full is not known exactly any more, and stays full until the segment is made anew.
+    void add_overflow() { overflow += overflow != UINT8_MAX; }
+    void remove_overflow() { overflow -= overflow != UINT8_MAX; }
   };
   static_assert(sizeof(Bucket) == 64, "a bucket is one cache line");
 
@@ -346,7 +362,7 @@ class Dict {
       const int at = std::countr_zero(vacant);
       bucket.tags[at] = tag;
       bucket.slots[at] = slot;
-      for (size_t passed = 0; passed < probe; ++passed) ++segment.behind(home, passed).overflow;
+      for (size_t passed = 0; passed < probe; ++passed) segment.behind(home, passed).add_overflow();
       return true;
     }
     return false;
@@ -354,7 +370,7 @@ class Dict {
 
   static void vacate(const Location& at) {
     at.bucket().tags[at.slot] = 0;
-    for (size_t passed = 0; passed < at.probe; ++passed) --at.segment->behind(at.home, passed).overflow;
+    for (size_t passed = 0; passed < at.probe; ++passed) at.segment->behind(at.home, passed).remove_overflow();
   }
 
   Segment new_segment(uint32_t size, int depth) {

@@ -24,7 +24,7 @@ enum class Encoding : uint8_t {
 /// One key with its value: a single allocation where the value is small.
 ///
 ///   0          4       5       6           8
-///   [ lru:24 type:4 encoding:4 ][ flags:8 ][ key length:8 ][ value length:16 ]
+///   [ lru:24 type:4 encoding:4 ][ flags:4 mark:4 ][ key length:8 ][ value length:16 ]
 ///   [ key length:32, value length:32 ]   only where the flag kWide is set: a length does not fit above
 ///   [ expiry: 64, ms since the epoch ]   only where the flag kExpires is set
 ///   [ integer or pointer: 64 ]           only for Int, Shared and Table
@@ -79,8 +79,10 @@ class Entry {
 
  private:
   friend class Keyspace;
+  friend class SnapshotWalk;
 
-  static constexpr uint8_t kExpires = 1, kWide = 2, kModified = 4;
+  static constexpr uint8_t kExpires = 1, kWide = 2, kModified = 4, kPostponed = 8;
+  static constexpr uint8_t kMark = 0xf0;
 
   struct Shape {
     Type type;
@@ -90,6 +92,13 @@ class Entry {
   };
 
   Entry() = default;
+  /// The two things that a SnapshotWalk remembers with an entry.
+  unsigned mark() const { return flags_ >> 4; }
+  void set_mark(unsigned mark) { flags_ = static_cast<uint8_t>((flags_ & ~kMark) | mark << 4); }
+  bool postponed() const { return flags_ & kPostponed; }
+  void set_postponed(bool postponed) {
+    flags_ = static_cast<uint8_t>(postponed ? flags_ | kPostponed : flags_ & ~kPostponed);
+  }
   static bool wide(size_t key_bytes, size_t value_bytes) { return key_bytes > 0xff || value_bytes > 0xffff; }
   static size_t size_for(size_t key_bytes, const Shape& shape) {
     return 8 + (wide(key_bytes, shape.value_bytes) ? 8 : 0) + (shape.expires ? 8 : 0) +

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/slab.h"
+#include "storage/snapshot_walk.h"
 
 namespace quartet::storage {
 
@@ -24,7 +25,15 @@ Keyspace::Keyspace(int index, KeyspaceObserver& observer, const Thresholds& thre
     : index_(index), observer_(observer), thresholds_(thresholds) {}
 
 Keyspace::~Keyspace() {
+  assert(!walk_);
   dict_.for_each([](Entry& entry, bool) {
+    dispose(&entry);
+    return true;
+  });
+}
+
+Keyspace::Contents::~Contents() {
+  dict.for_each([](Entry& entry, bool) {
     dispose(&entry);
     return true;
   });
@@ -49,12 +58,15 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
     ++expiring_;
   }
   charged_ += own_memory(entry);
-  dict_.insert(hash(key), entry, expires);
+  const uint64_t at = hash(key);
+  dict_.insert(at, entry, expires);
+  if (walk_) walk_->added(at, *entry);
   if (announces_new_) observer_.created(*this, key);
   return entry;
 }
 
 void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
+  assert(!walk_ || walk_->saved(*entry));
   const std::string_view key = entry->key();
   const int64_t expiry = entry->expiry();
   const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
@@ -63,6 +75,7 @@ void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
 
   Entry* fresh = allocate(key, shape);
   fresh->access_ = entry->access_;
+  fresh->set_mark(entry->mark());
   if (entry->modified() && shape.type == entry->type()) fresh->flags_ |= Entry::kModified;
   if (shape.expires) Entry::store(fresh->fixed(), expiry);
   if (kept) std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), kept);
@@ -74,6 +87,7 @@ void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
 
 void Keyspace::resize(Entry*& entry, size_t value_bytes) {
   assert(Entry::has_bytes(entry->encoding()));
+  assert(!walk_ || walk_->saved(*entry));
   const size_t key_bytes = entry->key().size();
   const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires()};
   const bool wide = entry->flags_ & Entry::kWide;
@@ -90,7 +104,24 @@ void Keyspace::reencode(Entry*& entry, Encoding encoding, size_t value_bytes) {
   reshape(entry, {entry->type(), encoding, value_bytes, entry->expires()});
 }
 
+void Keyspace::save_before_change(Entry* entry) { walk_->before_change(*entry); }
+
+void Keyspace::save_before_replace(Entry*& entry) {
+  if (!walk_->keeps(*entry)) return walk_->before_change(*entry);
+  // The entry itself goes to the snapshot, which may have written half of it, and an empty one of the same shape takes its place.
+  charged_ -= memory_of(*entry) - own_memory(entry);
+  Entry* fresh = allocate(entry->key(), {entry->type(), entry->encoding(), 0, entry->expires()});
+  fresh->access_ = entry->access_;
+  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry());
+  const uint64_t at = hash(entry->key());
+  dict_.replace(at, entry, fresh, entry->expires());
+  walk_->added(at, *fresh);
+  walk_->keep(entry);
+  entry = fresh;
+}
+
 void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes) {
+  before_replace(entry);
   const size_t owned = memory_of(*entry) - own_memory(entry);
   if (is_slow_to_free(*entry)) {
     // The old value leaves under an entry of its own, which only carries it to the other thread.
@@ -113,6 +144,7 @@ void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_b
 }
 
 void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
+  before_change(entry);
   const bool expires = expiry_ms >= 0;
   if (expires == entry->expires()) {
     if (expires) Entry::store(entry->fixed(), expiry_ms);
@@ -133,13 +165,24 @@ void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
 
 void Keyspace::forget(Entry* entry) {
   const std::string_view key = entry->key();
-  dict_.erase(hash(key), key);
+  [[maybe_unused]] const Entry* erased = dict_.erase(hash(key), key);
+  assert(erased == entry);
   charged_ -= memory_of(*entry);
   if (entry->expires()) --expiring_;
 }
 
 void Keyspace::erase(Entry* entry) {
+  const bool kept = walk_ && walk_->keeps(*entry);
+  if (!kept) before_change(entry);
   forget(entry);
+  if (kept) {
+    walk_->keep(entry);
+  } else {
+    discard(entry);
+  }
+}
+
+void Keyspace::discard(Entry* entry) {
   if (is_slow_to_free(*entry)) {
     observer_.reclaim(std::make_unique<SlowEntry>(entry));
   } else {
@@ -148,6 +191,7 @@ void Keyspace::erase(Entry* entry) {
 }
 
 Entry* Keyspace::unlink(Entry* entry) {
+  before_change(entry);
   forget(entry);
   return entry;
 }
@@ -155,7 +199,10 @@ Entry* Keyspace::unlink(Entry* entry) {
 void Keyspace::insert(Entry* entry) {
   charged_ += memory_of(*entry);
   if (entry->expires()) ++expiring_;
-  dict_.insert(hash(entry->key()), entry, entry->expires());
+  const uint64_t at = hash(entry->key());
+  dict_.insert(at, entry, entry->expires());
+  entry->set_mark(0);
+  if (walk_) walk_->added(at, *entry);
   if (announces_new_) observer_.created(*this, entry->key());
 }
 
@@ -197,21 +244,18 @@ Entry* Keyspace::drop_expired(Entry* entry) {
 void Keyspace::clear() {
   // An empty database may still hold the table of what it once held.
   if (memory() == 0) return;
-  struct Contents final : Garbage {
-    ~Contents() override {
-      dict.for_each([](Entry& entry, bool) {
-        dispose(&entry);
-        return true;
-      });
-    }
-    Dict<EntryTraits> dict;
-  };
   auto contents = std::make_unique<Contents>();
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
   average_ttl_ = ttl_count_ = 0;
   ttl_sum_ = 0;
-  observer_.reclaim(std::move(contents));
+  stale_marks_ = 0;
+  clean_cursor_ = 0;
+  if (walk_) {
+    std::exchange(walk_, nullptr)->follow(std::move(contents));
+  } else {
+    observer_.reclaim(std::move(contents));
+  }
 }
 
 void Keyspace::swap_contents(Keyspace& other) {
@@ -219,7 +263,27 @@ void Keyspace::swap_contents(Keyspace& other) {
   std::swap(expiring_, other.expiring_);
   std::swap(charged_, other.charged_);
   std::swap(average_ttl_, other.average_ttl_);
+  std::swap(mark_, other.mark_);
+  std::swap(stale_marks_, other.stale_marks_);
+  std::swap(clean_cursor_, other.clean_cursor_);
+  std::swap(walk_, other.walk_);
+  if (walk_) walk_->follow(*this);
+  if (other.walk_) other.walk_->follow(other);
   // The cursors stand for positions in the order of hashes and are as good in the other table.
+}
+
+void Keyspace::clean_marks(size_t buckets) {
+  if (!has_stale_marks()) return;
+  for (; buckets > 0; --buckets) {
+    clean_cursor_ = dict_.scan(clean_cursor_, [](Entry& entry) {
+      // Most have none, and are not to be written to.
+      if (entry.mark()) entry.set_mark(0);
+    });
+    if (clean_cursor_ == 0) {
+      stale_marks_ = 0;
+      return;
+    }
+  }
 }
 
 size_t Keyspace::expire_slice(int64_t now_ms, size_t buckets, size_t& looked_at) {

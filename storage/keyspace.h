@@ -12,6 +12,7 @@
 namespace quartet::storage {
 
 class Keyspace;
+class SnapshotWalk;
 
 /// Something that takes long to free; its destructor does it, on whatever thread it is called.
 class Garbage {
@@ -83,6 +84,19 @@ class Keyspace {
   /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it again and again.
   void set_new_access(uint32_t bits) { new_access_ = bits; }
 
+  /// To be called before an entry is changed by anything but the functions here, which see to it themselves: a snapshot that has
+  /// not saved it yet does so now.
+  void before_change(Entry* entry) {
+    if (walk_) [[unlikely]]
+      save_before_change(entry);
+  }
+  /// The same before the whole value is replaced: a large one leaves for the snapshot, and the entry has none, as after `reset`
+  /// but of the old type and encoding.
+  void before_replace(Entry*& entry) {
+    if (walk_) [[unlikely]]
+      save_before_replace(entry);
+  }
+
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
 
@@ -106,6 +120,13 @@ class Keyspace {
   uint64_t scan(uint64_t cursor, Visit visit) const {
     return dict_.scan(cursor, visit);
   }
+  /// The snapshot that is being taken of the contents; null where there is none.
+  SnapshotWalk* snapshot() const { return walk_; }
+  /// Whether a snapshot that was given up has left marks on entries, which nobody but another snapshot sees.
+  bool has_stale_marks() const { return stale_marks_ > 0 && !walk_; }
+  /// Goes on with removing them through so many buckets.
+  void clean_marks(size_t buckets);
+
   /// Calls `visit(Entry&)` until it returns false. The keyspace must not change meanwhile.
   template <class Visit>
   void for_each(Visit visit) const {
@@ -126,9 +147,16 @@ class Keyspace {
   int64_t average_ttl() const { return average_ttl_; }
 
  private:
+  friend class SnapshotWalk;
+
   struct EntryTraits {
     using Item = Entry;
     static std::string_view key(const Entry& entry) { return entry.key(); }
+  };
+  /// What was in a keyspace before it was cleared.
+  struct Contents final : Garbage {
+    ~Contents() override;
+    Dict<EntryTraits> dict;
   };
 
   static Entry* allocate(std::string_view key, const Entry::Shape& shape);
@@ -136,15 +164,25 @@ class Keyspace {
   void reshape(Entry*& entry, const Entry::Shape& shape);
   void forget(Entry* entry);
   Entry* drop_expired(Entry* entry);
+  void save_before_change(Entry* entry);
+  void save_before_replace(Entry*& entry);
+  /// Frees an entry that is in no keyspace, on another thread where that would take long.
+  void discard(Entry* entry);
 
   const int index_;
   KeyspaceObserver& observer_;
   const Thresholds& thresholds_;
   Dict<EntryTraits> dict_;
+  SnapshotWalk* walk_ = nullptr;
   size_t expiring_ = 0;
   size_t charged_ = 0;
   bool announces_new_ = false;
   uint32_t new_access_ = 0;
+
+  // See SnapshotWalk; they belong to the contents.
+  unsigned mark_ = 0;         // the mark of the last snapshot
+  unsigned stale_marks_ = 0;  // snapshots given up since the last time when no entry had a mark
+  uint64_t clean_cursor_ = 0;
 
   uint64_t expire_cursor_ = 0;
   long double ttl_sum_ = 0;  // 64 bits hold any one time to live, but not the sum of two

@@ -125,6 +125,7 @@ SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::str
   if (!entry) {
     entry = keyspace.create(key, Type::SortedSet, encoding, packed.size());
   } else {
+    keyspace.before_replace(entry);
     keyspace.set_expiry(entry, -1);
     keyspace.reset(entry, Type::SortedSet, encoding, packed.size());
   }

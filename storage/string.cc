@@ -32,6 +32,7 @@ size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 *
 
 Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                            int64_t expiry_ms) {
+  if (entry) keyspace.before_replace(entry);
   const std::optional<int64_t> number = parse_int(value);
   if (!number) return assign_text(keyspace, entry, key, value, expiry_ms);
   if (!entry) {
@@ -56,6 +57,7 @@ Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_vi
       return entry;
     }
   } else {
+    keyspace.before_replace(entry);
     if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
     if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
   }

@@ -150,7 +150,7 @@ void bitpos_command(Context& ctx) {
 
 /// Stores a string that counts as changed in place, whatever was under the key before; without an expiry.
 void store_raw(Context& ctx, std::string_view key, std::string_view value) {
-  Entry* entry = ctx.find_write(key);
+  Entry* entry = ctx.find_replace(key);
   if (entry) {
     ctx.db().reset(entry, Type::String, Encoding::Bytes);
     ctx.db().set_expiry(entry, -1);
@@ -193,7 +193,7 @@ void bitop_command(Context& ctx) {
     longest = std::max(longest, sources[i].bytes.size());
   }
   if (longest == 0) {
-    if (Entry* old = ctx.find_write(destination)) ctx.erase(old);
+    if (Entry* old = ctx.find_replace(destination)) ctx.erase(old);
     return ctx.reply.integer(0);
   }
   std::string result(sources[0].bytes);

@@ -66,7 +66,7 @@ void restore_command(Context& ctx) {
   Arguments tail(ctx, 4);
   options.read(tail);
   if (!tail.ok()) return;
-  Entry* old = ctx.find_write(key);
+  Entry* old = ctx.find_replace(key);
   if (old && !options.replace) return ctx.reply.error("BUSYKEY Target key name already exists.");
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   Arguments in(ctx, 2);

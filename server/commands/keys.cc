@@ -21,7 +21,7 @@ using storage::Keyspace;
 void del_command(Context& ctx) {
   int64_t deleted = 0;
   for (const std::string_view key : ctx.args.subspan(1)) {
-    Entry* entry = ctx.find_write(key);
+    Entry* entry = ctx.find_replace(key);
     if (!entry) continue;
     ctx.erase(entry);
     ++deleted;
@@ -54,7 +54,7 @@ void rename(Context& ctx, bool replace) {
   Entry* entry = ctx.find_write(from);
   if (!entry) return ctx.reply.error(errors::kNoSuchKey);
   if (from == to) return answer(false);
-  if (Entry* old = ctx.find_write(to)) {
+  if (Entry* old = ctx.find_replace(to)) {
     if (!replace) return answer(false);
     ctx.db().erase(old);
   }

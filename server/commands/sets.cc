@@ -264,7 +264,7 @@ void store_combination(Context& ctx, Operation operation, std::string_view event
   std::vector<std::string> members;
   combine(ctx, operation, *entries, [&](std::string_view member) { members.emplace_back(member); });
   const std::string_view key = ctx.arg(1);
-  Entry* old = ctx.find_write(key);
+  Entry* old = ctx.find_replace(key);
   if (members.empty()) {
     if (old) ctx.erase(old);
     return ctx.reply.integer(0);

@@ -216,7 +216,7 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
       results.emplace_back(result ? std::string_view(*result) : std::string_view());
     });
   const std::string_view key = *options.store;
-  Entry* old = ctx.find_write(key);
+  Entry* old = ctx.find_replace(key);
   if (results.empty()) {
     if (old) ctx.erase(old);
     return ctx.reply.integer(0);

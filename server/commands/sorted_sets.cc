@@ -26,7 +26,7 @@ using storage::Type;
 
 void store_sorted_set(Context& ctx, std::string_view key, std::span<const ScoredMember> members,
                       std::string_view event) {
-  Entry* old = ctx.find_write(key);
+  Entry* old = ctx.find_replace(key);
   if (members.empty()) {
     if (old) ctx.erase(old);
     return ctx.reply.integer(0);

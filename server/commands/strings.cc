@@ -88,7 +88,7 @@ void set_command(Context& ctx) {
       ctx.reply.null();
     }
   } else {
-    old = ctx.find_write(key);
+    old = ctx.find_replace(key);
   }
   if ((nx && old) || (xx && !old)) {
     if (!get) ctx.reply.null();
@@ -108,7 +108,7 @@ void set_with_expiry(Context& ctx, int64_t unit_ms) {
   expiry.set_relative(ctx.arg(2), unit_ms);
   if (!expiry.resolve(ctx)) return;
   const std::string_view key = ctx.arg(1);
-  store(ctx, ctx.find_write(key), key, ctx.arg(3), expiry.at_ms);
+  store(ctx, ctx.find_replace(key), key, ctx.arg(3), expiry.at_ms);
   ctx.notify(key, EventClass::Generic, "expire");
   carry_set(ctx, key, ctx.arg(3), expiry.at_ms);
   ctx.reply.ok();
@@ -118,20 +118,20 @@ void setex_command(Context& ctx) { set_with_expiry(ctx, 1000); }
 void psetex_command(Context& ctx) { set_with_expiry(ctx, 1); }
 
 void setnx_command(Context& ctx) {
-  if (ctx.find_write(ctx.arg(1))) return ctx.reply.integer(0);
+  if (ctx.find_replace(ctx.arg(1))) return ctx.reply.integer(0);
   store(ctx, nullptr, ctx.arg(1), ctx.arg(2), -1);
   ctx.reply.integer(1);
 }
 
 void getset_command(Context& ctx) {
   if (!reply_value(ctx, ctx.arg(1))) return;
-  store(ctx, ctx.find_write(ctx.arg(1)), ctx.arg(1), ctx.arg(2), -1);
+  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), -1);
   carry_set(ctx, ctx.arg(1), ctx.arg(2), -1);
 }
 
 void getdel_command(Context& ctx) {
   if (!reply_value(ctx, ctx.arg(1))) return;
-  Entry* entry = ctx.find_write(ctx.arg(1));
+  Entry* entry = ctx.find_replace(ctx.arg(1));
   if (!entry) return;
   ctx.erase(entry);
   ctx.effect({"DEL", ctx.arg(1)});
@@ -186,7 +186,7 @@ bool has_pairs(Context& ctx) {
 
 void set_pairs(Context& ctx) {
   for (size_t i = 1; i < ctx.args.size(); i += 2)
-    store(ctx, ctx.find_write(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), -1);
+    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), -1);
 }
 
 void mset_command(Context& ctx) {
@@ -198,7 +198,7 @@ void mset_command(Context& ctx) {
 void msetnx_command(Context& ctx) {
   if (!has_pairs(ctx)) return;
   for (size_t i = 1; i < ctx.args.size(); i += 2)
-    if (ctx.find_write(ctx.arg(i))) return ctx.reply.integer(0);
+    if (ctx.find_replace(ctx.arg(i))) return ctx.reply.integer(0);
   set_pairs(ctx);
   ctx.reply.integer(1);
 }

@@ -231,3 +231,19 @@ TEST_CASE("A dict can be cleared, swapped and moved") {
   CHECK(moved.memory() == 0);
   CHECK(moved.find(numbered(999)) == nullptr);
 }
+
+TEST_CASE("Words that are erased in the order of the table leave the others where they are found") {
+  // As expiry and SCAN with DEL do. What remains is close together in the order of hashes when segments merge.
+  for (uint64_t words : {1000, 3000, 4000, 5000, 9000, 20000}) {
+    CAPTURE(words);
+    Dictionary dictionary;
+    for (uint64_t i = 0; i < words; ++i) dictionary.insert(numbered(i));
+    std::vector<std::string> order;
+    dictionary.dict.for_each([&](const Word& word, bool) { return order.push_back(word.text), true; });
+    for (const std::string& text : order) {
+      dictionary.erase(text);
+      if (dictionary.dict.size() % 64 == 0) dictionary.check();
+    }
+    CHECK(dictionary.dict.empty());
+  }
+}

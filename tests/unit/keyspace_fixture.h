@@ -3,10 +3,17 @@
 #include <malloc.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/numbers.h"
+#include "storage/hash.h"
 #include "storage/keyspace.h"
+#include "storage/list.h"
+#include "storage/set.h"
+#include "storage/sorted_set.h"
+#include "storage/string.h"
 
 namespace quartet::test {
 
@@ -28,6 +35,36 @@ inline size_t memory_by_counting(const storage::Keyspace& keyspace) {
     return true;
   });
   return bytes;
+}
+
+/// What an entry holds, in a form that can be compared.
+inline std::string contents(const storage::Entry& entry, storage::Keyspace& keyspace) {
+  using namespace storage;
+  auto* handled = const_cast<Entry*>(&entry);
+  std::string out(type_name(entry.type()));
+  std::multiset<std::string> members;
+  const auto add = [&](auto... parts) {
+    std::string member;
+    ((member += parts, member += '|'), ...);
+    members.insert(member);
+    return true;
+  };
+  char scratch[kNumberChars];
+  switch (entry.type()) {
+    case Type::String: return out + ":" + std::string(StringValue(keyspace, handled).view(scratch));
+    case Type::List: {
+      const ListValue list(keyspace, handled);
+      list.for_each(0, list.size(), [&](std::string_view text) { return out.append("|").append(text), true; });
+      return out;
+    }
+    case Type::Set: SetValue(keyspace, handled).for_each([&](std::string_view member) { return add(member); }); break;
+    case Type::Hash: HashValue(keyspace, handled).for_each([&](auto field, auto value) { return add(field, value); }); break;
+    case Type::SortedSet:
+      SortedSetValue(keyspace, handled).for_each([&](auto member, double score) { return add(member, format_double(score)); });
+      break;
+  }
+  for (const std::string& member : members) out += "," + member;
+  return out;
 }
 
 }  // namespace quartet::test

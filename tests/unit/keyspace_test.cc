@@ -3,7 +3,6 @@
 #include <catch2/catch.hpp>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -20,35 +19,6 @@ using namespace quartet;
 using namespace quartet::storage;
 
 namespace {
-
-/// What an entry holds, in a form that can be compared.
-std::string contents(const Entry& entry, Keyspace& keyspace) {
-  auto* handled = const_cast<Entry*>(&entry);
-  std::string out(type_name(entry.type()));
-  std::multiset<std::string> members;
-  const auto add = [&](auto... parts) {
-    std::string member;
-    ((member += parts, member += '|'), ...);
-    members.insert(member);
-    return true;
-  };
-  char scratch[kNumberChars];
-  switch (entry.type()) {
-    case Type::String: return out + ":" + std::string(StringValue(keyspace, handled).view(scratch));
-    case Type::List: {
-      const ListValue list(keyspace, handled);
-      list.for_each(0, list.size(), [&](std::string_view text) { return out.append("|").append(text), true; });
-      return out;
-    }
-    case Type::Set: SetValue(keyspace, handled).for_each([&](std::string_view member) { return add(member); }); break;
-    case Type::Hash: HashValue(keyspace, handled).for_each([&](auto field, auto value) { return add(field, value); }); break;
-    case Type::SortedSet:
-      SortedSetValue(keyspace, handled).for_each([&](auto member, double score) { return add(member, format_double(score)); });
-      break;
-  }
-  for (const std::string& member : members) out += "," + member;
-  return out;
-}
 
 struct Known {
   std::string contents;
@@ -123,7 +93,7 @@ class History {
         const auto known = model.find(std::string(entry.key()));
         REQUIRE(known != model.end());
         CHECK(entry.expiry() == known->second.expiry);
-        CHECK(contents(entry, keyspace) == known->second.contents);
+        CHECK(test::contents(entry, keyspace) == known->second.contents);
         return true;
       });
       CHECK(keyspace.expiring() == expiring);
@@ -132,7 +102,7 @@ class History {
 
  private:
   void note(size_t which, Entry* entry) {
-    models_[which][std::string(entry->key())] = {contents(*entry, keyspaces_[which]), entry->expiry()};
+    models_[which][std::string(entry->key())] = {test::contents(*entry, keyspaces_[which]), entry->expiry()};
   }
 
   Entry* change(Keyspace& keyspace, Entry* entry, const std::string& key) {
@@ -322,7 +292,7 @@ TEST_CASE("Strings take the encodings that Redis names") {
   Keyspace keyspace(0, observer);
   const auto encoding_of = [&](std::string_view value) {
     Entry* entry = StringValue::assign(keyspace, keyspace.find_raw("k"), "k", value);
-    CHECK(contents(*entry, keyspace) == "string:" + std::string(value));
+    CHECK(test::contents(*entry, keyspace) == "string:" + std::string(value));
     return encoding_name(*entry);
   };
   CHECK(encoding_of("12345") == "int");
