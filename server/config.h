@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -21,14 +22,33 @@ struct OutputLimit {
   int64_t soft_seconds = 0;
 };
 
-/// What one database is for. Keys given at the top of the file are the defaults of every database.
-struct DatabaseConfig {
-  std::string name;  // empty: the database has only its number
+/// One rule of `save`: a snapshot when so many changes are unsaved and so many seconds have passed since the last one.
+struct SaveRule {
+  int64_t seconds = 0;  // at least 1; any int64_t, so that a multiple of it may overflow
+  int64_t changes = 0;  // at least 0
+};
+
+/// The settings that each database can have for itself. A new one is a member here and a line with the flag
+/// `PerDatabase` in the table of config_table.cc.
+struct DatabaseSettings {
+  bool appendonly = false;
+  std::string appendfsync = "everysec";  // everysec | always | no
+};
+
+/// One database: the values in effect, its own or the default.
+struct DatabaseConfig : DatabaseSettings {
+  std::string name;                          // empty: the database has only its number
+  std::vector<std::string_view> overridden;  // names of the directives of which it has its own value
+
+  bool overrides(std::string_view directive) const {
+    return std::find(overridden.begin(), overridden.end(), directive) != overridden.end();
+  }
 };
 
 /// Every setting with its default. Names are Redis's directive names with `_` for `-`; the table in config_table.cc
-/// is the one place that knows names and bounds.
-struct Config {
+/// is the one place that knows names and bounds. What it has of DatabaseSettings is the default of every database,
+/// and not to be asked for what a database does: `database[i]` says that.
+struct Config : DatabaseSettings {
   // network
   std::vector<std::string> bind = {"127.0.0.1", "-::1"};
   int64_t port = 6379;
@@ -74,10 +94,21 @@ struct Config {
   int64_t lfu_decay_time = 1;
 
   // persistence
-  bool appendonly = false;
-  std::string appendfsync = "everysec";
-  std::string save;  // "3600 1 300 100"
+  std::string appenddirname = "appendonlydir";
+  std::string appendfilename = "appendonly.aof";
+  int64_t auto_aof_rewrite_percentage = 100;  // 0: never
+  int64_t auto_aof_rewrite_min_size = 67108864;
+  bool aof_load_truncated = true;
+  bool no_appendfsync_on_rewrite = false;
+  bool aof_use_rdb_preamble = true;    // known, so that `yes` is accepted
+  bool aof_timestamp_enabled = false;  // known, so that `no` is accepted
+  bool aof_rewrite_incremental_fsync = true;
+  std::vector<SaveRule> save_rules;  // of `save`
   std::string dbfilename = "dump.rdb";
+  bool rdbcompression = true;
+  bool rdbchecksum = true;
+  bool rdb_save_incremental_fsync = true;
+  bool stop_writes_on_bgsave_error = true;
 
   // data structures
   int64_t hash_max_listpack_entries = 512;
@@ -115,7 +146,8 @@ class ConfigStore {
   /// what is wrong and what is allowed.
   [[nodiscard]] std::optional<std::string> load(const std::vector<std::string>& arguments);
 
-  /// Pairs of name and value whose name matches one of the patterns (CONFIG GET), in the order of the table.
+  /// Pairs of name and value whose name matches one of the patterns (CONFIG GET), in the order of the table, then
+  /// by database. A pattern that begins with "db." shows the databases that have a name or a value of their own.
   std::vector<std::pair<std::string, std::string>> get(const std::vector<std::string_view>& patterns) const;
 
   /// Sets all or none (CONFIG SET). On failure the whole text of the error reply as Redis 7.0 words it:
@@ -124,7 +156,8 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
 
-  /// Called after a successful set with the names that changed. If it returns an error (the reason, without "ERR"), the set
+  /// Called after a successful set with the names that changed: `appendonly` where the default did (the databases without
+  /// their own value follow it), `db.1.appendonly` where a database got its own, always by its index. If it returns an error (the reason, without "ERR"), the set
   /// is undone, and every listener that was called is called again with the old values in place.
   using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
   void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }

@@ -42,6 +42,18 @@ Problem check_dir(Config& config) {
   return {};
 }
 
+Problem check_appenddirname(Config& config) {
+  if (config.appenddirname.empty()) return "appenddirname can't be empty";
+  if (config.appenddirname.find('/') != std::string::npos) return "appenddirname can't be a path, just a dirname";
+  return {};
+}
+
+Problem check_appendfilename(Config& config) {
+  if (config.appendfilename.empty()) return "appendfilename can't be empty";
+  if (config.appendfilename.find('/') != std::string::npos) return "appendfilename can't be a path, just a filename";
+  return {};
+}
+
 Problem check_dbfilename(Config& config) {
   if (config.dbfilename.find('/') != std::string::npos) return "dbfilename can't be a path, just a filename";
   return {};
@@ -57,13 +69,13 @@ Problem check_daemonize(Config& config) {
   return {};
 }
 
-Problem check_appendonly(Config& config) {
-  if (config.appendonly) return "the append-only file is not supported yet, only 'no' is allowed";
+Problem check_preamble(Config& config) {
+  if (!config.aof_use_rdb_preamble) return "the base of the append-only file is always an RDB file, only 'yes' is allowed";
   return {};
 }
 
-Problem check_save(Config& config) {
-  if (!config.save.empty()) return "snapshots are not supported yet, only \"\" is allowed";
+Problem check_timestamps(Config& config) {
+  if (config.aof_timestamp_enabled) return "the append-only file has no timestamps, only 'no' is allowed";
   return {};
 }
 
@@ -145,10 +157,23 @@ constexpr Directive kDirectives[] = {
     integer("lfu-decay-time", &C::lfu_decay_time, 0, kInt),
 
     // persistence
-    boolean("appendonly", &C::appendonly, 0, check_appendonly),
-    choice("appendfsync", &C::appendfsync, kFsync),
-    special("save", Kind::SaveRules, &C::save, check_save),
+    boolean("appendonly", &C::appendonly, D::PerDatabase),
+    choice("appendfsync", &C::appendfsync, kFsync, D::PerDatabase),
+    string("appenddirname", &C::appenddirname, D::Immutable, check_appenddirname),
+    string("appendfilename", &C::appendfilename, D::Immutable, check_appendfilename),
+    integer("auto-aof-rewrite-percentage", &C::auto_aof_rewrite_percentage, 0, kInt),
+    memory("auto-aof-rewrite-min-size", &C::auto_aof_rewrite_min_size),
+    boolean("aof-load-truncated", &C::aof_load_truncated),
+    boolean("no-appendfsync-on-rewrite", &C::no_appendfsync_on_rewrite),
+    boolean("aof-use-rdb-preamble", &C::aof_use_rdb_preamble, 0, check_preamble),
+    boolean("aof-timestamp-enabled", &C::aof_timestamp_enabled, 0, check_timestamps),
+    boolean("aof-rewrite-incremental-fsync", &C::aof_rewrite_incremental_fsync),
+    special("save", Kind::SaveRules, &C::save_rules),
     string("dbfilename", &C::dbfilename, D::Protected, check_dbfilename),
+    boolean("rdbcompression", &C::rdbcompression),
+    boolean("rdbchecksum", &C::rdbchecksum, D::Immutable),
+    boolean("rdb-save-incremental-fsync", &C::rdb_save_incremental_fsync),
+    boolean("stop-writes-on-bgsave-error", &C::stop_writes_on_bgsave_error),
 
     // data structures
     also("hash-max-ziplist-entries", integer("hash-max-listpack-entries", &C::hash_max_listpack_entries, 0, kLong)),
@@ -244,7 +269,7 @@ Problem parse(const Directive& directive, Config& config, std::string_view text)
     case Kind::Percentiles: return parse_percentiles(text, value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return parse_output_limits(text, value_of<std::array<OutputLimit, 3>>(directive, config));
     case Kind::Events: return parse_events(text, value_of<int64_t>(directive, config));
-    case Kind::SaveRules: return parse_save_rules(text, value_of<std::string>(directive, config));
+    case Kind::SaveRules: return parse_save_rules(text, value_of<std::vector<SaveRule>>(directive, config));
     case Kind::TitleTemplate: return parse_title_template(text, value_of<std::string>(directive, config));
   }
   return {};
@@ -292,9 +317,9 @@ std::string format(const Directive& directive, const Config& config) {
     case Kind::Percentiles: return format_percentiles(value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return format_output_limits(value_of<std::array<OutputLimit, 3>>(directive, config));
     case Kind::Events: return format_event_flags(static_cast<uint32_t>(value_of<int64_t>(directive, config)));
+    case Kind::SaveRules: return format_save_rules(value_of<std::vector<SaveRule>>(directive, config));
     case Kind::Enum:
     case Kind::String:
-    case Kind::SaveRules:
     case Kind::TitleTemplate: return value_of<std::string>(directive, config);
   }
   return {};

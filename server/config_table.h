@@ -29,14 +29,16 @@ enum class Kind : uint8_t {
 /// One setting: its name, what it may be, and where its value lies.
 struct Directive {
   using Member = std::variant<bool Config::*, int64_t Config::*, std::string Config::*, std::vector<std::string> Config::*,
-                              std::vector<double> Config::*, std::array<OutputLimit, 3> Config::*>;
-  using Value = std::variant<bool, int64_t, std::string, std::vector<std::string>, std::vector<double>, std::array<OutputLimit, 3>>;
+                              std::vector<double> Config::*, std::array<OutputLimit, 3> Config::*, std::vector<SaveRule> Config::*>;
+  using Value = std::variant<bool, int64_t, std::string, std::vector<std::string>, std::vector<double>, std::array<OutputLimit, 3>,
+                             std::vector<SaveRule>>;
   /// Looks at a new value (and brings it into its final form) in the configuration that is to become the current one.
   using Check = Problem (*)(Config& config);
 
   enum Flag : uint8_t {
-    Immutable = 1,  // only at start
-    Protected = 2,  // CONFIG SET wants `enable-protected-configs`
+    Immutable = 1,    // only at start
+    Protected = 2,    // CONFIG SET wants `enable-protected-configs`
+    PerDatabase = 4,  // the default of a member of DatabaseSettings
   };
 
   std::string_view name;

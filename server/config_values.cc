@@ -101,16 +101,24 @@ Problem parse_events(std::string_view text, int64_t& flags) {
   return {};
 }
 
-Problem parse_save_rules(std::string_view text, std::string& rules) {
+Problem parse_save_rules(std::string_view text, std::vector<SaveRule>& rules) {
   constexpr std::string_view kInvalid = "Invalid save parameters";
   const auto words = split_words(text);
   if (words.size() % 2 != 0) return std::string(kInvalid);
+  std::vector<SaveRule> parsed;
   for (size_t i = 0; i < words.size(); i += 2) {
     const auto seconds = parse_int(words[i]), changes = parse_int(words[i + 1]);
     if (!seconds || !changes || *seconds < 1 || *changes < 0) return std::string(kInvalid);
+    parsed.push_back({*seconds, *changes});
   }
-  rules = text;
+  rules = std::move(parsed);
   return {};
+}
+
+std::string format_save_rules(const std::vector<SaveRule>& rules) {
+  std::string text;
+  for (const SaveRule& rule : rules) text += fmt::format("{}{} {}", text.empty() ? "" : " ", rule.seconds, rule.changes);
+  return text;
 }
 
 Problem parse_title_template(std::string_view text, std::string& title) {

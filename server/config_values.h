@@ -31,7 +31,8 @@ std::string format_percentiles(const std::vector<double>& percentiles);
 [[nodiscard]] Problem parse_events(std::string_view text, int64_t& flags);
 
 /// `<seconds> <changes> ...`, seconds at least 1.
-[[nodiscard]] Problem parse_save_rules(std::string_view text, std::string& rules);
+[[nodiscard]] Problem parse_save_rules(std::string_view text, std::vector<SaveRule>& rules);
+std::string format_save_rules(const std::vector<SaveRule>& rules);
 
 /// A text whose parts in braces are variables that a process title may hold.
 [[nodiscard]] Problem parse_title_template(std::string_view text, std::string& title);
