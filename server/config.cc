@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/numbers.h"
 #include "server/config_file.h"
-#include "server/config_table.h"
+#include "server/config_target.h"
 
 namespace quartet::server {
 
@@ -37,23 +38,13 @@ std::vector<Option> split_options(const std::vector<std::string>& arguments, siz
 }
 
 Problem apply(const Option& option, Config& config) {
-  const Directive* directive = find_directive(option.name);
-  if (!directive) return fmt::format("command line: --{}: unknown setting; conf/quartet.toml lists all", option.name);
+  const auto target = find_target(option.name, config);
+  if (!target) return fmt::format("command line: --{}: unknown setting; conf/quartet.toml lists all", option.name);
   Problem problem;
-  if (!directive->is_list() && option.words.size() != 1) problem = kWrongArguments;
-  else problem = assign(*directive, config, join_words(option.words));
+  if (!target->directive->is_list() && option.words.size() != 1) problem = kWrongArguments;
+  else problem = assign(*target, config, join_words(option.words));
   if (problem.empty()) return {};
-  return fmt::format("command line: {}: {}; allowed: {}", option.text(), problem, describe_allowed(*directive));
-}
-
-Problem name_databases(const ConfigFile& file, Config& config) {
-  config.database.assign(static_cast<size_t>(config.databases), {});
-  for (const auto& database : file.databases) {
-    if (database.index >= config.databases)
-      return fmt::format("{}:{}: database.index: {} is not below databases = {}", file.path, database.line, database.index, config.databases);
-    config.database[static_cast<size_t>(database.index)].name = database.name;
-  }
-  return {};
+  return fmt::format("command line: {}: {}; allowed: {}", option.text(), problem, describe_allowed(*target->directive));
 }
 
 /// A name without any of these is no pattern, and is shown as the client wrote it.
@@ -70,8 +61,34 @@ std::optional<std::string> shown_name(std::string_view name, const std::vector<s
   return {};
 }
 
+/// Only to those who ask for databases, and not to `*`: who reads all settings and sets them again, as tools do that move
+/// a server, would give every database values of its own, and the defaults would be without effect.
+void append_databases(const std::vector<std::string_view>& patterns, const Config& config,
+                      std::vector<std::pair<std::string, std::string>>& found) {
+  std::vector<std::string_view> names, asked;
+  for (const std::string_view pattern : patterns)
+    if (names_database(pattern)) (is_pattern(pattern) ? asked : names).push_back(pattern);
+  std::set<std::pair<size_t, const Directive*>> seen;
+  const auto show = [&](std::string_view name, const Target& target) {
+    if (seen.emplace(*target.database, target.directive).second) found.emplace_back(name, format(target, config));
+  };
+  if (!asked.empty())
+    for (const auto& [name, target] : shown_database_targets(config))
+      if (std::any_of(asked.begin(), asked.end(), [&](std::string_view pattern) { return glob_match(pattern, name, true); }))
+        show(name, target);
+  for (const std::string_view name : names)
+    if (const auto target = find_target(name, config)) show(name, *target);
+}
+
 std::string set_failed(std::string_view name, std::string_view problem) {
   return fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, problem);
+}
+
+bool differs(const Target& target, const Config& one, const Config& other) {
+  if (format(target, one) != format(target, other)) return true;
+  if (!target.database) return false;
+  const auto own = [&](const Config& config) { return config.database[*target.database].overrides(target.directive->name); };
+  return own(one) != own(other);
 }
 
 bool permitted(std::string_view permission, bool local_client) {
@@ -97,11 +114,16 @@ std::optional<std::string> ConfigStore::load(const std::vector<std::string>& arg
   }
   if (arguments.size() > has_file && !is_option(arguments[has_file]))
     return fmt::format("command line: {}: not an option; usage: quartet [FILE.toml] [--name value ...]", arguments[has_file]);
-  for (const Option& option : split_options(arguments, has_file)) {
-    Problem problem = apply(option, config);
-    if (!problem.empty()) return problem;
+  // What is said of one database comes last: how many there are, and their names and defaults, must be known.
+  const auto options = split_options(arguments, has_file);
+  for (const bool of_database : {false, true}) {
+    if (of_database)
+      if (Problem problem = apply_databases(file, config); !problem.empty()) return problem;
+    for (const Option& option : options) {
+      if (names_database(option.name) != of_database) continue;
+      if (Problem problem = apply(option, config); !problem.empty()) return problem;
+    }
   }
-  if (Problem problem = name_databases(file, config); !problem.empty()) return problem;
   config_ = std::move(config);
   return {};
 }
@@ -115,38 +137,41 @@ std::vector<std::pair<std::string, std::string>> ConfigStore::get(const std::vec
       if (shown) found.emplace_back(std::move(*shown), format(directive, config_));
     }
   }
+  append_databases(patterns, config_, found);
   return found;
 }
 
 std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs, bool local_client) {
   // All names are looked at before any value, as Redis does.
-  std::vector<const Directive*> targets;
+  std::vector<Target> targets;
   for (size_t i = 0; i < pairs.size(); ++i) {
     const std::string_view name = pairs[i].first;
-    const Directive* directive = find_directive(name);
-    if (!directive) return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
-    if (directive->flags & Directive::Immutable) return set_failed(name, "can't set immutable config");
-    if ((directive->flags & Directive::Protected) && !permitted(config_.enable_protected_configs, local_client))
+    const auto target = find_target(name, config_);
+    if (!target) return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
+    const uint8_t flags = target->directive->flags;
+    if (flags & Directive::Immutable) return set_failed(name, "can't set immutable config");
+    if ((flags & Directive::Protected) && !permitted(config_.enable_protected_configs, local_client))
       return set_failed(name, "can't set protected config");
-    // A setting and its alias are two names, of which the later one wins.
+    // A setting and its alias are two names, of which the later one wins; so are a database's number and name.
     if (std::any_of(pairs.begin(), pairs.begin() + static_cast<ptrdiff_t>(i),
                     [&](const auto& pair) { return equals_ignoring_case(pair.first, name); }))
       return set_failed(name, "duplicate parameter");
-    targets.push_back(directive);
+    targets.push_back(*target);
   }
 
   Config wanted = config_;
-  std::vector<std::string_view> changed;
   for (size_t i = 0; i < pairs.size(); ++i) {
-    const Problem problem = assign(*targets[i], wanted, pairs[i].second);
-    if (!problem.empty()) {
-      const bool by_alias = equals_ignoring_case(pairs[i].first, targets[i]->alias);
-      return set_failed(by_alias ? targets[i]->alias : targets[i]->name, problem);
-    }
+    const Problem problem = assign(targets[i], wanted, pairs[i].second);
+    if (problem.empty()) continue;
+    const std::string_view name = pairs[i].first;
+    const Directive& directive = *targets[i].directive;
+    if (targets[i].database || equals_ignoring_case(name, directive.alias)) return set_failed(name, problem);
+    return set_failed(directive.name, problem);
   }
-  for (const Directive* directive : targets)
-    if (format(*directive, config_) != format(*directive, wanted) && std::find(changed.begin(), changed.end(), directive->name) == changed.end())
-      changed.push_back(directive->name);
+  std::set<std::string> changed_names;
+  for (const Target& target : targets)
+    if (differs(target, config_, wanted)) changed_names.insert(indexed_name(target));
+  const std::vector<std::string_view> changed(changed_names.begin(), changed_names.end());
   if (changed.empty()) return {};
 
   std::swap(config_, wanted);

@@ -70,10 +70,11 @@ std::optional<std::string> value_text(const Directive& directive, const toml::no
   return {};
 }
 
-std::string all_names() {
-  std::string names;
-  for (const Directive& directive : directives()) names += fmt::format("{}, ", directive.name);
-  return names + "[[database]]";
+std::string names_with_flags(uint8_t flags) {
+  std::vector<std::string_view> names;
+  for (const Directive& directive : directives())
+    if ((directive.flags & flags) == flags) names.push_back(directive.name);
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::string at(const ConfigFile& file, size_t line) { return fmt::format("{}:{}", file.path, line); }
@@ -84,13 +85,27 @@ bool is_database_name(std::string_view name) {
   return !name.empty() && name.size() <= limits::kDatabaseNameBytes && letter(name[0]) && std::all_of(name.begin(), name.end(), inner);
 }
 
-Problem parse_database(ConfigFile& file, const toml::node& node) {
+Problem parse_setting(const ConfigFile& file, const Lines& lines, std::string_view table, const Directive& directive,
+                      const toml::key& key, const toml::node& node, std::vector<ConfigFile::Setting>& settings) {
+  const std::string where = fmt::format("{}: {}{}", at(file, key.source().begin.line), table, key.str());
+  for (const auto& other : settings)
+    if (other.directive == &directive) return fmt::format("{}: was given at line {} already", where, other.line);
+  auto value = value_text(directive, node);
+  if (!value) return fmt::format("{}: wrong type; allowed: {}", where, describe_allowed(directive));
+  settings.push_back({&directive, std::move(*value), key.source().begin.line, lines.offset(node.source().begin),
+                      lines.offset(node.source().end)});
+  return {};
+}
+
+Problem parse_database(ConfigFile& file, const Lines& lines, const toml::node& node) {
   const toml::table* table = node.as_table();
   if (!table) return fmt::format("{}: database: wrong type; allowed: [[database]] tables", at(file, node.source().begin.line));
-  ConfigFile::Database database{.line = node.source().begin.line};
+  ConfigFile::Database database{.line = node.source().begin.line, .settings = {}, .is_inline = table->is_inline()};
   bool indexed = false;
   for (const auto& [key, value] : *table) {
     const std::string where = at(file, key.source().begin.line);
+    const size_t value_end = lines.offset(value.source().end);
+    database.end = std::max(database.end, database.is_inline ? value_end : lines.start(lines.number_of_line_at(value_end) + 1));
     if (key == "index") {
       const auto index = value.value_exact<int64_t>();
       if (!index || *index < 0) return fmt::format("{}: database.index: wrong value; allowed: an integer from 0 to databases - 1", where);
@@ -102,8 +117,12 @@ Problem parse_database(ConfigFile& file, const toml::node& node) {
         return fmt::format("{}: database.name: wrong value; allowed: a lower-case letter, then up to {} of a-z, 0-9, _ and -",
                            where, limits::kDatabaseNameBytes - 1);
       database.name = *name;
+    } else if (const Directive* directive = find_directive(key.str()); directive && directive->flags & Directive::PerDatabase) {
+      Problem problem = parse_setting(file, lines, "database.", *directive, key, value, database.settings);
+      if (!problem.empty()) return problem;
     } else {
-      return fmt::format("{}: database.{}: unknown key; allowed: index, name", where, key.str());
+      return fmt::format("{}: database.{}: unknown key; allowed: index, name, {}", where, key.str(),
+                         names_with_flags(Directive::PerDatabase));
     }
   }
   if (!indexed) return fmt::format("{}: database.index: missing", at(file, database.line));
@@ -114,19 +133,6 @@ Problem parse_database(ConfigFile& file, const toml::node& node) {
       return fmt::format("{}: database.name: \"{}\" was given at line {} already", at(file, database.line), database.name, other.line);
   }
   file.databases.push_back(std::move(database));
-  return {};
-}
-
-Problem parse_setting(ConfigFile& file, const Lines& lines, const toml::key& key, const toml::node& node) {
-  const std::string where = at(file, key.source().begin.line);
-  const Directive* directive = find_directive(key.str());
-  if (!directive) return fmt::format("{}: {}: unknown key; allowed: {}", where, key.str(), all_names());
-  for (const auto& other : file.settings)
-    if (other.directive == directive) return fmt::format("{}: {}: was given at line {} already", where, key.str(), other.line);
-  auto value = value_text(*directive, node);
-  if (!value) return fmt::format("{}: {}: wrong type; allowed: {}", where, key.str(), describe_allowed(*directive));
-  file.settings.push_back({directive, std::move(*value), key.source().begin.line, lines.offset(node.source().begin),
-                           lines.offset(node.source().end)});
   return {};
 }
 
@@ -155,9 +161,9 @@ std::string toml_string(std::string_view text) {
 }
 
 /// A value as it is written in the file.
-std::string toml_value(const Directive& directive, const Config& config) {
-  const std::string text = format(directive, config);
-  switch (directive.kind) {
+std::string toml_value(const Target& target, const Config& config) {
+  const std::string text = format(target, config);
+  switch (target.directive->kind) {
     case Kind::Bool: return text == "yes" ? "true" : "false";
     case Kind::Integer:
     case Kind::Memory: return text;
@@ -169,6 +175,58 @@ std::string toml_value(const Directive& directive, const Config& config) {
     }
     default: return toml_string(text);
   }
+}
+
+/// Another text in the place of a part of the file.
+struct Edit {
+  size_t begin, end;
+  std::string text;
+};
+
+std::string edited(std::string text, std::vector<Edit> edits) {
+  // From the last to the first, so that the places of those before remain.
+  std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
+  for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) text.replace(edit->begin, edit->end - edit->begin, edit->text);
+  return text;
+}
+
+void add_lines(std::string_view text, size_t place, std::string_view lines, std::vector<Edit>& edits) {
+  const bool open_line = place > 0 && text[place - 1] != '\n';
+  if (!lines.empty()) edits.push_back({place, place, fmt::format("{}{}", open_line ? "\n" : "", lines)});
+}
+
+/// Replaces what differs from what the file says.
+void edit_values(const std::vector<ConfigFile::Setting>& settings, std::optional<size_t> database, const Config& config,
+                 std::vector<Edit>& edits) {
+  for (const auto& setting : settings) {
+    // What the file says was good when it was read; should a value no longer be (a directory is gone), it is written anew.
+    Config said = default_config();
+    std::ignore = assign(*setting.directive, said, setting.value);
+    const Target target{setting.directive, database};
+    if (format(*setting.directive, said) != format(target, config))
+      edits.push_back({setting.begin, setting.end, toml_value(target, config)});
+  }
+}
+
+bool has(const std::vector<ConfigFile::Setting>& settings, const Directive& directive) {
+  return std::any_of(settings.begin(), settings.end(), [&](const auto& setting) { return setting.directive == &directive; });
+}
+
+/// The values that a database has of its own and that its table does not have.
+std::string missing_values(size_t database, const std::vector<ConfigFile::Setting>& settings, const Config& config,
+                           std::string_view before, std::string_view after) {
+  std::string text;
+  for (const Directive& directive : directives())
+    if (config.database[database].overrides(directive.name) && !has(settings, directive))
+      text += fmt::format("{}{} = {}{}", before, directive.name, toml_value({&directive, database}, config), after);
+  return text;
+}
+
+Problem apply(const ConfigFile& file, const ConfigFile::Setting& setting, std::optional<size_t> database, Config& config) {
+  const Problem problem = assign({setting.directive, database}, config, setting.value);
+  if (problem.empty()) return {};
+  return fmt::format("{}: {}{} = \"{}\": {}; allowed: {}", at(file, setting.line), database ? "database." : "",
+                     setting.directive->name, setting.value, problem, describe_allowed(*setting.directive));
 }
 
 struct Descriptor {
@@ -217,13 +275,16 @@ Problem parse(ConfigFile& file) {
   size_t first_table_line = lines.number_of_line_at(file.text.size()) + 1;
   for (const auto& [key, node] : parsed.table()) {
     if (key != "database") {
-      if (Problem problem = parse_setting(file, lines, key, node); !problem.empty()) return problem;
+      const Directive* directive = find_directive(key.str());
+      if (!directive)
+        return fmt::format("{}: {}: unknown key; allowed: {}, [[database]]", at(file, key.source().begin.line), key.str(), names_with_flags(0));
+      if (Problem problem = parse_setting(file, lines, "", *directive, key, node, file.settings); !problem.empty()) return problem;
       continue;
     }
     const toml::array* databases = node.as_array();
     if (!databases) return fmt::format("{}: database: wrong type; allowed: [[database]] tables", at(file, key.source().begin.line));
     for (const toml::node& database : *databases) {
-      if (Problem problem = parse_database(file, database); !problem.empty()) return problem;
+      if (Problem problem = parse_database(file, lines, database); !problem.empty()) return problem;
       first_table_line = std::min<size_t>(first_table_line, database.source().begin.line);
     }
   }
@@ -233,35 +294,50 @@ Problem parse(ConfigFile& file) {
 }
 
 Problem apply(const ConfigFile& file, Config& config) {
-  for (const auto& setting : file.settings) {
-    const Problem problem = assign(*setting.directive, config, setting.value);
-    if (!problem.empty())
-      return fmt::format("{}: {} = \"{}\": {}; allowed: {}", at(file, setting.line), setting.directive->name, setting.value,
-                         problem, describe_allowed(*setting.directive));
+  for (const auto& setting : file.settings)
+    if (Problem problem = apply(file, setting, {}, config); !problem.empty()) return problem;
+  return {};
+}
+
+Problem apply_databases(const ConfigFile& file, Config& config) {
+  make_databases(config);
+  for (const auto& database : file.databases) {
+    if (database.index >= config.databases)
+      return fmt::format("{}: database.index: {} is not below databases = {}", at(file, database.line), database.index, config.databases);
+    const auto index = static_cast<size_t>(database.index);
+    config.database[index].name = database.name;
+    for (const auto& setting : database.settings)
+      if (Problem problem = apply(file, setting, index, config); !problem.empty()) return problem;
   }
   return {};
 }
 
 std::string rewritten(const ConfigFile& file, const Config& config) {
-  Config from_file = default_config();
-  // What the file says was good when it was read; should a value no longer be (a directory is gone), it is written anew.
-  for (const auto& setting : file.settings) std::ignore = assign(*setting.directive, from_file, setting.value);
-
+  std::vector<Edit> edits;
+  edit_values(file.settings, {}, config, edits);
+  const Config defaults = default_config();
   std::string added;
-  std::string text = file.text;
-  const auto differs = [&](const Directive& directive) { return format(directive, config) != format(directive, from_file); };
-  for (const Directive& directive : directives()) {
-    const bool present = std::any_of(file.settings.begin(), file.settings.end(), [&](const auto& s) { return s.directive == &directive; });
-    if (!present && differs(directive)) added += fmt::format("{} = {}\n", directive.name, toml_value(directive, config));
+  for (const Directive& directive : directives())
+    if (!has(file.settings, directive) && format(directive, config) != format(directive, defaults))
+      added += fmt::format("{} = {}\n", directive.name, toml_value({&directive, {}}, config));
+  add_lines(file.text, file.top_level_end, added, edits);
+
+  std::string tables;
+  for (size_t i = 0; i < config.database.size(); ++i) {
+    const auto table = std::find_if(file.databases.begin(), file.databases.end(),
+                                    [&](const auto& database) { return database.index == static_cast<int64_t>(i); });
+    if (table == file.databases.end()) {
+      if (!config.database[i].overridden.empty())
+        tables += fmt::format("\n[[database]]\nindex = {}\n{}", i, missing_values(i, {}, config, "", "\n"));
+      continue;
+    }
+    edit_values(table->settings, i, config, edits);
+    if (table->is_inline) edits.push_back({table->end, table->end, missing_values(i, table->settings, config, ", ", "")});
+    else add_lines(file.text, table->end, missing_values(i, table->settings, config, "", "\n"), edits);
   }
-  if (!added.empty()) {
-    if (file.top_level_end > 0 && text[file.top_level_end - 1] != '\n') added.insert(0, "\n");
-    text.insert(file.top_level_end, added);
-  }
-  // From the last to the first, so that the places of those before remain. All lie before what was added.
-  for (auto setting = file.settings.rbegin(); setting != file.settings.rend(); ++setting)
-    if (differs(*setting->directive)) text.replace(setting->begin, setting->end - setting->begin, toml_value(*setting->directive, config));
-  return text;
+  std::string text = edited(file.text, std::move(edits));
+  if (!tables.empty() && !text.empty() && text.back() != '\n') text += '\n';
+  return text + tables;
 }
 
 Problem replace_file(const std::string& path, std::string_view text) {

@@ -2,79 +2,12 @@
 
 #include <catch2/catch.hpp>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
+#include "config_fixture.h"
 #include "server/config_file.h"
 #include "server/config_table.h"
 
-using quartet::server::ConfigStore;
-
-namespace {
-
-using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;
-
-/// A directory with a configuration file, gone at the end of the test.
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/quartet-config-XXXXXX";
-    REQUIRE(mkdtemp(name));
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string file() const { return path_ / "quartet.toml"; }
-  std::string path() const { return path_; }
-  void write(std::string_view text) const { std::ofstream(file(), std::ios::binary) << text; }
-  std::string read() const {
-    std::ostringstream text;
-    text << std::ifstream(file(), std::ios::binary).rdbuf();
-    return text.str();
-  }
-  size_t files() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator()));
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-std::string get(const ConfigStore& store, std::string_view name) {
-  const auto found = store.get({name});
-  REQUIRE(found.size() == 1);
-  CHECK(found[0].first == name);
-  return found[0].second;
-}
-
-/// The error of CONFIG SET, or "OK".
-std::string set(ConfigStore& store, const Pairs& pairs) { return store.set(pairs).value_or("OK"); }
-
-/// The reason in the error of CONFIG SET for one setting, or "OK".
-std::string reason(ConfigStore& store, std::string_view name, std::string_view value) {
-  const std::string reply = set(store, {{name, value}});
-  const std::string prefix = "ERR CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - ";
-  if (reply == "OK") return reply;
-  REQUIRE(reply.substr(0, prefix.size()) == prefix);
-  return reply.substr(prefix.size());
-}
-
-std::string load(ConfigStore& store, const std::vector<std::string>& arguments) { return store.load(arguments).value_or("OK"); }
-
-/// The error of loading a file with this text, without the file's path, or "OK".
-std::string load_file(std::string_view text) {
-  Folder folder;
-  folder.write(text);
-  ConfigStore store;
-  const std::string result = load(store, {folder.file()});
-  if (result == "OK") return result;
-  REQUIRE(result.substr(0, folder.file().size()) == folder.file());
-  return result.substr(folder.file().size());
-}
-
-}  // namespace
+using namespace quartet::test;
 
 TEST_CASE("the defaults are shown as Redis shows them", "[config]") {
   const ConfigStore store;
@@ -213,16 +146,51 @@ TEST_CASE("proc-title-template, bind and hz", "[config]") {
 
 TEST_CASE("what is not there yet is refused with a clear line", "[config]") {
   ConfigStore store;
-  CHECK(reason(store, "appendonly", "yes") == "the append-only file is not supported yet, only 'no' is allowed");
   CHECK(reason(store, "maxmemory", "100mb") == "a memory limit is not supported yet, only 0 is allowed");
-  CHECK(reason(store, "save", "3600 1") == "snapshots are not supported yet, only \"\" is allowed");
   CHECK(get(store, "maxmemory") == "0");
-  for (const auto* text : {"3600 1 300", "a b", "0 1", "1 -1", "  60   5 ", " "}) CHECK(reason(store, "save", text) == "Invalid save parameters");
-  CHECK(reason(store, "save", "") == "OK");
+  CHECK(reason(store, "aof-use-rdb-preamble", "no") == "the base of the append-only file is always an RDB file, only 'yes' is allowed");
+  CHECK(reason(store, "aof-use-rdb-preamble", "yes") == "OK");
+  CHECK(reason(store, "aof-timestamp-enabled", "yes") == "the append-only file has no timestamps, only 'no' is allowed");
+  CHECK(get(store, "aof-timestamp-enabled") == "no");
   CHECK(load(store, {"--daemonize", "yes"}) ==
         "command line: --daemonize yes: not supported, the server runs in the foreground (conf/quartet.service runs it as a service); "
         "allowed: yes (true) or no (false)");
   CHECK(load(store, {"--daemonize", "no", "--save", "", "--appendonly", "no"}) == "OK");
+}
+
+TEST_CASE("save rules are kept parsed and shown in one form", "[config]") {
+  ConfigStore store;
+  CHECK(store.values().save_rules.empty());
+  CHECK(reason(store, "save", "3600 1 300 100") == "OK");
+  REQUIRE(store.values().save_rules.size() == 2);
+  CHECK(store.values().save_rules[1].seconds == 300);
+  CHECK(store.values().save_rules[1].changes == 100);
+  for (const auto* text : {"3600 1 300", "a b", "0 1", "1 -1", "  60   5 ", " "}) CHECK(reason(store, "save", text) == "Invalid save parameters");
+  CHECK(get(store, "save") == "3600 1 300 100");
+  CHECK(reason(store, "save", "1 0") == "OK");
+  CHECK(get(store, "save") == "1 0");
+  CHECK(reason(store, "save", "") == "OK");
+  CHECK(get(store, "save") == "");
+  CHECK(store.values().save_rules.empty());
+  CHECK(load(store, {"--save", "60", "1", "5", "9"}) == "OK");
+  CHECK(get(store, "save") == "60 1 5 9");
+}
+
+TEST_CASE("names of files are no paths", "[config]") {
+  ConfigStore store;
+  const auto refusal = [&](const std::string& name, const std::string& value) {
+    const std::string result = load(store, {"--" + name, value});
+    const std::string prefix = "command line: --" + name + " " + value + ": ";
+    REQUIRE(result.substr(0, prefix.size()) == prefix);
+    return result.substr(prefix.size());
+  };
+  CHECK(refusal("appendfilename", "a/b") == "appendfilename can't be a path, just a filename; allowed: a string");
+  CHECK(refusal("appenddirname", "a/b") == "appenddirname can't be a path, just a dirname; allowed: a string");
+  CHECK(refusal("appendfilename", "") == "appendfilename can't be empty; allowed: a string");
+  CHECK(refusal("appenddirname", "") == "appenddirname can't be empty; allowed: a string");
+  CHECK(load(store, {"--appenddirname", "log", "--appendfilename", "data.aof"}) == "OK");
+  CHECK(store.values().appenddirname == "log");
+  CHECK(store.values().appendfilename == "data.aof");
 }
 
 TEST_CASE("protected settings follow enable-protected-configs", "[config]") {
@@ -354,7 +322,7 @@ TEST_CASE("the file", "[config]") {
     CHECK(load_file("[[database]]\nindex = 0\nname = \"" + std::string(65, 'a') + '"') == ":3: " + name_rule);
     CHECK(load_file("[[database]]\nindex = -1\n") == ":2: database.index: wrong value; allowed: an integer from 0 to databases - 1");
     CHECK(load_file("[[database]]\nname = \"a\"\n") == ":1: database.index: missing");
-    CHECK(load_file("[[database]]\nindex = 0\nmaxmemory = 1\n") == ":3: database.maxmemory: unknown key; allowed: index, name");
+    CHECK(load_file("[[database]]\nindex = 0\nmaxmemory = 1\n") == ":3: database.maxmemory: unknown key; allowed: index, name, appendonly, appendfsync");
     CHECK(load_file("[[database]]\nindex = 16\n") == ":1: database.index: 16 is not below databases = 16");
     CHECK(load_file("databases = 17\n[[database]]\nindex = 16\n") == "OK");
     CHECK(load_file("[[database]]\nindex = 1\n[[database]]\nindex = 1\n") == ":3: database.index: 1 was given at line 1 already");
