@@ -37,16 +37,16 @@ std::string_view RdbInput::take_more(size_t bytes) {
   }
   checksum();
   auto kept = static_cast<size_t>(end_ - at_);
-  if (buffer_.capacity() > 4 * limits::kRdbChunkBytes && kept < limits::kRdbChunkBytes) {
+  if (buffer_.size() > 4 * limits::kRdbChunkBytes && std::max(kept, bytes) < limits::kRdbChunkBytes) {
     // The last string was a long one; its memory is not kept for the rest of the file.
     buffer_ = std::string(at_, kept);
-  } else {
-    buffer_.erase(0, static_cast<size_t>(at_ - buffer_.data()));
-    buffer_.resize(kept);
+  } else if (kept > 0) {
+    std::memmove(buffer_.data(), at_, kept);
   }
   while (kept < bytes) {
     // What has arrived at least doubles with each read, so that a long string costs linear time and no more memory than that.
-    buffer_.resize(kept + std::max(limits::kRdbChunkBytes, std::min(kept, bytes - kept)));
+    const size_t wanted = kept + std::max(limits::kRdbChunkBytes, std::min(kept, bytes - kept));
+    if (buffer_.size() < wanted) buffer_.resize(wanted);
     const Result<size_t> read = read_(end_offset_, {buffer_.data() + kept, buffer_.size() - kept});
     const size_t arrived = read ? *read : 0;
     kept += arrived;

@@ -10,6 +10,11 @@ namespace quartet::persistence {
 
 using rdb::Opcode;
 
+namespace {
+/// How much of a key an error shows, in bytes.
+constexpr size_t kShown = 64;
+}  // namespace
+
 RdbReader::Progress RdbReader::step(uint64_t budget_bytes) {
   const uint64_t until = in_.offset() + std::min(budget_bytes, UINT64_MAX - in_.offset());
   do {
@@ -82,7 +87,7 @@ void RdbReader::begin_entry(rdb::RdbType type) {
   const std::string_view key = in_.string();
   if (!in_.ok()) return;
   if (!keyspace_) return in_.fail_at(begin, "there is no database 0 here");
-  if (keyspace_->find_raw(key)) return in_.fail_at(begin, fmt::format("the key {} is there twice", quoted_form(key.substr(0, 64))));
+  if (keyspace_->find_raw(key)) return in_.fail_at(begin, fmt::format("the key {} is there twice", quoted_form(key.substr(0, kShown))));
   values_.begin(type, *keyspace_, key, expiry_ms_);
   state_ = State::Value;
 }

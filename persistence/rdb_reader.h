@@ -25,7 +25,8 @@ class RdbLoader {
 class RdbReader {
  public:
   struct Options {
-    /// Entries whose expiry, in ms since the epoch, is not behind this are read and dropped; 0 keeps them all.
+    /// The time in ms since the epoch: entries whose expiry is not behind it are read and dropped. 0 keeps all of them, as
+    /// a base needs it whose increments follow.
     int64_t now_ms = 0;
     /// Whether the checksum at the end is compared (where the file has one: 0 stands for none).
     bool verify_checksum = true;
