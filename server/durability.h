@@ -100,8 +100,6 @@ class Durability {
   bool rewriting() const { return rewrite_.has_value(); }
   bool rewrite_scheduled() const { return rewrite_scheduled_; }
   const Saving& current_save() const { return saving_; }
-  /// The snapshot that a command about to change a large value may have to wait for, or null.
-  persistence::Snapshot* snapshot() { return saving_.snapshot(); }
   int64_t saving_since_us() const { return saving_since_us_; }
 
  private:

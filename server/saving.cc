@@ -15,10 +15,14 @@ constexpr size_t kStepBytes = 4 * 1024;
 
 Saving::~Saving() = default;
 
+bool Saving::running() const { return server_.snapshot || finishing_; }
+
+size_t Saving::entries_written() const { return server_.snapshot ? server_.snapshot->entries_written() : entries_; }
+
 void Saving::begin(std::span<storage::Keyspace* const> databases, Facts facts, std::unique_ptr<persistence::SnapshotFile> file,
                    Finish finish, Done done) {
-  snapshot_ = std::make_unique<persistence::Snapshot>(databases, facts, server_.config.rdbcompression);
-  entries_ = snapshot_->entries();
+  server_.snapshot = std::make_unique<persistence::Snapshot>(databases, facts, server_.config.rdbcompression);
+  entries_ = server_.snapshot->entries();
   file_ = std::move(file);
   finish_ = std::move(finish);
   done_ = std::move(done);
@@ -40,7 +44,7 @@ Result<void> Saving::run(std::span<storage::Keyspace* const> databases, Facts fa
 
 void Saving::abort(std::string_view why) {
   if (!running()) return;
-  snapshot_.reset();
+  server_.end_snapshot();
   file_.reset();
   finishing_ = false;
   ++number_;
@@ -49,18 +53,18 @@ void Saving::abort(std::string_view why) {
 }
 
 bool Saving::slice() {
-  if (!snapshot_) return false;
+  if (!server_.snapshot) return false;
   const int64_t end_us = server_.clock.now().mono_us + kSliceUs;
-  while (snapshot_->step(kStepBytes) == persistence::Snapshot::State::Running && server_.clock.now().mono_us < end_us) {
+  while (server_.step_snapshot(kStepBytes) == persistence::Snapshot::State::Running && server_.clock.now().mono_us < end_us) {
   }
   write_on();
-  return snapshot_ != nullptr;
+  return server_.snapshot != nullptr;
 }
 
 void Saving::write_on() {
-  if (writing_ || !snapshot_) return;
-  std::optional<std::string> chunk = snapshot_->take();
-  const bool last = snapshot_->state() == persistence::Snapshot::State::Done && snapshot_->waiting_bytes() == 0;
+  if (writing_ || !server_.snapshot) return;
+  std::optional<std::string> chunk = server_.snapshot->take();
+  const bool last = server_.snapshot->state() == persistence::Snapshot::State::Done && server_.snapshot->waiting_bytes() == 0;
   if (!chunk && !last) return;
   struct Write {
     std::shared_ptr<persistence::SnapshotFile> file;
@@ -71,7 +75,7 @@ void Saving::write_on() {
   writing_ = true;
   if (last) {
     // The keyspaces are free of it from here on.
-    snapshot_.reset();
+    server_.end_snapshot();
     finishing_ = true;
   }
   server_.background.run(
@@ -88,7 +92,7 @@ void Saving::write_on() {
 void Saving::written(const Result<void>& outcome, bool last) {
   writing_ = false;
   if (outcome && !last) return write_on();
-  snapshot_.reset();
+  server_.end_snapshot();
   file_.reset();
   finishing_ = false;
   ++number_;

@@ -36,21 +36,19 @@ class Saving {
   /// Gives up; `done` is told so.
   void abort(std::string_view why);
 
-  bool running() const { return snapshot_ != nullptr || finishing_; }
-  /// Null where none runs, or where all of it has been produced and is being written.
-  persistence::Snapshot* snapshot() { return snapshot_.get(); }
+  /// From the beginning until all of it is on disk; Server::snapshot is there as long as it is being produced.
+  bool running() const;
   /// A slice of the walk; true where another one should follow soon.
   bool slice();
 
   size_t entries() const { return entries_; }
-  size_t entries_written() const { return snapshot_ ? snapshot_->entries_written() : entries_; }
+  size_t entries_written() const;
 
  private:
   void write_on();
   void written(const Result<void>& outcome, bool last);
 
   Server& server_;
-  std::unique_ptr<persistence::Snapshot> snapshot_;
   std::shared_ptr<persistence::SnapshotFile> file_;  // shared with the thread that writes it
   Finish finish_;
   Done done_;

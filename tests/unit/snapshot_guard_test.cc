@@ -5,6 +5,7 @@
 #include "core_client.h"
 #include "server/commands/families.h"
 #include "server/server.h"
+#include "simulated_disk.h"
 #include "storage/set.h"
 
 using namespace quartet;
@@ -18,7 +19,7 @@ class NoHost final : public server::Host {
 
 /// A server with a large set under the key "large" and a snapshot that has begun.
 struct Core {
-  Core() : log(clock), core(clock, log, config, background, host, server::all_families()) {
+  Core() : log(clock), core(clock, log, config, disk, background, host, server::all_families()) {
     log.set_level(LogLevel::Warning);
     auto set = storage::SetValue::create(core.database(0), "large");
     for (int i = 0; i < 20000; ++i) set.add("member" + std::to_string(i));
@@ -37,6 +38,7 @@ struct Core {
   ManualClock clock;
   Log log;
   server::ConfigStore config;
+  test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
   NoHost host;
   server::Server core;
