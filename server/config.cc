@@ -68,9 +68,9 @@ void append_databases(const std::vector<std::string_view>& patterns, const Confi
   std::vector<std::string_view> names, asked;
   for (const std::string_view pattern : patterns)
     if (names_database(pattern)) (is_pattern(pattern) ? asked : names).push_back(pattern);
-  std::set<std::pair<size_t, const Directive*>> seen;
+  std::set<Target> seen;
   const auto show = [&](std::string_view name, const Target& target) {
-    if (seen.emplace(*target.database, target.directive).second) found.emplace_back(name, format(target, config));
+    if (seen.insert(target).second) found.emplace_back(name, format(target, config));
   };
   if (!asked.empty())
     for (const auto& [name, target] : shown_database_targets(config))
@@ -168,10 +168,11 @@ std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::str
     if (targets[i].database || equals_ignoring_case(name, directive.alias)) return set_failed(name, problem);
     return set_failed(directive.name, problem);
   }
-  std::set<std::string> changed_names;
+  std::vector<std::string> names;
+  std::set<Target> seen;
   for (const Target& target : targets)
-    if (differs(target, config_, wanted)) changed_names.insert(indexed_name(target));
-  const std::vector<std::string_view> changed(changed_names.begin(), changed_names.end());
+    if (differs(target, config_, wanted) && seen.insert(target).second) names.push_back(indexed_name(target));
+  const std::vector<std::string_view> changed(names.begin(), names.end());
   if (changed.empty()) return {};
 
   std::swap(config_, wanted);

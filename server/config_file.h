@@ -24,7 +24,7 @@ struct ConfigFile {
     std::string name;
     size_t line = 0;
     std::vector<Setting> settings;
-    size_t end = 0;        // where a new setting is to be written, in bytes
+    size_t end = 0;          // where a new setting is to be written, in bytes
     bool is_inline = false;  // { index = 0 }, not lines below a header
   };
 

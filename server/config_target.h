@@ -1,9 +1,11 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/config_table.h"
@@ -16,7 +18,7 @@ struct Target {
   const Directive* directive;
   std::optional<size_t> database;  // below config.database.size()
 
-  bool operator==(const Target&) const = default;
+  auto operator<=>(const Target&) const = default;
 };
 
 /// Whether a name (or a pattern of names) is one of settings of single databases.

@@ -77,7 +77,7 @@ TEST_CASE("listeners are told of databases by their index, and the values are un
     return {};
   });
   CHECK(set(store, {{"db.cache.appendfsync", "always"}, {"appendonly", "yes"}, {"appendfsync", "everysec"}}) == "OK");
-  CHECK(seen == std::vector<std::string>{"appendonly", "db.1.appendfsync"});
+  CHECK(seen == std::vector<std::string>{"db.1.appendfsync", "appendonly"});
   seen.clear();
   CHECK(set(store, {{"db.1.appendfsync", "always"}}) == "OK");
   CHECK(seen.empty());
@@ -89,6 +89,8 @@ TEST_CASE("listeners are told of databases by their index, and the values are un
   CHECK(store.values().database[2].appendonly);
   CHECK_FALSE(store.values().database[2].overrides("appendonly"));
   CHECK(reason(store, "appendonly", "no") == "no");
+  // The error names the first that was given.
+  CHECK(set(store, {{"timeout", "5"}, {"appendonly", "no"}}) == "ERR CONFIG SET failed (possibly related to argument 'timeout') - no");
   CHECK(store.values().database[2].appendonly);
 }
 
