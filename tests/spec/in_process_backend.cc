@@ -41,6 +41,11 @@ class InProcessBackend final : public Backend {
   InProcessBackend() : log(clock) {
     log.set_level(LogLevel::Warning);
     if (auto error = config.load({"--enable-debug-command", "yes", "--save", ""})) throw std::runtime_error(*error);
+    const std::string& dir = config.values().dir;
+    for (size_t end = dir.find('/', 1);; end = dir.find('/', end + 1)) {
+      if (auto made = disk.make_directory(dir.substr(0, end)); !made) throw std::runtime_error(made.error().text);
+      if (end == std::string::npos) break;
+    }
     core = std::make_unique<server::Server>(clock, log, config, disk, background, host, server::all_families());
   }
 
