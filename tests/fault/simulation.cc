@@ -69,8 +69,9 @@ class Simulation::Recorder final : public persistence::Sink {
   void append(const persistence::Effect& effect) override {
     const persistence::AofLog* log = of_.core_->server.durability.log();
     const Setting& setting = of_.setting_[static_cast<size_t>(effect.database)];
+    const bool logged = setting.role == Role::Logged;
     of_.history_.push_back({effect.database, {effect.arguments.begin(), effect.arguments.end()}, of_.mono_us_,
-                            setting.role == Role::Logged && setting.policy == Policy::Everysec, of_.eras_.size() - 1, !in_unit_,
+                            logged && setting.policy == Policy::Always, logged && setting.policy == Policy::Everysec, of_.eras_.size() - 1, !in_unit_,
                             log ? log->position() : 0});
   }
   void begin_unit() override {
@@ -305,19 +306,23 @@ void Simulation::act(Client& client) {
 
 void Simulation::send(Client& client, const std::vector<Workload::Command>& commands) {
   const size_t before = history_.size();
+  const int database = client.session().database;
   std::string bytes;
   for (const Workload::Command& command : commands) bytes += encode_command(command);
+  if (verbose_)
+    for (const Workload::Command& command : commands)
+      fmt::print("{} db{} effect {}: {}\n", client.session().address, client.session().database, before, fmt::format("{}", fmt::join(command, " ")).substr(0, 200));
   client.send(bytes);
-  settle(&client, before, commands.size() == 1);
+  settle(&client, database, before, commands.size() == 1);
   core_->server.end_turn();
 }
 
-/// What the replies that were made since then promise, once they are received.
-void Simulation::settle(Client* sender, size_t before, bool one_command) {
+/// What the replies that were made since then promise, once they are received. The sender had selected `database`.
+void Simulation::settle(Client* sender, int database, size_t before, bool one_command) {
   observe();
   if (!disk_.has_power()) return;
   const auto last_in = [&](int database, size_t end) {
-    while (end > 0 && !tells_of(history_[end - 1], database)) --end;
+    while (end > 0 && !(history_[end - 1].always && tells_of(history_[end - 1], database))) --end;
     return end;
   };
   std::vector<Client*> others;
@@ -343,15 +348,14 @@ void Simulation::settle(Client* sender, size_t before, bool one_command) {
     while (one_command && end < history_.size() && !history_[end].ends_unit) ++end;
     if (one_command && end < history_.size()) ++end;
   }
-  const int database = sender->session().database;
   if (!said.empty() && said.back().kind != Kind::error && said.back().text != "QUEUED") {
     size_t bound = 0;
     for (size_t i = before; i < end; ++i)
-      if (under_always(history_[i].database)) bound = i + 1;
-    if (under_always(database)) bound = std::max(bound, last_in(database, end));
+      if (history_[i].always) bound = i + 1;
+    bound = std::max(bound, last_in(database, end));
     sender->promise(bound);
   }
-  if (others.size() == 1 && one_command && under_always(others[0]->session().database))
+  if (others.size() == 1 && one_command)
     others[0]->promise(last_in(others[0]->session().database, history_.size()));
 }
 
@@ -388,7 +392,7 @@ void Simulation::tick() {
   const bool saving = core_->server.durability.saving();
   next_tick_us_ = mono_us_ + core_->server.tick() * 1000;
   if (!saving && core_->server.durability.saving()) snapshot_began(before, history_.size());
-  settle(nullptr, before, false);
+  settle(nullptr, 0, before, false);
   core_->server.end_turn();
 }
 
@@ -519,6 +523,7 @@ void Simulation::administer() {
   const size_t at = history_.size();
   if (command[0] == "SAVE" && !server.durability.saving()) snapshot_began(at, at);
   if (shuts_down && (!save_rules_.empty() || command.back() == "SAVE") && command.back() != "NOSAVE") snapshot_began(at, at);
+  if (verbose_) fmt::print("effect {}: {}\n", at, fmt::join(command, " "));
   Client client(server, ++ports_);
   client.send(encode_command(command));
   const std::vector<Reply> replies = client.take_made();
@@ -533,7 +538,7 @@ void Simulation::administer() {
       eras_.push_back(std::move(era));
     }
   }
-  settle(nullptr, at, false);
+  settle(nullptr, 0, at, false);
   server.end_turn();
 }
 
@@ -555,7 +560,7 @@ void Simulation::heal() {
     for (int i = 0; i < kDatabases && well; ++i) {
       Client client(core_->server, ++ports_);
       send(client, {{"SELECT", std::to_string(i)}, workload_->plain_write(i, wall_us_ / 1000)});
-      for (int waits = 0; waits < 40 && !ended() && client.session().sendable() == 0; ++waits) pass(100'000);
+      for (int waits = 0; waits < 40 && !ended() && client.session().sendable() < client.session().out.size(); ++waits) pass(100'000);
       if (ended()) return;
       const std::string out = client.session().out.to_string();
       well = out == "+OK\r\n+OK\r\n" && client.session().sendable() == out.size();

@@ -47,7 +47,7 @@ class Simulation {
     int database;
     std::vector<std::string> arguments;
     int64_t time_us;
-    bool everysec;
+    bool always, everysec;  // the policy that it happened under, where it was logged
     size_t era;
     bool ends_unit;
     uint64_t position;  // of the log behind its unit
@@ -72,7 +72,6 @@ class Simulation {
   }
   bool chance(uint64_t in_100) { return random_.below(100) < in_100; }
   bool logged(int database) const { return setting_[static_cast<size_t>(database)].role == Role::Logged; }
-  bool under_always(int database) const { return logged(database) && setting_[static_cast<size_t>(database)].policy == Policy::Always; }
   bool any_logged() const;
   bool ended() const;
 
@@ -88,7 +87,7 @@ class Simulation {
   void turn();
   void act(Client& client);
   void send(Client& client, const std::vector<Workload::Command>& commands);
-  void settle(Client* sender, size_t before, bool one_command);
+  void settle(Client* sender, int database, size_t before, bool one_command);
   void tick();
   void pass(int64_t us);
   void observe();
