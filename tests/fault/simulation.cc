@@ -194,7 +194,7 @@ void Simulation::begin_life() {
   model_at_ = 0;
   loaded_ = contents_of(core_->server);
   history_.clear();
-  Era era{0, {}, any_logged(), loaded_from_files_};
+  Era era{0, {}, any_logged(), loaded_from_files_, 0};
   for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
   eras_ = {std::move(era)};
   promised_ = 0;
@@ -377,13 +377,9 @@ void Simulation::check_durable(size_t bound) {
   const Happened& last = history_[bound - 1];
   const persistence::AofLog* log = core_->server.durability.log();
   if (!log || !eras_[last.era].has_log || !logged(last.database)) return;
-  if (last.era + 1 == eras_.size()) {
-    demand(log->durable() >= last.position,
-           fmt::format("a reply left that tells of effect {} ({}), at {} of the log, which is durable up to {}", bound - 1,
-                       last.arguments[0], last.position, log->durable()));
-  } else {
-    demand(eras_.back().adopted, fmt::format("a reply left that tells of effect {}, of a log that ended before it was durable", bound - 1));
-  }
+  demand(log->durable() >= last.position,
+         fmt::format("a reply left that tells of effect {} ({}), at {} of the log, which is durable up to {}", bound - 1,
+                     last.arguments[0], last.position, log->durable()));
 }
 
 void Simulation::tick() {
@@ -408,6 +404,7 @@ void Simulation::pass(int64_t us) {
     });
     if (ended()) return;
     if (mono_us_ >= next_tick_us_) tick();
+    core_->server.end_turn();
     receive();
     if (mono_us_ >= end) return;
   }
@@ -419,7 +416,7 @@ void Simulation::observe() {
   const persistence::AofLog* log = durability.log();
   demand(any_logged() == (log != nullptr), "there is no log, though a database is to be logged, or the other way round");
   Era& era = eras_.back();
-  if (log && !era.adopted && log->rewrites_done() > 0) {
+  if (log && !era.adopted && log->rewrites_done() > era.rewrites_before) {
     era.adopted = true;
   }
   if (log && (era.adopted || loaded_from_files_) && everysec_since_ == SIZE_MAX) everysec_since_ = history_.size();
@@ -531,9 +528,9 @@ void Simulation::administer() {
   if (reply == "Background saving started") snapshot_began(at, at);
   if (command[0] == "CONFIG") {
     if (reply == "OK") setting_[database] = wanted;
-    demand(reply == "OK" || faults_, "CONFIG SET: " + reply);
+    demand(reply == "OK" || faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
     if (toggles) {
-      Era era{at, {}, any_logged(), false};
+      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0};
       for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
       eras_.push_back(std::move(era));
     }
@@ -596,7 +593,7 @@ void Simulation::expect_after_end() {
 }
 
 void Simulation::match() {
-  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false});
+  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false, 0});
   const Contents found = contents_of(core_->server);
   search_for_secret();
   materialise_dumps();

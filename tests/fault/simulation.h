@@ -58,6 +58,7 @@ class Simulation {
     std::vector<bool> logged;
     bool has_log;
     bool adopted;  // its files are the ones that a start finds
+    uint64_t rewrites_before;
   };
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
