@@ -451,7 +451,7 @@ void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool
 }
 
 void Durability::shutdown_step() {
-  const bool durable = log_->durable() == log_->position();
+  const bool durable = log_->whole() && log_->durable() == log_->position();
   const bool late = server_.clock.now().mono_us >= shutdown_->deadline_us;
   if (!durable && !log_->failure() && !late) return;
   const Shutdown shutdown = std::move(*shutdown_);
