@@ -181,9 +181,12 @@ void AofLog::completed(std::unique_ptr<AofJob> job, int64_t now_us) {
   if (job->sync_failed_) return break_off(std::move(*job->error_));
   if (job->stepped_) step_done(piece, job->base_size_);
   if (increment_) current_size_ = increment_->size();
-  if (state_ == State::Whole) durable_ = synced_;
-  if (job->error_) return step_failed(std::move(piece), std::move(*job->error_), now_us);
-  if (state_ == State::Whole) failure_.reset();
+  if (state_ == State::Whole) {
+    durable_ = synced_;
+    // Also where the step fails: there may be no later job to find out, because the failure keeps writes away.
+    failure_.reset();
+  }
+  if (job->error_) step_failed(std::move(piece), std::move(*job->error_), now_us);
 }
 
 void AofLog::retry(AofPiece piece, Error error, int64_t now_us) {

@@ -171,6 +171,18 @@ TEST_CASE_METHOD(Fixture, "a rewrite names both increments at once, and its base
     CHECK_FALSE(log.failure());
     CHECK(manifest().increments.size() == 2);
   }
+  SECTION("written at the second try, but without its base") {
+    disk.set_rates({.append = 1000});
+    set(0);
+    log.adopt_base(number, "d/none");
+    turn();
+    CHECK(log.failure());
+    disk.set_rates({});
+    now_us += 100'000;
+    turns();
+    CHECK_FALSE(log.rewrite());
+    CHECK_FALSE(log.failure());
+  }
   SECTION("adopted") {
     REQUIRE(replace_file(disk, "d", "temp-base", "larger base"));
     log.adopt_base(number, "d/temp-base");
