@@ -24,7 +24,7 @@ LOGGED = ["--appendonly", "yes", "--appendfsync", "always", "--db.1.appendfsync"
 class Writer:
     """A connection that keeps some SETs under way and knows which of them were acknowledged."""
 
-    def __init__(self, port: int, name: int, database: int, depth: int):
+    def __init__(self, port: int, name: str, database: int, depth: int):
         self.name, self.database, self.depth = name, database, depth
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.sendall(encode("SELECT", database))
@@ -103,9 +103,9 @@ def drain(writers: list[Writer]) -> None:
         writer.socket.close()
 
 
-def writers_for(port: int) -> list[Writer]:
+def writers_for(port: int, turn: int = 0) -> list[Writer]:
     databases = [ALWAYS] * 40 + [EVERYSEC] * 5 + [UNLOGGED] * 5
-    return [Writer(port, name, database, 1 + name % 4) for name, database in enumerate(databases)]
+    return [Writer(port, f"{turn}:{number}", database, 1 + number % 4) for number, database in enumerate(databases)]
 
 
 def test_kill_under_load_loses_nothing_that_was_acknowledged(servers):
@@ -114,8 +114,8 @@ def test_kill_under_load_loses_nothing_that_was_acknowledged(servers):
     chance = random.Random(seed)
     server = servers(*LOGGED, "--auto-aof-rewrite-min-size", "200kb").start()
     acknowledged = 0
-    for _ in range(int(os.environ.get("QUARTET_KILL_ROUNDS", "5"))):
-        writers = writers_for(server.port)
+    for turn in range(int(os.environ.get("QUARTET_KILL_ROUNDS", "5"))):
+        writers = writers_for(server.port, turn)
         write_until(writers, time.monotonic() + chance.uniform(0.02, 0.5))
         if chance.random() < 0.3:
             with RawClient(server.port) as client:
@@ -131,6 +131,8 @@ def test_kill_under_load_loses_nothing_that_was_acknowledged(servers):
                     writer.check(client)
             client.call("SELECT", UNLOGGED)
             assert client.call("DBSIZE") == 0
+            if chance.random() < 0.2:
+                client.call("FLUSHALL")
     assert acknowledged > 0
     print(f"{acknowledged} writes were acknowledged")
 
