@@ -1,0 +1,217 @@
+#include "server/durability.h"
+
+#include <catch2/catch.hpp>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "core_client.h"
+#include "server/commands/families.h"
+#include "server/server.h"
+#include "simulated_disk.h"
+
+using namespace quartet;
+
+namespace {
+
+class EndingHost final : public server::Host {
+ public:
+  void stop(int status) override { ended = status; }
+  std::optional<int> ended;
+};
+
+/// Work that is done when the test says so.
+class HeldBackground final : public server::Background {
+ public:
+  void run(std::function<void()> work, std::function<void()> done) override { jobs.push_back({std::move(work), std::move(done)}); }
+  struct Job {
+    std::function<void()> work, done;
+  };
+  std::deque<Job> jobs;
+};
+
+/// Databases 0 and 1 under `always`, 2 not logged; the settings of a test come on top.
+struct Process {
+  Process(test::SimulatedDisk& disk, std::vector<std::string> options)
+      : log(clock), error(load(std::move(options))), core(clock, log, config, disk, background, host, server::all_families()) {
+    REQUIRE_FALSE(error);
+    log.set_level(LogLevel::Warning);
+    static_cast<void>(log.open("/dev/null"));
+    error = core.durability.open();
+    REQUIRE_FALSE(error);
+    while (core.durability.loading() && !host.ended) core.tick();
+    REQUIRE_FALSE(host.ended);
+  }
+  std::optional<std::string> load(std::vector<std::string> options) {
+    std::vector<std::string> all = {"--dir", "/tmp", "--databases", "3", "--appendonly", "yes", "--appendfsync", "always",
+                                    "--save", "", "--db.2.appendonly", "no"};
+    all.insert(all.end(), options.begin(), options.end());
+    return config.load(all);
+  }
+  /// Lets the other threads do everything, and the server what time asks for.
+  void settle() {
+    for (int turns = 0; turns < 20; ++turns) {
+      clock.advance_ms(100);
+      core.tick();
+      core.end_turn();
+      while (!background.jobs.empty() && !host.ended) {
+        const HeldBackground::Job job = std::move(background.jobs.front());
+        background.jobs.pop_front();
+        job.work();
+        job.done();
+        core.end_turn();
+      }
+    }
+  }
+
+  ManualClock clock;
+  Log log;
+  server::ConfigStore config;
+  HeldBackground background;
+  EndingHost host;
+  std::optional<std::string> error;
+  server::Server core;
+};
+
+struct Fixture {
+  Fixture() {
+    REQUIRE(disk.make_directory("/tmp"));
+    REQUIRE(disk.sync_directory(""));
+    start();
+    process->settle();
+  }
+  void start(std::vector<std::string> options = {}) { process = std::make_unique<Process>(disk, std::move(options)); }
+  /// The process is killed and the power goes.
+  void crash() {
+    disk.cut_power();
+    process.reset();
+    disk.restart();
+  }
+  std::string ask(const std::string& request) {
+    test::CoreClient client(process->core, 1);
+    client.send(request + "\r\n");
+    return client.take_output();
+  }
+
+  test::SimulatedDisk disk{1};
+  std::unique_ptr<Process> process;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a reply about a database under always waits for the disk, whatever brought the data there", "[durability]") {
+  for (const std::string change : {"MOVE key 1", "COPY key key DB 1", "SWAPDB 0 1"}) {
+    test::CoreClient writer(process->core, 1), reader(process->core, 2);
+    writer.send("FLUSHALL\r\nSET key value\r\n");
+    reader.send("SELECT 1\r\n");
+    process->settle();
+    CHECK(writer.take_output() == "+OK\r\n+OK\r\n");
+    CHECK(reader.take_output() == "+OK\r\n");
+    writer.send(change + "\r\n");
+    reader.send("GET key\r\n");
+    CHECK(writer.output_size() == 0);
+    CHECK(reader.output_size() == 0);
+    process->settle();
+    CHECK(reader.take_output() == "$5\r\nvalue\r\n");
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "replies that wait go on waiting when the settings of the log change", "[durability]") {
+  for (const std::string change : {"db.2.appendonly yes", "db.2.appendonly no", "appendfsync everysec"}) {
+    test::CoreClient writer(process->core, 1), reader(process->core, 2);
+    writer.send("SET key value\r\n");
+    CHECK(ask("CONFIG SET " + change).find("ERR") == std::string::npos);
+    reader.send("GET key\r\n");
+    CHECK(writer.output_size() == 0);
+    CHECK(reader.output_size() == 0);
+    process->settle();
+    CHECK(writer.take_output() == "+OK\r\n");
+    CHECK(reader.take_output() == "$5\r\nvalue\r\n");
+    crash();
+    start();
+    process->settle();
+    CHECK(ask("GET key") == "$5\r\nvalue\r\n");
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a database that leaves the log and joins it again while a job is under way loses nothing", "[durability]") {
+  test::CoreClient writer(process->core, 1);
+  writer.send("SET key value\r\n");
+  ask("CONFIG SET appendonly no");
+  ask("CONFIG SET appendonly yes");
+  writer.send("SET other value\r\n");
+  process->settle();
+  CHECK(writer.take_output() == "+OK\r\n+OK\r\n");
+  crash();
+  start();
+  CHECK(ask("DBSIZE") == ":2\r\n");
+}
+
+TEST_CASE_METHOD(Fixture, "a disk that refuses a log at run time leaves everything as it was", "[durability]") {
+  crash();
+  start({"--appendonly", "no"});
+  disk.fail_call(1, EIO);
+  CHECK(ask("CONFIG SET appendonly yes").starts_with("-ERR CONFIG SET failed"));
+  CHECK_FALSE(process->core.durability.log());
+  CHECK(ask("CONFIG SET appendonly yes") == "+OK\r\n");
+  disk.fail_call(2, EIO);
+  ask("CONFIG SET db.2.appendonly yes");
+  REQUIRE(process->core.durability.log());
+}
+
+TEST_CASE_METHOD(Fixture, "what was swapped loads though the settings of the databases have come apart", "[durability]") {
+  test::CoreClient writer(process->core, 1);
+  writer.send("SET key value\r\nSWAPDB 0 1\r\n");
+  process->settle();
+  crash();
+  start({"--db.1.appendfsync", "no"});
+  CHECK(ask("DBSIZE") == ":0\r\n");
+  CHECK(ask("SWAPDB 0 1").starts_with("-ERR databases with different"));
+}
+
+TEST_CASE("a snapshot that the server gives up is no failure of the disk", "[durability]") {
+  test::SimulatedDisk disk{1};
+  REQUIRE(disk.make_directory("/tmp"));
+  Process process(disk, {});
+  process.core.tick();
+  REQUIRE(process.core.durability.rewriting());
+  test::CoreClient client(process.core, 1);
+  client.send("SAVE\r\nSET key value\r\n");
+  CHECK(client.take_output() == "+OK\r\n");
+  process.settle();
+  CHECK(client.take_output() == "+OK\r\n");
+}
+
+TEST_CASE("SHUTDOWN waits for the base of what is logged", "[durability]") {
+  test::SimulatedDisk disk{1};
+  REQUIRE(disk.make_directory("/tmp"));
+  REQUIRE(disk.sync_directory(""));
+  {
+    Process process(disk, {"--appendonly", "no"});
+    test::CoreClient client(process.core, 1);
+    client.send("SET key value\r\nCONFIG SET appendonly yes\r\nSHUTDOWN\r\n");
+    CHECK_FALSE(process.host.ended);
+    process.settle();
+    CHECK(process.host.ended == 0);
+    disk.cut_power();
+  }
+  disk.restart();
+  Process process(disk, {});
+  test::CoreClient client(process.core, 1);
+  client.send("DBSIZE\r\n");
+  CHECK(client.take_output() == ":1\r\n");
+}
+
+TEST_CASE_METHOD(Fixture, "writes that a failed snapshot keeps away are allowed again by itself", "[durability]") {
+  crash();
+  start({"--save", "1 100"});
+  disk.fail_call(1, ENOSPC);
+  CHECK(ask("SAVE") == "-ERR\r\n");
+  CHECK(ask("SET key value").starts_with("-MISCONF"));
+  process->clock.advance_ms(6000);
+  process->settle();
+  test::CoreClient client(process->core, 1);
+  client.send("SET key value\r\n");
+  process->settle();
+  CHECK(client.take_output() == "+OK\r\n");
+}
