@@ -22,7 +22,7 @@ uint64_t number(int argc, char** argv, int index, const char* variable, uint64_t
 
 int main(int argc, char** argv) {
   using quartet::test::Simulation;
-  constexpr uint64_t kRuns = 300;
+  constexpr uint64_t kRuns = 2000;
   const uint64_t seed = number(argc, argv, 2, "QUARTET_FAULT_SEED", 0);
   const uint64_t runs = number(argc, argv, 1, "QUARTET_FAULT_RUNS", seed ? 1 : kRuns);
   const uint64_t first = seed ? seed : quartet::entropy() >> 20;
