@@ -124,6 +124,10 @@ void Durability::loaded() {
     begin_log();
     if (!manifest_.empty())
       log_->resume(manifest_, finished->total_bytes(), manifest_.base ? finished->first_size() : 0, finished->last_end());
+    // A database that was logged once and is not to be any more leaves the files soon, and does not come back with an old state.
+    rewrite_scheduled_ = std::any_of(server_.databases.begin(), server_.databases.end(), [this](const auto& database) {
+      return database->size() > 0 && !log_->logs(database->index());
+    });
   }
   server_.data_loaded();
 }

@@ -71,6 +71,12 @@ struct Process {
   EndingHost host;
   std::optional<std::string> error;
   server::Server core;
+  std::vector<std::unique_ptr<test::CoreClient>> clients;  // which do not outlive it
+
+  test::CoreClient& connect() {
+    clients.push_back(std::make_unique<test::CoreClient>(core, static_cast<int>(clients.size()) + 1));
+    return *clients.back();
+  }
 };
 
 struct Fixture {
@@ -88,7 +94,7 @@ struct Fixture {
     disk.restart();
   }
   std::string ask(const std::string& request) {
-    test::CoreClient client(process->core, 1);
+    test::CoreClient client(process->core, 100);
     client.send(request + "\r\n");
     return client.take_output();
   }
@@ -101,7 +107,7 @@ struct Fixture {
 
 TEST_CASE_METHOD(Fixture, "a reply about a database under always waits for the disk, whatever brought the data there", "[durability]") {
   for (const std::string change : {"MOVE key 1", "COPY key key DB 1", "SWAPDB 0 1"}) {
-    test::CoreClient writer(process->core, 1), reader(process->core, 2);
+    test::CoreClient &writer = process->connect(), &reader = process->connect();
     writer.send("FLUSHALL\r\nSET key value\r\n");
     reader.send("SELECT 1\r\n");
     process->settle();
@@ -118,7 +124,7 @@ TEST_CASE_METHOD(Fixture, "a reply about a database under always waits for the d
 
 TEST_CASE_METHOD(Fixture, "replies that wait go on waiting when the settings of the log change", "[durability]") {
   for (const std::string change : {"db.2.appendonly yes", "db.2.appendonly no", "appendfsync everysec"}) {
-    test::CoreClient writer(process->core, 1), reader(process->core, 2);
+    test::CoreClient &writer = process->connect(), &reader = process->connect();
     writer.send("SET key value\r\n");
     CHECK(ask("CONFIG SET " + change).find("ERR") == std::string::npos);
     reader.send("GET key\r\n");
@@ -135,7 +141,7 @@ TEST_CASE_METHOD(Fixture, "replies that wait go on waiting when the settings of 
 }
 
 TEST_CASE_METHOD(Fixture, "a database that leaves the log and joins it again while a job is under way loses nothing", "[durability]") {
-  test::CoreClient writer(process->core, 1);
+  test::CoreClient& writer = process->connect();
   writer.send("SET key value\r\n");
   ask("CONFIG SET appendonly no");
   ask("CONFIG SET appendonly yes");
@@ -160,13 +166,29 @@ TEST_CASE_METHOD(Fixture, "a disk that refuses a log at run time leaves everythi
 }
 
 TEST_CASE_METHOD(Fixture, "what was swapped loads though the settings of the databases have come apart", "[durability]") {
-  test::CoreClient writer(process->core, 1);
+  test::CoreClient& writer = process->connect();
   writer.send("SET key value\r\nSWAPDB 0 1\r\n");
   process->settle();
   crash();
   start({"--db.1.appendfsync", "no"});
   CHECK(ask("DBSIZE") == ":0\r\n");
   CHECK(ask("SWAPDB 0 1").starts_with("-ERR databases with different"));
+}
+
+TEST_CASE_METHOD(Fixture, "a database that is not logged any more leaves the files after the next start", "[durability]") {
+  test::CoreClient& writer = process->connect();
+  writer.send("SET key value-of-old\r\n");
+  process->settle();
+  crash();
+  for (const std::string found : {":1\r\n", ":0\r\n"}) {
+    start({"--db.0.appendonly", "no"});
+    CHECK(ask("DBSIZE") == found);
+    process->settle();
+    const auto names = disk.list("/tmp/appendonlydir");
+    REQUIRE(names);
+    for (const std::string& name : *names) CHECK(disk.content("/tmp/appendonlydir/" + name)->find("value-of-old") == std::string::npos);
+    crash();
+  }
 }
 
 TEST_CASE("a snapshot that the server gives up is no failure of the disk", "[durability]") {
