@@ -223,7 +223,7 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (holds_) {
     const size_t held = server_.held_count();
     server_.release_held();
-    gathered_ = (held + 1) / 2;
+    gathered_ = held - server_.held_count();
     released_us_ = server_.clock.now().mono_us;
     job_took_us_ = released_us_ - job_began_us_;
   }
