@@ -79,9 +79,8 @@ std::optional<std::string> Durability::open() {
   if (!manifest_.empty()) {
     from = directory();
     using Kind = Loading::Part::Kind;
-    if (manifest_.base)
-      parts.push_back({manifest_.base->name, manifest_.base->name.ends_with(".rdb") ? Kind::Base : Kind::Commands});
-    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::Commands});
+    if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
+    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
   } else {
     const Result<std::vector<std::string>> names = disk_.list(config.dir);
     if (!names) return names.error().text;
