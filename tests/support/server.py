@@ -84,3 +84,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self.remove()
+
+
+def redis(*options: str) -> Server:
+    """The reference: a redis-server, not started yet."""
+    return Server(*options, binary=shutil.which("redis-server") or "/usr/bin/redis-server")
