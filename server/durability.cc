@@ -326,7 +326,10 @@ void Durability::save_in_background() {
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, changes = server_.stats.dirty](const Result<void>& outcome) { save_done(outcome, changes); });
+      [this, changes = server_.stats.dirty](const Result<void>& outcome) {
+        outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
+        save_done(outcome, changes);
+      });
 }
 
 std::string Durability::save_in_background(int database) {
@@ -365,7 +368,6 @@ Result<void> Durability::save() {
 
 void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
   const Time now = server_.clock.now();
-  outcomes_.last_save_took_s = (now.mono_us - saving_since_us_) / 1'000'000;
   outcomes_.last_save_ok = static_cast<bool>(outcome);
   if (outcome) {
     server_.stats.dirty -= std::min(changes, server_.stats.dirty);
