@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
 import time
 
@@ -72,6 +73,15 @@ def note(name, value):
 @app.task(ignore_result=True)
 def ignored():
     return "nobody hears this"
+
+
+@app.task(ignore_result=True)
+def stand(path):
+    """Runs until the file is there, at most 60 seconds, and needs no server for that."""
+    pathlib.Path(path + ".started").touch()
+    deadline = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 @app.task
