@@ -18,6 +18,8 @@ using persistence::SnapshotFile;
 
 /// A slice of loading takes about so long; clients are told LOADING in between.
 constexpr int64_t kLoadSliceUs = 10'000;
+/// Writes are held back for so long at most, so that others can join their sync.
+constexpr int64_t kGatherUs = 1'000;
 /// After a snapshot or a rewrite has failed, the next one waits so long.
 constexpr int64_t kRetryUs = 5'000'000;
 
@@ -187,8 +189,17 @@ std::optional<std::string> Durability::configure() {
 
 // --- The append-only file ---------------------------------------------------------------------------------------------
 
+/// Clients whose replies were let go together mostly come with their next requests together too, and one sync serves them all.
+/// So a job waits for as many clients as the last one let go, but not for longer than half of what that one took.
+bool Durability::gathers() const {
+  const size_t held = server_.held_count();
+  if (held == 0 || held >= gathered_) return false;
+  return server_.clock.now().mono_us - released_us_ < std::min(job_took_us_ / 2, kGatherUs);
+}
+
 bool Durability::run_job() {
-  std::unique_ptr<AofJob> job = log_->take_job(server_.clock.now().mono_us);
+  job_began_us_ = server_.clock.now().mono_us;
+  std::unique_ptr<AofJob> job = log_->take_job(job_began_us_);
   if (!job) return false;
   // std::function wants something that can be copied.
   const auto shared = std::make_shared<std::unique_ptr<AofJob>>(std::move(job));
@@ -208,7 +219,13 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (!failing && log_failing_) server_.log.notice("The append-only file is written again");
   log_failing_ = failing;
   follow_rewrite();
-  if (holds_) server_.release_held();
+  if (holds_) {
+    const size_t held = server_.held_count();
+    server_.release_held();
+    gathered_ = (held + 1) / 2;
+    released_us_ = server_.clock.now().mono_us;
+    job_took_us_ = released_us_ - job_began_us_;
+  }
   if (shutdown_) shutdown_step();
 }
 

@@ -43,10 +43,14 @@ class Durability {
 
   // --- The loop -----------------------------------------------------------------------------------------------------
 
-  /// At the end of each turn, before replies are sent: what came in it goes on its way to the disk.
-  void end_turn() {
-    while (log_ && !log_->job_under_way() && run_job()) {
+  /// At the end of each turn, before replies are sent: what came in it goes on its way to the disk. True where more is
+  /// waited for that is expected at once, so that the loop must not sleep.
+  bool end_turn() {
+    while (log_ && !log_->job_under_way()) {
+      if (gathers()) return true;
+      if (!run_job()) break;
     }
+    return false;
   }
   /// What time asks for: save rules, rewrites, a new base. True while it wants to be called again soon.
   bool tick();
@@ -103,6 +107,7 @@ class Durability {
   int64_t saving_since_us() const { return saving_since_us_; }
 
  private:
+  bool gathers() const;
   bool run_job();
   void job_done(persistence::AofLog& log, std::unique_ptr<persistence::AofJob> job);
   void loaded();
@@ -132,6 +137,10 @@ class Durability {
   bool holds_ = false;                    // a database is under `always`
   Saving saving_;
   int64_t saving_since_us_ = 0;
+
+  // Of the last job that let replies go: how many clients had one, when that was, and how long it had taken.
+  size_t gathered_ = 0;
+  int64_t released_us_ = 0, job_began_us_ = 0, job_took_us_ = 0;
 
   std::optional<uint64_t> rewrite_;       // the one under way: its number
   int64_t rewrite_since_us_ = 0;

@@ -46,7 +46,8 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
   config_store.on_change([this](const std::vector<std::string_view>& names) { return apply_config(names); });
 }
 
-Server::~Server() = default;
+// What a snapshot still holds goes the way of other garbage.
+Server::~Server() { snapshot.reset(); }
 
 std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
   thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;

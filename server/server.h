@@ -88,8 +88,8 @@ class Server final : public storage::KeyspaceObserver {
     ++stats.writes_processed;
   }
 
-  /// At the end of each turn, before its replies are sent.
-  void end_turn() { durability.end_turn(); }
+  /// At the end of each turn, before its replies are sent. True where the loop must not sleep.
+  bool end_turn() { return durability.end_turn(); }
   /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.
   int64_t tick();
   /// The time until a blocked command or a pause ends, in ms; -1 where nothing waits. Looked at before the loop waits.
@@ -162,6 +162,8 @@ class Server final : public storage::KeyspaceObserver {
   void data_loaded();
   /// Sends the replies that waited for what is durable now.
   void release_held();
+  /// Sessions with replies that wait.
+  size_t held_count() const { return held_.size(); }
 
   /// Ends a session's transaction without running it.
   void discard_transaction(Session& session);

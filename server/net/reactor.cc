@@ -72,12 +72,13 @@ Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(con
   }
   uv_prepare_init(&loop_, &prepare_);
   uv_check_init(&loop_, &check_);
+  uv_idle_init(&loop_, &idle_);
   uv_timer_init(&loop_, &tick_timer_);
   uv_idle_init(&loop_, &tick_at_once_);
   uv_timer_init(&loop_, &wake_timer_);
   uv_timer_init(&loop_, &accept_timer_);
-  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(tick_timer_), handle(tick_at_once_), handle(wake_timer_),
-                            handle(accept_timer_), handle(signal_poll_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
+                            handle(wake_timer_), handle(accept_timer_), handle(signal_poll_)})
     each->data = this;
 }
 
@@ -207,7 +208,12 @@ void Reactor::end_turn() {
   if (stopping_) return;
   if (server_->next_timeout_ms() == 0) server_->run_timeouts();
   if (stopping_) return;
-  server_->end_turn();
+  // An idle handle is what keeps libuv from sleeping.
+  if (server_->end_turn()) {
+    uv_idle_start(&idle_, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&idle_);
+  }
   if (stopping_) return;
   while (Connection* connection = turn_list_.next()) connection->settle();
   arm_wake_timer();
@@ -235,8 +241,8 @@ void Reactor::shut_down() {
     // The flush has destroyed it where the socket had failed.
     if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
   }
-  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(tick_timer_), handle(tick_at_once_), handle(wake_timer_),
-                            handle(accept_timer_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
+                            handle(wake_timer_), handle(accept_timer_)})
     uv_close(each, nullptr);
   // Signals are heard until the background work is done, but nobody waits for them.
   uv_unref(handle(signal_poll_));
