@@ -20,7 +20,9 @@ def configure(server_url: str, visibility_timeout: float = 3600) -> None:
         result_backend=server_url + "3",
         notes_url=server_url + "5",
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": visibility_timeout, "queue_order_strategy": "priority"},
+        # Workers look for overdue tasks every second and not, as by default, every 100 seconds.
+        broker_transport_options={"visibility_timeout": visibility_timeout, "queue_order_strategy": "priority",
+                                  "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         task_send_sent_event=True,
