@@ -85,9 +85,8 @@ std::optional<std::string> Durability::open() {
   if (!manifest_.empty()) {
     from = directory();
     using Kind = Loading::Part::Kind;
-    if (manifest_.base)
-      parts.push_back({manifest_.base->name, manifest_.base->name.ends_with(".rdb") ? Kind::Base : Kind::Commands});
-    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::Commands});
+    if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
+    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
   } else {
     const Result<std::vector<std::string>> names = disk_.list(config.dir);
     if (!names) return names.error().text;
@@ -363,7 +362,10 @@ void Durability::save_in_background() {
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, changes = server_.stats.dirty](const Result<void>& outcome) { save_done(outcome, changes); });
+      [this, changes = server_.stats.dirty](const Result<void>& outcome) {
+        outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
+        save_done(outcome, changes);
+      });
 }
 
 std::string Durability::save_in_background(int database) {
@@ -403,7 +405,6 @@ Result<void> Durability::save() {
 void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
   const Time now = server_.clock.now();
   if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
-  outcomes_.last_save_took_s = (now.mono_us - saving_since_us_) / 1'000'000;
   outcomes_.last_save_ok = static_cast<bool>(outcome);
   if (outcome) {
     server_.stats.dirty -= std::min(changes, server_.stats.dirty);

@@ -91,7 +91,7 @@ class Durability {
   struct Outcomes {
     int64_t last_save_s = 0;            // when, seconds since the epoch
     bool last_save_ok = true;           // of BGSAVE and SAVE
-    int64_t last_save_took_s = -1;
+    int64_t last_save_took_s = -1;      // of BGSAVE
     uint64_t saves = 0;
     bool last_rewrite_ok = true;
     int64_t last_rewrite_took_s = -1;

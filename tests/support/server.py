@@ -39,11 +39,22 @@ class Server:
         self.directory = tempfile.mkdtemp(prefix="quartet-test-")
         self.process: subprocess.Popen | None = None
 
-    def start(self) -> "Server":
+    def _spawn(self) -> None:
         self.log = open(os.path.join(self.directory, "log"), "ab")
         command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory,
                    "--save", "", "--appendonly", "no", *self.options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def start_and_fail(self) -> None:
+        """Starts a server that has to end by itself, in error."""
+        self._spawn()
+        try:
+            assert self.process.wait(20) not in (0, None), self.read_log()
+        finally:
+            self.stop()
+
+    def start(self) -> "Server":
+        self._spawn()
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -84,3 +95,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self.remove()
+
+
+def redis(*options: str) -> Server:
+    """The reference: a redis-server, not started yet."""
+    return Server(*options, binary=shutil.which("redis-server") or "/usr/bin/redis-server")
