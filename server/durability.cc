@@ -211,6 +211,15 @@ std::optional<std::string> Durability::begin_log_at_run_time() {
 
 // --- The append-only file ---------------------------------------------------------------------------------------------
 
+bool Durability::end_turn() {
+  if (server_.snapshot) saving_.slice();
+  while (log_ && !log_->job_under_way()) {
+    if (gathers()) return true;
+    if (!run_job()) break;
+  }
+  return false;
+}
+
 /// Clients whose replies were let go together mostly come with their next requests together too, and one sync serves them all.
 /// So a job waits for as many clients as the last one let go, but not for longer than half of what that one took.
 bool Durability::gathers() const {
@@ -430,11 +439,10 @@ bool Durability::save_is_due() const {
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
-  const bool more = saving_.slice();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
-  return more || saving_.running();
+  return saving_.running();
 }
 
 // --- The end ----------------------------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ class Saving {
 
   /// From the beginning until all of it is on disk; Server::snapshot is there as long as it is being produced.
   bool running() const;
-  /// A slice of the walk; true where another one should follow soon.
-  bool slice();
+  /// A slice of the walk, unless the last one has only just been. To be called in every turn. REQUIRES: Server::snapshot.
+  void slice();
 
   size_t entries() const { return entries_; }
   size_t entries_written() const;
@@ -55,6 +55,7 @@ class Saving {
   uint64_t number_ = 0;     // of the snapshot, so that a write that comes back late is known
   bool writing_ = false;    // a write of this snapshot is under way
   bool finishing_ = false;  // the last one is
+  int64_t slice_ended_us_ = 0;
   size_t entries_ = 0;
 };
 
