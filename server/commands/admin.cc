@@ -27,15 +27,11 @@ void flush(Context& ctx, int database) {
 
 void flushdb_command(Context& ctx) { flush(ctx, ctx.db().index()); }
 
-/// Databases that are kept on disk in different ways are emptied there one by one.
+/// Databases may be kept on disk in different ways, and each is emptied there by itself.
 void flushall_command(Context& ctx) {
-  const auto& databases = ctx.server.databases;
-  const bool alike = std::all_of(databases.begin(), databases.end(), [&](const auto& db) {
-    return ctx.server.durability.alike(ctx.db().index(), db->index());
-  });
   flush(ctx, -1);
-  if (!ctx.dirty || alike) return;
-  for (const auto& db : databases) ctx.effect_in(*db, {"FLUSHDB"});
+  if (!ctx.dirty) return;
+  for (const auto& db : ctx.server.databases) ctx.effect_in(*db, {"FLUSHDB"});
 }
 
 void swapdb_command(Context& ctx) {
@@ -52,7 +48,7 @@ void swapdb_command(Context& ctx) {
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
-  ctx.effect_in(ctx.server.database(index[0]), ctx.args);
+  ctx.effect_between(ctx.server.database(index[0]), ctx.server.database(index[1]), {"SWAPDB", ctx.arg(1), ctx.arg(2)});
   ctx.reply.ok();
 }
 
