@@ -42,16 +42,19 @@ void swapdb_command(Context& ctx) {
   static constexpr std::string_view kInvalid[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
   int index[2];
   for (size_t i = 0; i < 2; ++i) {
-    const auto number = parse_int(ctx.arg(i + 1));
-    if (!number || *number != static_cast<int>(*number)) return ctx.reply.error(kInvalid[i]);
     index[i] = ctx.server.database_index(ctx.arg(i + 1));
+    const auto number = parse_int(ctx.arg(i + 1));
+    if (index[i] < 0 && (!number || *number != static_cast<int>(*number))) return ctx.reply.error(kInvalid[i]);
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
   if (!ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
-  ctx.effect_in(ctx.server.database(index[0]), ctx.args);
+  // By number, because only Quartet's databases have names.
+  char first[kNumberChars], second[kNumberChars];
+  ctx.effect_in(ctx.server.database(index[0]),
+                {"SWAPDB", {first, format_int(index[0], first)}, {second, format_int(index[1], second)}});
   ctx.reply.ok();
 }
 
