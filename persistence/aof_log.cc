@@ -219,7 +219,7 @@ void AofLog::step_failed(AofPiece piece, Error error, int64_t now_us) {
   }
 }
 
-void AofLog::break_off(Error error) {
+void AofLog::break_off(std::optional<Error> failure) {
   state_ = State::Broken;
   lost_ = job_under_way_;
   queue_.clear();
@@ -230,9 +230,9 @@ void AofLog::break_off(Error error) {
   retry_at_us_ = 0;
   if (rewrite_) {
     rewrite_.reset();
-    rewrite_error_ = error;
+    rewrite_error_ = failure;
   }
-  failure_ = std::move(error);
+  failure_ = std::move(failure);
 }
 
 uint64_t AofLog::switch_file() {
@@ -261,11 +261,11 @@ void AofLog::adopt_base(uint64_t rewrite, std::string path) {
   push(std::move(piece));
 }
 
-void AofLog::abandon_rewrite(uint64_t rewrite) {
+void AofLog::abandon_rewrite(uint64_t rewrite, std::optional<Error> failure) {
   assert(!in_unit_);
   if (rewrite_ != rewrite) return;
   if (state_ == State::Candidate) {
-    break_off(failure_ ? *failure_ : Error{"no base could be written", 0});
+    break_off(failure ? std::move(failure) : failure_);
   } else {
     rewrite_.reset();
   }

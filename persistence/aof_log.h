@@ -25,8 +25,8 @@ enum class FsyncPolicy { Always, Everysec, No };
 ///
 ///              switch_file                adopt_base
 ///     Whole ----------------> Whole ---------------------> Whole
-///       | a sync failed,                                     ^
-///       v or the backlog is full   switch_file  adopt_base   |
+///       | a sync failed, the backlog                         ^
+///       v is full, begin_anew      switch_file  adopt_base   |
 ///     Broken --------------------> Candidate ----------------+
 ///
 /// Broken: the files keep what was durable, but nothing can be added to them, because there may be holes behind that;
@@ -95,7 +95,12 @@ class AofLog final : public Sink {
   /// Makes the snapshot the base: a file of RDB, complete and synced, on the same file system, which is renamed.
   /// Nothing happens where the rewrite is not under way any more.
   void adopt_base(uint64_t rewrite, std::string path);
-  void abandon_rewrite(uint64_t rewrite);
+  /// `failure` is what the disk said, if that is the reason.
+  void abandon_rewrite(uint64_t rewrite, std::optional<Error> failure = {});
+  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a set of databases that is to be
+  /// logged from now on has to be in the base before anything counts that is added behind it. Positions go on.
+  /// REQUIRES: no unit is open.
+  void begin_anew() { break_off(failure_); }
   /// How many rewrites were adopted, and what the last one that was not failed of.
   uint64_t rewrites_done() const { return rewrites_done_; }
   const std::optional<Error>& rewrite_error() const { return rewrite_error_; }
@@ -118,7 +123,7 @@ class AofLog final : public Sink {
   void retry(AofPiece piece, Error error, int64_t now_us);
   void step_done(AofPiece& piece, uint64_t base_size);
   void step_failed(AofPiece piece, Error error, int64_t now_us);
-  void break_off(Error error);
+  void break_off(std::optional<Error> failure);
 
   Disk& disk_;
   const std::string directory_;

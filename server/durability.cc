@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "server/server.h"
 #include "server/version.h"
@@ -42,6 +43,9 @@ class Facts {
   const std::string ctime_, used_;
   std::array<std::pair<std::string_view, std::string_view>, 5> facts_;
 };
+
+/// Whether a snapshot has no file only because the server wanted none any more (see Saving::abort).
+bool was_given_up(const Result<void>& outcome) { return !outcome && outcome.error().code == ECANCELED; }
 
 }  // namespace
 
@@ -124,31 +128,32 @@ void Durability::loaded() {
 }
 
 void Durability::begin_log() {
-  log_ = std::make_unique<AofLog>(disk_, directory(), server_.config.appendfilename, static_cast<int>(server_.databases.size()));
+  log_ = ended_log_ ? std::move(ended_log_)
+                    : std::make_unique<AofLog>(disk_, directory(), server_.config.appendfilename,
+                                               static_cast<int>(server_.databases.size()));
   set_policies();
   server_.feed.add(*log_);
 }
 
 void Durability::end_log() {
-  if (!log_) return;
   server_.feed.remove(*log_);
-  if (rewrite_) {
-    if (saving_.running()) saving_.abort("the append-only file was closed");
-    rewrite_.reset();
-  }
+  leave_files();
   rewrite_scheduled_ = false;
-  // A job that is under way works on it.
-  if (log_->job_under_way()) {
-    ended_logs_.push_back(std::move(log_));
-  } else {
-    log_.reset();
-  }
+  ended_log_ = std::move(log_);
   holds_ = log_failing_ = false;
   server_.release_held();
 }
 
+void Durability::leave_files() {
+  if (rewrite_) {
+    rewrite_.reset();
+    if (saving_.running()) saving_.abort("the databases that are logged have changed");
+  }
+  log_->begin_anew();
+}
+
 void Durability::set_policies() {
-  holds_ = false;
+  // Once replies are held back they go on to be: what was written under `always` may not be durable yet.
   for (size_t i = 0; i < server_.config.database.size(); ++i) {
     const DatabaseConfig& database = server_.config.database[i];
     const FsyncPolicy policy = policy_of(database.appendfsync);
@@ -173,17 +178,34 @@ std::optional<std::string> Durability::configure() {
     if (log_) set_policies();
     return {};
   }
+  if (!wanted) {
+    if (log_) end_log();
+    return {};
+  }
   // A database that joins has to be in the base before anything counts that is added behind it, so the files begin anew.
   // Until the new base is there the old ones stand.
-  end_log();
-  if (!wanted) return {};
+  if (log_) {
+    leave_files();
+    set_policies();
+  } else if (auto error = begin_log_at_run_time()) {
+    return error;
+  }
+  rewrite();
+  return {};
+}
+
+std::optional<std::string> Durability::begin_log_at_run_time() {
+  // One that ended before goes on: a job of it may still be under way in the same files.
+  if (ended_log_) {
+    begin_log();
+    return {};
+  }
   if (Result<void> made = disk_.make_directory(directory()); !made) return made.error().text;
   if (Result<void> synced = disk_.sync_directory(server_.config.dir); !synced) return synced.error().text;
   Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), server_.config.appendfilename);
   if (!manifest) return manifest.error().text;
   begin_log();
   log_->supersede(*manifest);
-  rewrite();
   return {};
 }
 
@@ -210,10 +232,7 @@ bool Durability::run_job() {
 
 void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   log.completed(std::move(job), server_.clock.now().mono_us);
-  if (&log != log_.get()) {
-    std::erase_if(ended_logs_, [&](const auto& ended) { return ended.get() == &log; });
-    return;
-  }
+  if (&log != log_.get()) return;
   const bool failing = log.failure().has_value();
   if (failing && !log_failing_) server_.log.warning("The append-only file cannot be written: {}", log.failure()->text);
   if (!failing && log_failing_) server_.log.notice("The append-only file is written again");
@@ -222,7 +241,7 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (holds_) {
     const size_t held = server_.held_count();
     server_.release_held();
-    gathered_ = (held + 1) / 2;
+    gathered_ = held - server_.held_count();
     released_us_ = server_.clock.now().mono_us;
     job_took_us_ = released_us_ - job_began_us_;
   }
@@ -260,7 +279,7 @@ void Durability::base_written(uint64_t number, const Result<void>& outcome, cons
     log_->adopt_base(number, path);
   } else {
     server_.log.warning("The base of the append-only file could not be written: {}", outcome.error().text);
-    log_->abandon_rewrite(number);
+    log_->abandon_rewrite(number, was_given_up(outcome) ? std::nullopt : std::optional(outcome.error()));
   }
   follow_rewrite();
 }
@@ -385,6 +404,7 @@ Result<void> Durability::save() {
 
 void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
   const Time now = server_.clock.now();
+  if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
   outcomes_.last_save_ok = static_cast<bool>(outcome);
   if (outcome) {
     server_.stats.dirty -= std::min(changes, server_.stats.dirty);
@@ -399,7 +419,7 @@ void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
 
 bool Durability::save_is_due() const {
   const Time now = server_.clock.now();
-  if (saving_.running() || now.mono_us < not_before_us_) return false;
+  if (saving_.running() || rewrite_ || now.mono_us < not_before_us_) return false;
   if (save_scheduled_) return true;
   const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
   const auto& rules = server_.config.save_rules;

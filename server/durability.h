@@ -112,7 +112,10 @@ class Durability {
   void job_done(persistence::AofLog& log, std::unique_ptr<persistence::AofJob> job);
   void loaded();
   void begin_log();
+  [[nodiscard]] std::optional<std::string> begin_log_at_run_time();
   void end_log();
+  /// Gives up the present files and the rewrite that may be under way.
+  void leave_files();
   void set_policies();
   bool any_logged() const;
   /// Whether snapshots of all databases hold this one: not where its own settings say that it is not to be kept.
@@ -133,8 +136,8 @@ class Durability {
   std::unique_ptr<Loading> loading_;
   persistence::Manifest manifest_;        // of the files being loaded
   std::unique_ptr<persistence::AofLog> log_;
-  std::vector<std::unique_ptr<persistence::AofLog>> ended_logs_;  // a job of each is still under way
-  bool holds_ = false;                    // a database is under `always`
+  std::unique_ptr<persistence::AofLog> ended_log_;  // that `log_` was until nothing was to be logged any more
+  bool holds_ = false;                    // a database is or was under `always`
   Saving saving_;
   int64_t saving_since_us_ = 0;
 

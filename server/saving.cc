@@ -1,5 +1,7 @@
 #include "server/saving.h"
 
+#include <cerrno>
+
 #include "server/server.h"
 
 namespace quartet::server {
@@ -49,7 +51,7 @@ void Saving::abort(std::string_view why) {
   finishing_ = false;
   ++number_;
   const Done done = std::move(done_);
-  done(Error{std::string(why)});
+  done(Error{std::string(why), ECANCELED});
 }
 
 bool Saving::slice() {

@@ -33,7 +33,7 @@ class Saving {
              Finish finish, Done done);
   /// The same from beginning to end on this thread, while everybody waits (SAVE). REQUIRES: !running().
   Result<void> run(std::span<storage::Keyspace* const> databases, Facts facts, persistence::SnapshotFile& file, const Finish& finish);
-  /// Gives up; `done` is told so.
+  /// Gives up; `done` is told so, by ECANCELED.
   void abort(std::string_view why);
 
   /// From the beginning until all of it is on disk; Server::snapshot is there as long as it is being produced.

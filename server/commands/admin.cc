@@ -47,7 +47,8 @@ void swapdb_command(Context& ctx) {
     if (index[i] < 0 && (!number || *number != static_cast<int>(*number))) return ctx.reply.error(kInvalid[i]);
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
-  if (!ctx.server.durability.alike(index[0], index[1]))
+  // What was swapped once is loaded so, whatever the settings are by now.
+  if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
