@@ -212,7 +212,7 @@ std::optional<std::string> Durability::begin_log_at_run_time() {
 // --- The append-only file ---------------------------------------------------------------------------------------------
 
 bool Durability::end_turn() {
-  if (server_.snapshot) saving_.slice();
+  saving_.slice();
   while (log_ && !log_->job_under_way()) {
     if (gathers()) return true;
     if (!run_job()) break;

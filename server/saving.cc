@@ -57,7 +57,8 @@ void Saving::abort(std::string_view why) {
   done(Error{std::string(why), ECANCELED});
 }
 
-void Saving::slice() {
+void Saving::take_slice() {
+  if (!server_.snapshot) return;
   const int64_t began_us = server_.clock.now().mono_us;
   const int64_t paused_us = began_us - slice_ended_us_;
   if (paused_us < kShortestPauseUs) return;

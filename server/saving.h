@@ -38,13 +38,16 @@ class Saving {
 
   /// From the beginning until all of it is on disk; Server::snapshot is there as long as it is being produced.
   bool running() const;
-  /// A slice of the walk, unless the last one has only just been. To be called in every turn. REQUIRES: Server::snapshot.
-  void slice();
+  /// A slice of the walk, unless there is none, or the last one has only just been. To be called in every turn.
+  void slice() {
+    if (file_) take_slice();
+  }
 
   size_t entries() const { return entries_; }
   size_t entries_written() const;
 
  private:
+  void take_slice();
   void write_on();
   void written(const Result<void>& outcome, bool last);
 

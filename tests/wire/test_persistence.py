@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -126,3 +127,25 @@ def test_a_command_that_cannot_be_executed_is_no_damage():
         server.start_and_fail()
         assert "cannot be executed at offset" in server.read_log()
         assert "--fix" not in server.read_log()
+
+
+def test_databases_are_swapped_by_name_and_logged_by_number():
+    names = "".join(f'[[database]]\nindex = {index}\nname = "{name}"\n' for index, name in enumerate(("broker", "cache")))
+    with Server("--appendonly", "yes", settings=names) as ours, redis("--appendonly", "yes") as theirs:
+        with RawClient(ours.port) as client:
+            client.call("SET", "k", "v")
+            assert client.call("SWAPDB", "broker", "cache") == b"OK"
+            assert client.call("SWAPDB", "broker", "nowhere") == "ERR invalid second DB index"
+            assert client.call("SWAPDB", "99", "nowhere") == "ERR invalid second DB index"
+            assert client.call("SWAPDB", "broker", "99") == "ERR DB index is out of range"
+        ours.stop()
+        theirs.stop()
+        shutil.rmtree(pathlib.Path(theirs.directory, "appendonlydir"))
+        shutil.copytree(pathlib.Path(ours.directory, "appendonlydir"), pathlib.Path(theirs.directory, "appendonlydir"))
+        for server in (ours, theirs):
+            server.start()
+            with RawClient(server.port) as client:
+                wait_for(lambda: not isinstance(client.call("DBSIZE"), Error), "the data are loaded")
+                assert client.call("GET", "k") is None
+                assert client.call("SELECT", 1) == b"OK"
+                assert client.call("GET", "k") == b"v"
