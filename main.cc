@@ -5,12 +5,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "persistence/check.h"
 #include "persistence/system_disk.h"
 #include "server/commands/families.h"
 #include "server/config.h"
@@ -24,6 +26,7 @@ using namespace quartet;
 
 constexpr std::string_view kUsage =
     "Usage: quartet [FILE.toml] [--name value ...]\n"
+    "       quartet --check [--fix] PATH\n"
     "       quartet --help | --version\n"
     "\n"
     "FILE.toml holds settings by Redis's directive names; --name value sets one of them and has the last word.\n"
@@ -31,11 +34,15 @@ constexpr std::string_view kUsage =
     "  quartet                                    127.0.0.1:6379 with the defaults\n"
     "  quartet /etc/quartet/quartet.toml          settings from a file\n"
     "  quartet quartet.toml --port 7000           the same, on another port\n"
-    "  quartet --port 0 --unixsocket /run/q.sock  on a Unix socket only\n";
+    "  quartet --port 0 --unixsocket /run/q.sock  on a Unix socket only\n"
+    "\n"
+    "--check says what is in an RDB file, an append-only file, a manifest or a data directory, and whether it is whole:\n"
+    "status 0 whole, 1 damaged, 2 cannot be read. With --fix an append-only file is cut where it is damaged; what was\n"
+    "there is kept under names that end with .original, and files behind the damage are taken out of the manifest.\n";
 
-int fail(std::string_view reason) {
+int fail(std::string_view reason, int status = 1) {
   fmt::print(stderr, "quartet: {}\n", reason);
-  return 1;
+  return status;
 }
 
 LogLevel log_level(std::string_view name) {
@@ -80,6 +87,29 @@ class PidFile {
   std::string path_;  // empty where nothing was written
 };
 
+constexpr int kCheckImpossible = static_cast<int>(persistence::CheckOutcome::Unreadable);
+
+int check(const std::vector<std::string>& arguments) {
+  persistence::CheckOptions options{.now_ms = SystemClock().now().wall_ms()};
+  std::string path;
+  for (const std::string& argument : arguments) {
+    if (argument == "--check") continue;
+    if (argument == "--fix" && !options.fix) {
+      options.fix = true;
+    } else if (path.empty() && !argument.starts_with("--")) {
+      path = argument;
+    } else {
+      return fail(fmt::format("--check takes one path and --fix, and not {}", argument), kCheckImpossible);
+    }
+  }
+  if (path.empty()) return fail("--check of what? It takes the path of a file or a directory", kCheckImpossible);
+  std::error_code unknown;
+  if (const auto canonical = std::filesystem::canonical(path, unknown); !unknown) path = canonical;
+  persistence::SystemDisk disk;
+  const auto say = [](std::string_view line) { fmt::print("{}\n", line); };
+  return static_cast<int>(persistence::check(disk, path, options, say));
+}
+
 int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   net::Reactor reactor(log, config);
   persistence::SystemDisk disk;
@@ -104,6 +134,7 @@ int main(int argc, char** argv) {
     fmt::print("quartet {}\n", QUARTET_VERSION);
     return 0;
   }
+  if (!arguments.empty() && arguments[0] == "--check") return check(arguments);
 
   // A client that goes away is an error of its socket, and a closed terminal no reason to end.
   std::signal(SIGPIPE, SIG_IGN);

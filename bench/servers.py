@@ -63,8 +63,12 @@ class Server:
         self.port = free_port()
         self.load_port = load_port or self.port  # where the load goes
         self._directory = tempfile.TemporaryDirectory(prefix="quartet-bench-")
-        command = [binary, *self._options(), *map(str, arguments)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: place(core, ahead))
+        self._command = [binary, *self._options(), *map(str, arguments)]
+        self._place = lambda: place(core, ahead)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, preexec_fn=self._place)
 
     def _options(self) -> list[str]:
         if self.name == "floor":
@@ -77,16 +81,31 @@ class Server:
                 "--save", "", "--appendonly", "no"]
 
     def __enter__(self) -> Server:
-        deadline = time.monotonic() + 10
+        try:
+            self._connect()
+        except SystemExit:
+            self.__exit__()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        began = time.monotonic()
         while True:
             try:
                 self.client = Client(self.port)
-                return self
+                self.start_seconds = time.monotonic() - began  # until it accepted a connection
+                return
             except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.__exit__()
+                if self._process.poll() is not None or time.monotonic() > began + 10:
                     raise SystemExit(f"{self.name} does not accept connections")
-                time.sleep(0.02)
+                time.sleep(0.005)
+
+    def restart(self) -> None:
+        """Ends the process as an operator would, and starts it again on what it left."""
+        self._process.terminate()
+        self._process.wait(60)
+        self._start()
+        self._connect()
 
     def move_other_threads(self, core: int) -> None:
         """Moves all threads but the first to another core."""
@@ -122,6 +141,14 @@ class Server:
             if self.cpu_us() - before < 2000:
                 return
 
+    @property
+    def directory(self) -> str:
+        return self._directory.name
+
+    def peak_rss_bytes(self) -> int:
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
     def rss_bytes(self) -> int:
         pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -146,6 +173,11 @@ class Client:
 
     def integer(self, *command: bytes) -> int:
         return int(self._exchange([command])[1:])
+
+    def bulk(self, *command: bytes) -> bytes:
+        """A reply that is a bulk string."""
+        self._socket.sendall(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command))
+        return self._replies.read(int(self._replies.readline()[1:]) + 2)[:-2]
 
     def _exchange(self, commands: list[tuple[bytes, ...]]) -> bytes:
         """The last of the replies."""

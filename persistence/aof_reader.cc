@@ -38,7 +38,8 @@ bool has_line_ends(const std::vector<std::string_view>& arguments) {
 
 }  // namespace
 
-AofReader::AofReader(File& file, Apply apply) : file_(file), apply_(std::move(apply)) {}
+AofReader::AofReader(File& file, Apply apply, uint64_t begin)
+    : file_(file), apply_(std::move(apply)), window_offset_(begin) {}
 
 AofReader::Status AofReader::fail(const Error& error) {
   reason_ = error.text;
@@ -156,6 +157,7 @@ AofReader::Status AofReader::begin_batch(const Annotation& annotation) {
   if (crc32c(rest().substr(kAnnotationBytes, annotation.length)) != annotation.body_crc) {
     return torn("the checksum of a batch is wrong");
   }
+  ++batches_;
   done_ += kAnnotationBytes;
   batch_end_ = offset() + annotation.length;
   return Status::More;
@@ -263,6 +265,7 @@ AofReader::Status AofReader::deliver_unit(size_t end) {
     if (is_word(arguments_, "multi") || is_word(arguments_, "exec")) continue;
     if (const Status status = deliver(); status != Status::More) return status;
   }
+  ++units_;
   return Status::More;
 }
 
@@ -274,7 +277,9 @@ AofReader::Status AofReader::deliver() {
     return Status::More;
   }
   const Result<void> done = apply_({database_, arguments_});
-  return done ? Status::More : corrupt(done.error().text);
+  if (done) return Status::More;
+  reason_ = done.error().text;
+  return Status::Refused;
 }
 
 }  // namespace quartet::persistence

@@ -16,20 +16,21 @@ namespace quartet::persistence {
 /// handed over whole, and units with all their commands or not at all, with the database that SELECT chose.
 class AofReader {
  public:
-  /// Executes one effect; the views are good during the call only. An error ends the reading: the file is
-  /// corrupt there.
+  /// Executes one effect; the views are good during the call only. An error ends the reading.
   using Apply = std::function<Result<void>(const Effect&)>;
 
   enum class Status {
     More,     ///< step has to be called again
     Done,     ///< everything was read and is whole
     Torn,     ///< the rest from offset() on is what a power cut may leave of a write that nobody was told is on disk
-    Corrupt,  ///< what was on disk once is damaged, at offset(), or cannot be executed
+    Corrupt,  ///< what was on disk once is damaged, at offset()
+    Refused,  ///< what is at offset() is whole, but cannot be executed
     Failed,   ///< the disk does not let itself be read
   };
 
-  /// `file` outlives the reader and does not change meanwhile.
-  AofReader(File& file, Apply apply);
+  /// `file` outlives the reader and does not change meanwhile. The commands begin at `begin`: a base of RDB may precede
+  /// them.
+  AofReader(File& file, Apply apply, uint64_t begin = 0);
 
   /// Reads on until about `budget` more bytes are done.
   Status step(size_t budget);
@@ -38,10 +39,13 @@ class AofReader {
   uint64_t offset() const { return window_offset_ + done_; }
   /// The size of the file, known from the first step on.
   uint64_t size() const { return size_; }
-  /// After Torn, Corrupt and Failed: what is wrong.
+  /// After Torn, Corrupt, Refused and Failed: what is wrong.
   const std::string& reason() const { return reason_; }
   /// After Done: whether the file is one of Quartet's that ends with a batch, so that batches may follow.
   bool ends_with_batch() const { return has_batches_ && !left_batches_; }
+  /// Batches with their checksums, and units from MULTI to EXEC, so far.
+  uint64_t batches() const { return batches_; }
+  uint64_t units() const { return units_; }
 
  private:
   enum class Need { Have, AtEnd, Failed };
@@ -71,6 +75,7 @@ class AofReader {
   size_t done_ = 0;             // bytes of it
   uint64_t batch_end_ = 0;      // where the batch ends that is being executed; not behind offset() where none is
   bool has_batches_ = false, left_batches_ = false;
+  uint64_t batches_ = 0, units_ = 0;
   int database_ = 0;
   protocol::RequestParser parser_;
   std::vector<std::string_view> arguments_;

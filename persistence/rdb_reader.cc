@@ -15,6 +15,18 @@ namespace {
 constexpr size_t kShown = 64;
 }  // namespace
 
+Result<bool> begins_as_rdb(File& file) {
+  char bytes[rdb::kMagic.size()];
+  size_t have = 0;
+  while (have < sizeof bytes) {
+    const Result<size_t> read = file.read(have, std::span(bytes).subspan(have));
+    if (!read) return read.error();
+    if (*read == 0) break;
+    have += *read;
+  }
+  return std::string_view(bytes, have) == rdb::kMagic;
+}
+
 RdbReader::Progress RdbReader::step(uint64_t budget_bytes) {
   const uint64_t until = in_.offset() + std::min(budget_bytes, UINT64_MAX - in_.offset());
   do {
@@ -104,6 +116,7 @@ void RdbReader::end_entry() {
     ++expired_;
   } else {
     ++loaded_;
+    loader_.loaded(*keyspace_, entry);
   }
 }
 

@@ -4,11 +4,15 @@
 #include <string>
 #include <string_view>
 
+#include "persistence/file.h"
 #include "persistence/rdb_input.h"
 #include "persistence/rdb_value_reader.h"
 #include "storage/keyspace.h"
 
 namespace quartet::persistence {
+
+/// Whether a file begins as one of RDB does.
+Result<bool> begins_as_rdb(File& file);
 
 /// What a file's contents go into.
 class RdbLoader {
@@ -18,6 +22,8 @@ class RdbLoader {
   virtual storage::Keyspace* database(uint64_t index) = 0;
   /// A fact about the file: redis-ver, ctime, aof-base, ...
   virtual void fact(std::string_view, std::string_view) {}
+  /// An entry has been read to its end, and may be erased.
+  virtual void loaded(storage::Keyspace&, storage::Entry*) {}
 };
 
 /// Loads an RDB file of version 1 to 10 (rdb_format.h) in slices. What cannot be kept is an error and not left out: streams,
@@ -39,6 +45,8 @@ class RdbReader {
   /// append-only file may follow. Failed: the input's error says where and why, and what was loaded before remains.
   Progress step(uint64_t budget_bytes);
 
+  /// The version of the format that the file says it has.
+  int version() const { return version_; }
   /// Entries loaded, those dropped because they had expired, and empty collections passed over.
   uint64_t loaded() const { return loaded_; }
   uint64_t expired() const { return expired_; }

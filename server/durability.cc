@@ -85,9 +85,8 @@ std::optional<std::string> Durability::open() {
   if (!manifest_.empty()) {
     from = directory();
     using Kind = Loading::Part::Kind;
-    if (manifest_.base)
-      parts.push_back({manifest_.base->name, manifest_.base->name.ends_with(".rdb") ? Kind::Base : Kind::Commands});
-    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::Commands});
+    if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
+    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
   } else {
     const Result<std::vector<std::string>> names = disk_.list(config.dir);
     if (!names) return names.error().text;
@@ -216,6 +215,15 @@ std::optional<std::string> Durability::begin_log_at_run_time() {
 
 // --- The append-only file ---------------------------------------------------------------------------------------------
 
+bool Durability::end_turn() {
+  saving_.slice();
+  while (log_ && !log_->job_under_way()) {
+    if (gathers()) return true;
+    if (!run_job()) break;
+  }
+  return false;
+}
+
 /// Clients whose replies were let go together mostly come with their next requests together too, and one sync serves them all.
 /// So a job waits for as many clients as the last one let go, but not for longer than half of what that one took.
 bool Durability::gathers() const {
@@ -246,7 +254,7 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (holds_) {
     const size_t held = server_.held_count();
     server_.release_held();
-    gathered_ = (held + 1) / 2;
+    gathered_ = held - server_.held_count();
     released_us_ = server_.clock.now().mono_us;
     job_took_us_ = released_us_ - job_began_us_;
   }
@@ -367,7 +375,10 @@ void Durability::save_in_background() {
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, changes = server_.stats.dirty](const Result<void>& outcome) { save_done(outcome, changes); });
+      [this, changes = server_.stats.dirty](const Result<void>& outcome) {
+        outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
+        save_done(outcome, changes);
+      });
 }
 
 std::string Durability::save_in_background(int database) {
@@ -407,7 +418,6 @@ Result<void> Durability::save() {
 void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
   const Time now = server_.clock.now();
   if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
-  outcomes_.last_save_took_s = (now.mono_us - saving_since_us_) / 1'000'000;
   outcomes_.last_save_ok = static_cast<bool>(outcome);
   if (outcome) {
     server_.stats.dirty -= std::min(changes, server_.stats.dirty);
@@ -434,11 +444,10 @@ bool Durability::save_is_due() const {
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
-  const bool more = saving_.slice();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
-  return more || saving_.running();
+  return saving_.running();
 }
 
 // --- The end ----------------------------------------------------------------------------------------------------------

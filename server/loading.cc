@@ -54,23 +54,35 @@ Loading::Status Loading::open() {
   return Status::More;
 }
 
-Loading::Status Loading::step() {
+Loading::Status Loading::open_part() {
   const Part& part = parts_[at_];
+  Result<std::unique_ptr<persistence::File>> file = disk_.open_read(directory_ + "/" + part.name);
+  if (!file) return fail(file.error().text);
+  file_ = std::move(*file);
+  const Result<bool> is_rdb = persistence::begins_as_rdb(*file_);
+  if (!is_rdb) return fail(is_rdb.error().text);
+  if (!*is_rdb && !part.name.ends_with(".rdb") && part.kind == Part::Kind::AppendOnly) {
+    begin_commands(0);
+    return Status::More;
+  }
+  input_.emplace([from = file_.get()](uint64_t offset, std::span<char> into) { return from->read(offset, into); });
+  persistence::RdbReader::Options options;
+  if (part.kind == Part::Kind::Snapshot) options.now_ms = now_ms_;
+  options.verify_checksum = server_.config.rdbchecksum;
+  snapshot_.emplace(*input_, *this, options);
+  return Status::More;
+}
+
+void Loading::begin_commands(uint64_t offset) {
+  const auto replay = [this](const persistence::Effect& effect) {
+    return server_.replay(*session_, effect.database, effect.arguments);
+  };
+  commands_.emplace(*file_, replay, offset);
+}
+
+Loading::Status Loading::step() {
   if (!file_) {
-    Result<std::unique_ptr<persistence::File>> file = disk_.open_read(directory_ + "/" + part.name);
-    if (!file) return fail(file.error().text);
-    file_ = std::move(*file);
-    if (part.kind == Part::Kind::Commands) {
-      commands_.emplace(*file_, [this](const persistence::Effect& effect) {
-        return server_.replay(*session_, effect.database, effect.arguments);
-      });
-    } else {
-      input_.emplace([file = file_.get()](uint64_t offset, std::span<char> into) { return file->read(offset, into); });
-      persistence::RdbReader::Options options;
-      if (part.kind == Part::Kind::Snapshot) options.now_ms = now_ms_;
-      options.verify_checksum = server_.config.rdbchecksum;
-      snapshot_.emplace(*input_, *this, options);
-    }
+    if (const Status opened = open_part(); opened == Status::Failed) return opened;
   }
   const Status status = commands_ ? step_commands() : step_snapshot();
   if (status == Status::Done) {
@@ -93,7 +105,10 @@ Loading::Status Loading::step_snapshot() {
   }
   loaded_ += snapshot_->loaded();
   expired_ += snapshot_->expired();
-  return Status::Done;
+  // A server before Redis 7 appended its commands to the base, which 7.0 takes over as it is.
+  if (parts_[at_].kind == Part::Kind::Snapshot || input_->offset() >= sizes_[at_]) return Status::Done;
+  begin_commands(input_->offset());
+  return Status::More;
 }
 
 Loading::Status Loading::step_commands() {
@@ -107,8 +122,10 @@ Loading::Status Loading::step_commands() {
       if (commands_->ends_with_batch()) last_end_ = offset;
       return settle_last(offset);
     case Read::Torn: return cut(offset, commands_->reason());
-    case Read::Corrupt:
-    case Read::Failed: break;
+    case Read::Refused:
+      return fail(fmt::format("{}/{} cannot be executed at offset {}: {}", directory_, parts_[at_].name, offset, commands_->reason()));
+    case Read::Failed: return fail(commands_->reason());
+    case Read::Corrupt: break;
   }
   return fail(fmt::format("{}/{} is damaged at offset {}: {}. `quartet --check --fix {}` keeps a copy and cuts it there",
                           directory_, parts_[at_].name, offset, commands_->reason(), directory_));

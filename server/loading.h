@@ -23,8 +23,7 @@ class Loading final : public persistence::RdbLoader {
     std::string name;  // within the directory
     enum class Kind : uint8_t {
       Snapshot,   ///< RDB by itself: what has expired is dropped
-      Base,       ///< RDB that commands follow, which expect also what has expired
-      Commands,   ///< a base of commands, or an increment
+      AppendOnly, ///< an increment or a base: RDB, commands, or RDB and then commands, which expect also what has expired
     } kind;
   };
 
@@ -55,6 +54,8 @@ class Loading final : public persistence::RdbLoader {
 
  private:
   Status open();
+  Status open_part();
+  void begin_commands(uint64_t offset);
   Status step();
   Status step_snapshot();
   Status step_commands();

@@ -38,9 +38,9 @@ void swapdb_command(Context& ctx) {
   static constexpr std::string_view kInvalid[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
   int index[2];
   for (size_t i = 0; i < 2; ++i) {
-    const auto number = parse_int(ctx.arg(i + 1));
-    if (!number || *number != static_cast<int>(*number)) return ctx.reply.error(kInvalid[i]);
     index[i] = ctx.server.database_index(ctx.arg(i + 1));
+    const auto number = parse_int(ctx.arg(i + 1));
+    if (index[i] < 0 && (!number || *number != static_cast<int>(*number))) return ctx.reply.error(kInvalid[i]);
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
   // What was swapped once is loaded so, whatever the settings are by now.
@@ -48,7 +48,10 @@ void swapdb_command(Context& ctx) {
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
-  ctx.effect_between(ctx.server.database(index[0]), ctx.server.database(index[1]), {"SWAPDB", ctx.arg(1), ctx.arg(2)});
+  // By number, because only Quartet's databases have names.
+  char first[kNumberChars], second[kNumberChars];
+  ctx.effect_between(ctx.server.database(index[0]), ctx.server.database(index[1]),
+                     {"SWAPDB", {first, format_int(index[0], first)}, {second, format_int(index[1], second)}});
   ctx.reply.ok();
 }
 

@@ -74,10 +74,11 @@ Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(con
   uv_check_init(&loop_, &check_);
   uv_idle_init(&loop_, &idle_);
   uv_timer_init(&loop_, &tick_timer_);
+  uv_idle_init(&loop_, &tick_at_once_);
   uv_timer_init(&loop_, &wake_timer_);
   uv_timer_init(&loop_, &accept_timer_);
-  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(wake_timer_),
-                            handle(accept_timer_), handle(signal_poll_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
+                            handle(wake_timer_), handle(accept_timer_), handle(signal_poll_)})
     each->data = this;
 }
 
@@ -190,6 +191,13 @@ void Reactor::shut_server_down() {
 
 void Reactor::tick() {
   const int64_t wait = server_->tick();
+  if (wait == 0) {
+    // A timer of no time would be run again and again before the loop looks at a socket.
+    uv_timer_stop(&tick_timer_);
+    uv_idle_start(&tick_at_once_, [](uv_idle_t* idle) { reactor_of(idle->data).tick(); });
+    return;
+  }
+  uv_idle_stop(&tick_at_once_);
   uv_timer_start(
       &tick_timer_, [](uv_timer_t* timer) { reactor_of(timer->data).tick(); }, static_cast<uint64_t>(wait), 0);
 }
@@ -233,8 +241,8 @@ void Reactor::shut_down() {
     // The flush has destroyed it where the socket had failed.
     if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
   }
-  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(wake_timer_),
-                            handle(accept_timer_)})
+  for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
+                            handle(wake_timer_), handle(accept_timer_)})
     uv_close(each, nullptr);
   // Signals are heard until the background work is done, but nobody waits for them.
   uv_unref(handle(signal_poll_));

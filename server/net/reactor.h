@@ -109,6 +109,7 @@ class Reactor final : public server::Background, public server::Host {
   uv_check_t check_;
   uv_idle_t idle_;
   uv_timer_t tick_timer_;    // for Server::tick
+  uv_idle_t tick_at_once_;   // the same in each turn, while it has work that does not wait
   uv_timer_t wake_timer_;    // ends the wait of the loop when a command's time is over
   uv_timer_t accept_timer_;  // ends a pause of accepting
   TerminationSignals signals_;

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -23,7 +25,7 @@ sys.path.insert(0, str(HERE))
 
 import celery_app  # noqa: E402
 from celery_app import (add, app, die_once, echo_late, fail, gather, hold, hold_late, ignored, note,  # noqa: E402
-                        succeed_at, total)
+                        stand, succeed_at, total)
 
 TIMEOUT = 30  # seconds for one result on a busy machine
 UNACKED_KEYS = ("unacked", "unacked_index", "unacked_mutex")
@@ -33,7 +35,7 @@ class Cluster:
     """The server with its workers, and a client of each of the databases that Celery uses."""
 
     def __init__(self):
-        self.server = Server().start()
+        self.server = Server("--appendonly", "yes", "--appendfsync", "always").start()
         self.url = f"redis://127.0.0.1:{self.server.port}/"
         self.broker, self.results, self.notes = (
             redis.Redis(port=self.server.port, db=db, decode_responses=True) for db in (0, 3, 5))
@@ -351,6 +353,39 @@ def test_restarted_server_is_found_again(cluster, worker):
              timeout=2 * TIMEOUT)
     wait_for(hears, "the worker hears control commands")
     assert worker.alive()
+
+
+def test_killed_server_loses_no_task(cluster, tmp_path):
+    """Tasks are sent before, while and after the server is killed; every one that it has acknowledged runs in the end."""
+    acknowledged = []
+
+    def send():
+        number = 0
+        while number < 200:
+            number += 1
+            try:
+                note.apply_async(("survivors", number), queue="durable", ignore_result=True, retry=False)
+                acknowledged.append(number)
+            except (redis.ConnectionError, OperationalError):
+                time.sleep(0.05)
+
+    gate = str(tmp_path / "gate")
+    options = ("--pool", "prefork", "--concurrency", "1", "--queues", "durable")
+    with cluster.worker("durable@test", *options, visibility_timeout=2) as worker:
+        stand.apply_async((gate,), queue="durable")
+        wait_for(pathlib.Path(gate + ".started").exists, "the worker is busy")
+        sender = threading.Thread(target=send)
+        sender.start()
+        # One more is taken by the worker and not acknowledged yet: it is among what has to survive.
+        wait_for(lambda: len(acknowledged) > 50 and cluster.broker.hlen("unacked"), "tasks wait")
+        cluster.server.stop(signal.SIGKILL)
+        cluster.server.start()
+        sender.join(60)
+        assert not sender.is_alive() and len(acknowledged) > 60
+        pathlib.Path(gate).touch()
+        wait_for(lambda: {int(number) for number in cluster.notes.lrange("survivors", 0, -1)} >= set(acknowledged),
+                 "all tasks have run", timeout=2 * TIMEOUT)
+        assert worker.alive()
 
 
 def test_nothing_is_left_in_the_broker(cluster, worker):

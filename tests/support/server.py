@@ -30,20 +30,37 @@ def server_binary() -> str:
 
 
 class Server:
-    """One server process on a loopback port, with a temporary directory as its `dir`."""
+    """One server process on a loopback port, with a temporary directory as its `dir`.
 
-    def __init__(self, *options: str, port: int | None = None, binary: str | None = None):
+    `settings` is the text of a configuration file.
+    """
+
+    def __init__(self, *options: str, port: int | None = None, binary: str | None = None, settings: str = ""):
         self.binary = binary or server_binary()
         self.port = port or free_port()
         self.options = options
         self.directory = tempfile.mkdtemp(prefix="quartet-test-")
         self.process: subprocess.Popen | None = None
+        self.file = os.path.join(self.directory, "settings.toml") if settings else None
+        if self.file:
+            pathlib.Path(self.file).write_text(settings)
 
-    def start(self) -> "Server":
+    def _spawn(self) -> None:
         self.log = open(os.path.join(self.directory, "log"), "ab")
-        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory,
+        command = [self.binary, *([self.file] if self.file else []), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory,
                    "--save", "", "--appendonly", "no", *self.options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def start_and_fail(self) -> None:
+        """Starts a server that has to end by itself, in error."""
+        self._spawn()
+        try:
+            assert self.process.wait(20) not in (0, None), self.read_log()
+        finally:
+            self.stop()
+
+    def start(self) -> "Server":
+        self._spawn()
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -84,3 +101,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self.remove()
+
+
+def redis(*options: str) -> Server:
+    """The reference: a redis-server, not started yet."""
+    return Server(*options, binary=shutil.which("redis-server") or "/usr/bin/redis-server")

@@ -221,7 +221,7 @@ TEST_CASE("files of redis-server are read", "[aof]") {
           "#" + std::string(2000, 'x')}) {
       const Read read = read_text(set + damage + set);
       INFO(damage);
-      CHECK(read.status == Status::Corrupt);
+      CHECK(read.status == (damage == resp({"unknown"}) ? Status::Refused : Status::Corrupt));
       CHECK(read.offset == set.size());
       CHECK(read.commands == std::vector<std::string>{"0:SET a 1"});
     }
