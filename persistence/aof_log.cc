@@ -60,7 +60,7 @@ void AofLog::set_database(int database, bool logged, FsyncPolicy policy) {
 void AofLog::append(const Effect& effect) {
   Database& database = databases_[static_cast<size_t>(effect.database)];
   if (!database.logged) return;
-    uint64_t bytes = 0;
+  uint64_t bytes = 0;
   if (in_unit_ && unit_effects_ == 0) {
     // Removed again where no second effect follows.
     unit_multi_bytes_ = open_.append(kMulti, true);
@@ -77,6 +77,7 @@ void AofLog::append(const Effect& effect) {
   // A unit's end is not known yet, but written() and durable() never stand within one.
   if (database.policy == FsyncPolicy::Always) {
     database.last_always = last_always_ = position_;
+    if (effect.other >= 0) databases_[static_cast<size_t>(effect.other)].last_always = position_;
   } else if (database.policy == FsyncPolicy::Everysec) {
     last_everysec_ = position_;
   }

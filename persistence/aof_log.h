@@ -79,6 +79,8 @@ class AofLog final : public Sink {
   /// Why writing does not succeed at present: commands that change logged databases are to be refused. Set from the
   /// first failure on until a write succeeds or, where the log broke, until a new base is adopted.
   const std::optional<Error>& failure() const { return failure_; }
+  /// Whether the files hold all that is durable; otherwise they wait for a new base.
+  bool whole() const { return state_ == State::Whole; }
   /// Whether the files end here: a rewrite has to begin, with switch_file, or nothing will be durable any more.
   bool needs_new_base() const { return state_ == State::Broken; }
   /// Bytes in memory that are not written yet; at limits::kAofBacklogBytes the log breaks.

@@ -11,6 +11,7 @@ namespace quartet::persistence {
 struct Effect {
   int database;
   std::span<const std::string_view> arguments;
+  int other = -1;  ///< a second database that it changes (MOVE, COPY, SWAPDB)
 };
 
 /// A consumer of changes: the append-only file, a replica.

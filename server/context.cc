@@ -101,7 +101,13 @@ void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::
 
 void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}});
+  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, -1});
+}
+
+void Context::effect_between(const storage::Keyspace& db, const storage::Keyspace& other,
+                             std::initializer_list<std::string_view> arguments) {
+  explicit_effect = true;
+  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
 }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {

@@ -91,6 +91,8 @@ struct Context {
   /// The same in another database, which may be kept on disk in another way.
   void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);
   void effect_in(const storage::Keyspace& db, Args arguments);
+  /// The same where it changes another database too, which is kept in the same way (see Durability::alike).
+  void effect_between(const storage::Keyspace& db, const storage::Keyspace& other, std::initializer_list<std::string_view> arguments);
 
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }

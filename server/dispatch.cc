@@ -396,8 +396,8 @@ void Server::invoke(Context& ctx, Time& now) {
   if (outermost && blocking.ready()) blocking.serve();
 }
 
-void Server::carry(int index, Args effect) {
-  feed.append({index, effect});
+void Server::carry(int index, Args effect, int other) {
+  feed.append({index, effect, other});
   if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(index));
 }
 
@@ -412,7 +412,7 @@ void Server::carry_effects(Context& ctx) {
   if (unit) feed.begin_unit();
   for (const SaidEffect& effect : effects_) {
     const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
-    carry(effect.database, arguments);
+    carry(effect.database, arguments, effect.other);
   }
   if (unit) feed.end_unit();
 }

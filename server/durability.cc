@@ -211,6 +211,15 @@ std::optional<std::string> Durability::begin_log_at_run_time() {
 
 // --- The append-only file ---------------------------------------------------------------------------------------------
 
+bool Durability::end_turn() {
+  saving_.slice();
+  while (log_ && !log_->job_under_way()) {
+    if (gathers()) return true;
+    if (!run_job()) break;
+  }
+  return false;
+}
+
 /// Clients whose replies were let go together mostly come with their next requests together too, and one sync serves them all.
 /// So a job waits for as many clients as the last one let go, but not for longer than half of what that one took.
 bool Durability::gathers() const {
@@ -420,7 +429,8 @@ void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
 bool Durability::save_is_due() const {
   const Time now = server_.clock.now();
   if (saving_.running() || rewrite_ || now.mono_us < not_before_us_) return false;
-  if (save_scheduled_) return true;
+  // While writes are refused because a snapshot failed, there are no changes that could ask for the next one.
+  if (save_scheduled_ || (!outcomes_.last_save_ok && !server_.config.save_rules.empty())) return true;
   const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
   const auto& rules = server_.config.save_rules;
   return std::any_of(rules.begin(), rules.end(), [&](const SaveRule& rule) {
@@ -430,11 +440,10 @@ bool Durability::save_is_due() const {
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
-  const bool more = saving_.slice();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
-  return more || saving_.running();
+  return saving_.running();
 }
 
 // --- The end ----------------------------------------------------------------------------------------------------------
@@ -452,7 +461,7 @@ void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool
 }
 
 void Durability::shutdown_step() {
-  const bool durable = log_->durable() == log_->position();
+  const bool durable = log_->whole() && log_->durable() == log_->position();
   const bool late = server_.clock.now().mono_us >= shutdown_->deadline_us;
   if (!durable && !log_->failure() && !late) return;
   const Shutdown shutdown = std::move(*shutdown_);

@@ -45,13 +45,7 @@ class Durability {
 
   /// At the end of each turn, before replies are sent: what came in it goes on its way to the disk. True where more is
   /// waited for that is expected at once, so that the loop must not sleep.
-  bool end_turn() {
-    while (log_ && !log_->job_under_way()) {
-      if (gathers()) return true;
-      if (!run_job()) break;
-    }
-    return false;
-  }
+  bool end_turn();
   /// What time asks for: save rules, rewrites, a new base. True while it wants to be called again soon.
   bool tick();
 

@@ -1,5 +1,6 @@
 #include "server/saving.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "server/server.h"
@@ -8,10 +9,12 @@ namespace quartet::server {
 
 namespace {
 
-/// A slice of the walk takes about so long, a quarter of the time that passes until the next.
-constexpr int64_t kSliceUs = 250;
+/// A quarter of the time goes to the walk: slices of so long at most, and as short as the loop's turns are when it is busy, so
+/// that clients wait little for them.
+constexpr int64_t kLongestSliceUs = 250;
+constexpr int64_t kShortestPauseUs = 100;
 /// Bytes produced between two looks at the clock.
-constexpr size_t kStepBytes = 4 * 1024;
+constexpr size_t kStepBytes = 2 * 1024;
 
 }  // namespace
 
@@ -54,13 +57,18 @@ void Saving::abort(std::string_view why) {
   done(Error{std::string(why), ECANCELED});
 }
 
-bool Saving::slice() {
-  if (!server_.snapshot) return false;
-  const int64_t end_us = server_.clock.now().mono_us + kSliceUs;
-  while (server_.step_snapshot(kStepBytes) == persistence::Snapshot::State::Running && server_.clock.now().mono_us < end_us) {
-  }
+void Saving::take_slice() {
+  if (!server_.snapshot) return;
+  const int64_t began_us = server_.clock.now().mono_us;
+  const int64_t paused_us = began_us - slice_ended_us_;
+  if (paused_us < kShortestPauseUs) return;
+  const int64_t end_us = began_us + std::min(paused_us / 4, kLongestSliceUs);
+  do {
+    const auto state = server_.step_snapshot(kStepBytes);
+    slice_ended_us_ = server_.clock.now().mono_us;
+    if (state != persistence::Snapshot::State::Running) break;
+  } while (slice_ended_us_ < end_us);
   write_on();
-  return server_.snapshot != nullptr;
 }
 
 void Saving::write_on() {

@@ -38,13 +38,16 @@ class Saving {
 
   /// From the beginning until all of it is on disk; Server::snapshot is there as long as it is being produced.
   bool running() const;
-  /// A slice of the walk; true where another one should follow soon.
-  bool slice();
+  /// A slice of the walk, unless there is none, or the last one has only just been. To be called in every turn.
+  void slice() {
+    if (file_) take_slice();
+  }
 
   size_t entries() const { return entries_; }
   size_t entries_written() const;
 
  private:
+  void take_slice();
   void write_on();
   void written(const Result<void>& outcome, bool last);
 
@@ -55,6 +58,7 @@ class Saving {
   uint64_t number_ = 0;     // of the snapshot, so that a write that comes back late is known
   bool writing_ = false;    // a write of this snapshot is under way
   bool finishing_ = false;  // the last one is
+  int64_t slice_ended_us_ = 0;
   size_t entries_ = 0;
 };
 

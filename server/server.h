@@ -209,6 +209,7 @@ class Server final : public storage::KeyspaceObserver {
   struct SaidEffect {
     int database;
     std::vector<std::string> arguments;
+    int other;  // see persistence::Effect
   };
   /// Requests that were parsed together, so that their look-ups can be prefetched.
   struct Batch {
@@ -282,7 +283,7 @@ class Server final : public storage::KeyspaceObserver {
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
   void carry_effects(Context& ctx);
-  void carry(int database, Args effect);
+  void carry(int database, Args effect, int other = -1);
   /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
   void hold(Session& session, size_t mark);
   void destroy_garbage();

@@ -27,15 +27,11 @@ void flush(Context& ctx, int database) {
 
 void flushdb_command(Context& ctx) { flush(ctx, ctx.db().index()); }
 
-/// Databases that are kept on disk in different ways are emptied there one by one.
+/// Databases may be kept on disk in different ways, and each is emptied there by itself.
 void flushall_command(Context& ctx) {
-  const auto& databases = ctx.server.databases;
-  const bool alike = std::all_of(databases.begin(), databases.end(), [&](const auto& db) {
-    return ctx.server.durability.alike(ctx.db().index(), db->index());
-  });
   flush(ctx, -1);
-  if (!ctx.dirty || alike) return;
-  for (const auto& db : databases) ctx.effect_in(*db, {"FLUSHDB"});
+  if (!ctx.dirty) return;
+  for (const auto& db : ctx.server.databases) ctx.effect_in(*db, {"FLUSHDB"});
 }
 
 void swapdb_command(Context& ctx) {
@@ -54,8 +50,8 @@ void swapdb_command(Context& ctx) {
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.
   char first[kNumberChars], second[kNumberChars];
-  ctx.effect_in(ctx.server.database(index[0]),
-                {"SWAPDB", {first, format_int(index[0], first)}, {second, format_int(index[1], second)}});
+  ctx.effect_between(ctx.server.database(index[0]), ctx.server.database(index[1]),
+                     {"SWAPDB", {first, format_int(index[0], first)}, {second, format_int(index[1], second)}});
   ctx.reply.ok();
 }
 

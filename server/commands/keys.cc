@@ -112,7 +112,7 @@ void move_command(Context& ctx) {
   if (ctx.server.durability.alike(ctx.db().index(), other->index())) {
     // By number, because only Quartet's databases have names.
     char number[kNumberChars];
-    ctx.effect({"MOVE", key, {number, format_int(other->index(), number)}});
+    ctx.effect_between(ctx.db(), *other, {"MOVE", key, {number, format_int(other->index(), number)}});
   } else {
     ctx.effect({"DEL", key});
     restore_effect(ctx, *other, key);
@@ -149,9 +149,9 @@ void copy_command(Context& ctx) {
   if (!ctx.server.durability.alike(ctx.db().index(), other->index())) {
     restore_effect(ctx, *other, to);
   } else if (replace) {
-    ctx.effect({"COPY", from, to, "DB", index, "REPLACE"});
+    ctx.effect_between(ctx.db(), *other, {"COPY", from, to, "DB", index, "REPLACE"});
   } else {
-    ctx.effect({"COPY", from, to, "DB", index});
+    ctx.effect_between(ctx.db(), *other, {"COPY", from, to, "DB", index});
   }
   ctx.reply.integer(1);
 }
