@@ -120,6 +120,9 @@ def test_check_says_what_is_there_and_fixes_what_can_be_fixed():
 
 def test_a_command_that_cannot_be_executed_is_no_damage():
     with Server("--appendonly", "yes") as server:
+        with RawClient(server.port) as client:
+            # Stopped at once it would have no manifest yet, and need none.
+            wait_for(lambda: info(client, "aof_rewrites") == "1", "the first base is there")
         server.stop()
         increment = next(pathlib.Path(server.directory).glob("appendonlydir/*.incr.aof"))
         increment.write_bytes(increment.read_bytes() + encode("SELECT", 0) + encode("XADD", "s", "1-1", "f", "v"))
