@@ -44,6 +44,16 @@ class Facts {
   std::array<std::pair<std::string_view, std::string_view>, 5> facts_;
 };
 
+constexpr std::string_view kTemporaryPrefix = "temp-", kTemporarySuffix = ".rdb";
+
+/// Whether a file has a name that snapshot_file gives.
+bool is_temporary(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix) || !name.ends_with(kTemporarySuffix)) return false;
+  name.remove_prefix(kTemporaryPrefix.size());
+  name.remove_suffix(kTemporarySuffix.size());
+  return !name.empty() && name.find_first_not_of("0123456789") == name.npos;
+}
+
 /// Whether a snapshot has no file only because the server wanted none any more (see Saving::abort).
 bool was_given_up(const Result<void>& outcome) { return !outcome && outcome.error().code == ECANCELED; }
 
@@ -66,6 +76,17 @@ bool Durability::any_logged() const {
   return std::any_of(databases.begin(), databases.end(), [](const DatabaseConfig& database) { return database.appendonly; });
 }
 
+/// Snapshots that an earlier process did not end. Where one stays it does no harm.
+void Durability::remove_temporary(const std::string& directory) {
+  const Result<std::vector<std::string>> names = disk_.list(directory);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (!is_temporary(name)) continue;
+    const Result<void> removed = disk_.remove(directory + "/" + name);
+    static_cast<void>(removed);
+  }
+}
+
 std::optional<std::string> Durability::open() {
   const Config& config = server_.config;
   std::vector<Loading::Part> parts;
@@ -81,7 +102,9 @@ std::optional<std::string> Durability::open() {
     Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), config.appendfilename);
     if (!manifest) return manifest.error().text;
     manifest_ = std::move(*manifest);
+    remove_temporary(directory());
   }
+  if (lock_) remove_temporary(config.dir);
   if (!manifest_.empty()) {
     from = directory();
     using Kind = Loading::Part::Kind;
@@ -365,7 +388,7 @@ std::vector<storage::Keyspace*> Durability::kept_databases() const {
 }
 
 std::unique_ptr<SnapshotFile> Durability::snapshot_file(const std::string& directory) {
-  return std::make_unique<SnapshotFile>(disk_, directory, fmt::format("temp-{}.rdb", ++temporary_files_), server_.config.rdbchecksum);
+  return std::make_unique<SnapshotFile>(disk_, directory, fmt::format("{}{}{}", kTemporaryPrefix, ++temporary_files_, kTemporarySuffix), server_.config.rdbchecksum);
 }
 
 void Durability::save_in_background() {

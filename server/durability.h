@@ -122,6 +122,7 @@ class Durability {
   bool rewrite_is_due() const;
   void shutdown_step();
   std::string directory() const;
+  void remove_temporary(const std::string& directory);
   std::unique_ptr<persistence::SnapshotFile> snapshot_file(const std::string& directory);
 
   Server& server_;

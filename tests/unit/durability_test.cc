@@ -237,3 +237,16 @@ TEST_CASE_METHOD(Fixture, "writes that a failed snapshot keeps away are allowed 
   process->settle();
   CHECK(client.take_output() == "+OK\r\n");
 }
+
+TEST_CASE("snapshots that an earlier process did not end are removed, and nothing else", "[durability]") {
+  test::SimulatedDisk disk(1);
+  REQUIRE(disk.make_directory("/tmp"));
+  REQUIRE(disk.make_directory("/tmp/appendonlydir"));
+  const std::vector<std::string> left = {"/tmp/temp-3.rdb", "/tmp/appendonlydir/temp-12.rdb"};
+  const std::vector<std::string> others = {"/tmp/temp-.rdb", "/tmp/temp-3.rdb.old", "/tmp/temp-three.rdb", "/tmp/appendonlydir/temp-notes"};
+  for (const auto& names : {left, others})
+    for (const std::string& name : names) REQUIRE(disk.create(name));
+  Process process(disk, {});
+  for (const std::string& name : left) CHECK_FALSE(disk.content(name));
+  for (const std::string& name : others) CHECK(disk.content(name));
+}
