@@ -13,8 +13,6 @@ namespace quartet::test {
 
 namespace {
 
-std::string text_of(storage::Keyspace& keyspace, storage::Entry& entry) { return value_text(keyspace, entry); }
-
 /// The expiry that value_text begins with, behind the name of the type.
 int64_t expiry_in(const std::string& text) { return std::strtoll(text.c_str() + text.find(' '), nullptr, 10); }
 
@@ -30,7 +28,7 @@ Contents contents_of(const server::Server& server) {
   for (size_t i = 0; i < contents.size(); ++i) {
     storage::Keyspace& keyspace = *server.databases[i];
     keyspace.for_each([&](storage::Entry& entry) {
-      contents[i].emplace(entry.key(), text_of(keyspace, entry));
+      contents[i].emplace(entry.key(), value_text(keyspace, entry));
       return true;
     });
   }
@@ -82,7 +80,7 @@ bool Model::holds(int database, const std::map<std::string, std::string>& expect
   if (keyspace.size() != expected.size()) return false;
   const auto same = [&](const std::string& key, const std::string& text) {
     storage::Entry* entry = keyspace.find_raw(key);
-    return entry && text_of(keyspace, *entry) == text;
+    return entry && value_text(keyspace, *entry) == text;
   };
   if (different_in_ == database) {
     const auto suspect = expected.find(different_key_);

@@ -91,7 +91,7 @@ class Simulation::Recorder final : public persistence::Sink {
   size_t begin_ = 0;
 };
 
-Simulation::Simulation(uint64_t seed, bool verbose) : seed_(seed), verbose_(verbose), random_(seed), disk_(random_.next()) {}
+Simulation::Simulation(uint64_t seed, bool verbose) : verbose_(verbose), random_(seed), disk_(random_.next()) {}
 Simulation::~Simulation() = default;
 
 bool Simulation::any_logged() const {
@@ -263,8 +263,7 @@ bool Simulation::start_once(bool may_fail) {
     demand(may_fail, "does not start: " + *error);
     return false;
   }
-  loaded_from_files_ = any_logged() && durability.load() && !durability.load()->empty();
-  if (loaded_from_files_) loaded_from_files_ = disk_.content(kDirectory + "/appendonlydir/appendonly.aof.manifest");
+  loaded_from_files_ = any_logged() && disk_.content(kDirectory + "/appendonlydir/appendonly.aof.manifest");
   while (durability.loading() && !core_->host.ended) core_->server.tick();
   if (!core_->host.ended) return true;
   demand(may_fail, "does not start: " + (durability.load() ? durability.load()->error() : std::string("no reason")));

@@ -22,7 +22,7 @@ namespace quartet::test {
 /// database, was received; what `everysec` had a second for; all there was at the end of SHUTDOWN.
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed, bool verbose);
+  Simulation(uint64_t seed, bool verbose);
   ~Simulation();
 
   /// What was violated, or nothing.
@@ -58,7 +58,7 @@ class Simulation {
     std::vector<bool> logged;
     bool has_log;
     bool adopted;  // its files are the ones that a start finds
-    uint64_t rewrites_before;
+    uint64_t rewrites_before;  // of the log, when it began
   };
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
@@ -109,7 +109,6 @@ class Simulation {
   static bool tells_of(const Happened& happened, int database);
   void search_for_secret();
 
-  const uint64_t seed_;
   const bool verbose_;
   Random random_;
   SimulatedDisk disk_;
