@@ -1,6 +1,7 @@
 #include "persistence/snapshot_file.h"
 
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include "persistence/crc64.h"
@@ -39,9 +40,16 @@ Result<void> SnapshotFile::finish() {
 }
 
 Result<void> SnapshotFile::publish(const std::string& name) {
+  const std::lock_guard lock(publishing_);
+  if (given_up_) return Error{path_ + " is given up", ECANCELED};
   if (Result<void> done = disk_.rename(path_, directory_ + "/" + name); !done) return done;
   exists_ = false;
   return disk_.sync_directory(directory_);
+}
+
+void SnapshotFile::give_up() {
+  const std::lock_guard lock(publishing_);
+  given_up_ = true;
 }
 
 std::string SnapshotFile::hand_over() {

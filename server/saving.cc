@@ -50,6 +50,8 @@ Result<void> Saving::run(std::span<storage::Keyspace* const> databases, Facts fa
 void Saving::abort(std::string_view why) {
   if (!running()) return;
   server_.end_snapshot();
+  // Its last write may be under way, and must not take the place of a newer file.
+  file_->give_up();
   file_.reset();
   finishing_ = false;
   ++number_;

@@ -204,6 +204,23 @@ TEST_CASE("a snapshot that the server gives up is no failure of the disk", "[dur
   CHECK(client.take_output() == "+OK\r\n");
 }
 
+TEST_CASE_METHOD(Fixture, "a snapshot that is given up while its last write is under way replaces no newer one", "[durability]") {
+  crash();
+  start({"--appendonly", "no"});
+  CHECK(ask("SET key old") == "+OK\r\n");
+  CHECK(ask("BGSAVE") == "+Background saving started\r\n");
+  process->clock.advance_ms(100);
+  process->core.tick();
+  REQUIRE(process->background.jobs.size() == 1);
+  CHECK(ask("SET key new") == "+OK\r\n");
+  CHECK(ask("SHUTDOWN SAVE").empty());
+  REQUIRE(process->host.ended == 0);
+  process->background.jobs.front().work();
+  crash();
+  start({"--appendonly", "no"});
+  CHECK(ask("GET key") == "$3\r\nnew\r\n");
+}
+
 TEST_CASE("SHUTDOWN waits for the base of what is logged", "[durability]") {
   test::SimulatedDisk disk{1};
   REQUIRE(disk.make_directory("/tmp"));
