@@ -20,13 +20,19 @@ struct CommandStats {
   std::unique_ptr<LatencyHistogram> histogram;  // made at the first call with `latency-tracking` on
 };
 
+/// The ACL categories ("keyspace", "read", ...) in the order in which Redis tells them.
+std::span<const std::string_view> category_names();
+/// The bit of CommandEntry::categories that stands for a category, without regard to case; 0 where there is none of that name.
+uint32_t category_bit(std::string_view name);
+
 /// A command in the running server: its declaration, its full name ("client|list") and its statistics.
 struct CommandEntry {
   const Command* spec;
   std::string full_name;
   const CommandEntry* parent = nullptr;
   uint32_t flags = 0;       // spec->flags with what is derived
-  uint32_t id = 0;
+  uint32_t categories = 0;  // a bit for each of category_names(): those that are declared and those that follow from flags
+  uint32_t id = 0;          // below CommandTable::id_count()
   std::vector<std::unique_ptr<CommandEntry>> subcommands;
   mutable CommandStats stats;
 };
@@ -44,6 +50,15 @@ class CommandTable {
   const CommandEntry* find_full(std::string_view full_name) const;
 
   const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
+  /// Calls `visit(const CommandEntry&)` for every command and subcommand.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto& command : commands_) {
+      visit(*command);
+      for (const auto& sub : command->subcommands) visit(*sub);
+    }
+  }
+  size_t id_count() const { return id_count_; }
   void reset_stats() const;
 
  private:
@@ -54,6 +69,7 @@ class CommandTable {
   std::vector<std::unique_ptr<CommandEntry>> commands_;
   std::vector<Slot> slots_;
   size_t mask_ = 0;
+  size_t id_count_ = 0;
 };
 
 /// One key that a request names and what the command does to it (KeyFlag bits), for COMMAND GETKEYSANDFLAGS.

@@ -24,6 +24,7 @@ enum class Kind : uint8_t {
   Events,
   SaveRules,
   TitleTemplate,
+  Lines,         // texts, each of which may hold spaces
 };
 
 /// One setting: its name, what it may be, and where its value lies.
@@ -39,6 +40,8 @@ struct Directive {
     Immutable = 1,    // only at start
     Protected = 2,    // CONFIG SET wants `enable-protected-configs`
     PerDatabase = 4,  // the default of a member of DatabaseSettings
+    Secret = 8,       // not for logs
+    Hidden = 16,      // only in the file and on the command line: CONFIG GET and SET do not know it
   };
 
   std::string_view name;

@@ -156,9 +156,9 @@ void Server::parse_batch(Session& session, std::string_view input, Batch& batch)
   batch.clear();
   protocol::ParserLimits parser_limits;
   parser_limits.bulk_bytes = config.proto_max_bulk_len;
-  parser_limits.authenticated = session.authenticated;
+  parser_limits.authenticated = !must_log_in(session);
   // What may follow a first AUTH is not known before it has run.
-  const size_t most = session.authenticated ? limits::kBatchCommands : 1;
+  const size_t most = parser_limits.authenticated ? limits::kBatchCommands : 1;
   while (batch.requests.size() < most && batch.bytes < input.size()) {
     const bool multibulk = input[batch.bytes] == '*';
     const size_t first = batch.arguments.size();
@@ -260,8 +260,8 @@ bool Server::must_pause(const Session& session, const CommandEntry& command) con
                      [](const QueuedCommand& queued) { return queued.command->flags & (kWrite | kMayReplicate); });
 }
 
-bool Server::admitted(Session& session, const CommandEntry& command) {
-  if (!session.authenticated && !(command.flags & kNoAuth)) {
+bool Server::admitted(Session& session, const CommandEntry& command, Args args) {
+  if (must_log_in(session) && !(command.flags & kNoAuth)) {
     reject(session, command, errors::kNoAuth);
     return false;
   }
@@ -269,6 +269,7 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
     reject(session, command, "ERR Command not allowed inside a transaction");
     return false;
   }
+  if (!session.user->unrestricted() && !permitted(session, command, args)) return false;
   if (session.subscribed() && session.reply.version() == 2 && !(command.flags & kRunsInSubscribed)) {
     reject(session, command,
            fmt::format("ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
@@ -302,6 +303,9 @@ const std::string* Server::refusal_of(const Session& session, const CommandEntry
 }
 
 void Server::queue(Session& session, const CommandEntry& command, Args args) {
+  if (session.queue.empty()) session.queued_database = session.database;
+  if (command.flags & kSelectsDatabase)
+    if (const int selected = database_index(args[1]); selected >= 0) session.queued_database = selected;
   QueuedCommand queued{&command, {args.begin(), args.end()}};
   for (const std::string_view argument : args) session.queue_bytes += argument.size();
   session.queue.push_back(std::move(queued));
@@ -350,7 +354,7 @@ bool Server::dispatch(Session& session, const CommandEntry* command, Args args, 
 
 bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(named, args, session.reply);
-  if (!command || !admitted(session, *command)) {
+  if (!command || !admitted(session, *command, args)) {
     if (!command) count_error(session);
     refuse(session, args, mark);
     return true;
@@ -365,6 +369,7 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
     queue(session, *command, args);
     return true;
   }
+  if ((command->flags & kChecksPassword) && must_wait_to_log_in(session, args, now)) return false;
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   invoke(ctx, now);
   return true;
@@ -505,6 +510,7 @@ void Server::show_to_monitors(const Context& ctx) {
     line += quoted_form(argument);
   }
   for (Session* monitor : monitors_) {
+    if (!monitor->user->may_reach(session.database)) continue;
     monitor->reply.simple(line);
     output_added(*monitor);
   }

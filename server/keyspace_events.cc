@@ -1,5 +1,7 @@
 #include "server/keyspace_events.h"
 
+#include "base/limits.h"
+#include "base/numbers.h"
 #include "server/context.h"
 
 namespace quartet::server {
@@ -61,6 +63,16 @@ std::string format_event_flags(uint32_t flags) {
   for (const Letter& known : kOthers)
     if (flags & known.flag) text += known.letter;
   return text;
+}
+
+int database_of_event_channel(std::string_view channel) {
+  constexpr std::string_view kByKey = "__keyspace@", kByName = "__keyevent@", kEnd = "__:";
+  if (!channel.starts_with(kByKey) && !channel.starts_with(kByName)) return -1;
+  channel.remove_prefix(kByKey.size());
+  const size_t end = channel.find(kEnd);
+  if (end == std::string_view::npos) return -1;
+  const auto number = parse_int(channel.substr(0, end));
+  return number && *number >= 0 && *number < limits::kDatabases ? static_cast<int>(*number) : -1;
 }
 
 }  // namespace quartet::server

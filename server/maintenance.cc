@@ -104,6 +104,7 @@ size_t Server::blocked_clients() const {
 int64_t Server::next_timeout_ms() const {
   int64_t next_us = blocking.next_deadline_us();
   if (paused_until_ms_ && (next_us == 0 || paused_until_ms_ * 1000 < next_us)) next_us = paused_until_ms_ * 1000;
+  if (const int64_t login_us = login_throttle_.next_deadline_us(); login_us && (next_us == 0 || login_us < next_us)) next_us = login_us;
   if (next_us == 0) return -1;
   const int64_t left_us = next_us - clock.now().mono_us;
   return left_us <= 0 ? 0 : (left_us + 999) / 1000;
@@ -113,6 +114,13 @@ void Server::run_timeouts() {
   const Time now = clock.now();
   blocking.expire(now);
   if (paused_until_ms_ && now.mono_ms() >= paused_until_ms_) unpause();
+  for (const uint64_t id : login_throttle_.take_due(now)) {
+    Session* session = find_session(id);
+    if (!session || !session->login_held) continue;
+    session->login_held = false;
+    session->login_due = true;
+    resume_soon(*session);
+  }
   if (depth_ == 0) resume_sessions();
 }
 

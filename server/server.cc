@@ -31,6 +31,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       background(background_),
       host(host_),
       commands(families),
+      acl(commands, config),
       random(entropy()),
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
@@ -65,6 +66,7 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
     if (auto error = durability.configure()) return error;
+  if (named("requirepass")) acl.set_default_password(config.requirepass);
   if (named("port") || named("bind") || named("unixsocket"))
     if (auto error = host.rebind()) return error;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
@@ -89,7 +91,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
     ++stats.connections_rejected;
     return nullptr;
   }
-  if (config.protected_mode && config.requirepass.empty() && !loopback && !unix_socket) {
+  if (config.protected_mode && acl.default_user().nopass && !loopback && !unix_socket) {
     refusal =
         "-DENIED Quartet is running in protected mode because protected mode is enabled and no password is set for the "
         "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
@@ -107,7 +109,8 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->descriptor = descriptor;
   session->unix_socket = unix_socket;
   session->loopback = loopback;
-  session->authenticated = config.requirepass.empty();
+  session->user = &acl.default_user();
+  session->authenticated = acl.default_user().open_to_all();
   session->created = session->last_active = clock.now();
   return sessions_.emplace(id, std::move(session)).first->second.get();
 }
@@ -244,9 +247,9 @@ void Server::destroy_garbage() {
 void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
   if (!(notify_flags_ & static_cast<uint32_t>(event_class))) return;
   if (notify_flags_ & kEventsByKey)
-    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyspace@{}__:{}", index, key), event);
+    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyspace@{}__:{}", index, key), event, index);
   if (notify_flags_ & kEventsByName)
-    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key);
+    pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key, index);
 }
 
 size_t Server::used_memory() const { return allocated_bytes(); }

@@ -14,6 +14,7 @@
 #include "protocol/request_parser.h"
 #include "server/command_table.h"
 #include "server/input_buffer.h"
+#include "server/user.h"
 
 namespace quartet::server {
 
@@ -80,7 +81,8 @@ struct Session {
   protocol::RequestParser parser;
 
   int database = 0;
-  std::string user = "default";
+  /// Never null for long: whoever makes a session sets it. One that is removed from the ACL is replaced by Acl::nobody.
+  const User* user = nullptr;
   bool authenticated = false;
   std::string name, library_name, library_version;
   ReplyMode reply_mode = ReplyMode::On;
@@ -88,6 +90,7 @@ struct Session {
   bool in_multi = false;
   bool multi_failed = false;  // an error while queueing: EXEC answers EXECABORT
   std::vector<QueuedCommand> queue;
+  int queued_database = 0;  // where the next queued command will run
   size_t queue_bytes = 0;
   std::vector<std::unique_ptr<Watch>> watches;
   bool watch_touched = false;
@@ -97,6 +100,8 @@ struct Session {
 
   std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
   bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
+  bool login_held = false;                  // waits because its address has sent many wrong passwords, its request still in `input`
+  bool login_due = false;                   // and has done so: the request is executed now
   bool no_evict = false;
   bool no_touch = false;
   bool closing = false;                // no further input is executed
@@ -109,7 +114,7 @@ struct Session {
   bool subscribed() const { return subscriptions() + shard_channels.size() > 0; }
   ClientClass client_class() const { return subscribed() ? ClientClass::PubSub : ClientClass::Normal; }
   /// While true, input is kept and not executed.
-  bool input_paused() const { return blocked || paused || closing; }
+  bool input_paused() const { return blocked || paused || login_held || closing; }
 };
 
 }  // namespace quartet::server

@@ -1,5 +1,6 @@
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/keyspace_events.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -30,7 +31,7 @@ void punsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Pattern); }
 void sunsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Shard); }
 
 void publish_to(Context& ctx, Kind kind) {
-  const size_t receivers = ctx.server.pubsub.publish(kind, ctx.arg(1), ctx.arg(2));
+  const size_t receivers = ctx.server.pubsub.publish(kind, ctx.arg(1), ctx.arg(2), database_of_event_channel(ctx.arg(1)));
   ctx.reply.integer(static_cast<int64_t>(receivers));
 }
 
@@ -100,10 +101,10 @@ constexpr KeySpec k_sunsubscribe_keys[] = {keys_from(1, -1, 1, kKeyNotKey)};
 constexpr Command kCommands[] = {
     {.name = "psubscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
      .summary = "Subscribes to all channels that match the patterns.", .syntax = "pattern [pattern ...]",
-     .complexity = "O(N)", .handler = psubscribe_command},
+     .complexity = "O(N)", .handler = psubscribe_command, .channels = {.first = 1, .all = true, .patterns = true}},
     {.name = "publish", .arity = 3, .flags = kPubSub | kLoading | kStale | kFast | kMayReplicate, .categories = 0, .group = "pubsub", .since = "2.0.0",
      .summary = "Sends a message to a channel.", .syntax = "channel message",
-     .complexity = "O(N+M)", .handler = publish_command},
+     .complexity = "O(N+M)", .handler = publish_command, .channels = {.first = 1}},
     {.name = "pubsub", .arity = -2, .flags = 0, .categories = 0, .group = "pubsub", .since = "2.8.0",
      .summary = "Tells of channels and their subscribers.", .syntax = "",
      .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_pubsub_subcommands},
@@ -112,13 +113,13 @@ constexpr Command kCommands[] = {
      .complexity = "O(N+M)", .handler = punsubscribe_command},
     {.name = "spublish", .arity = 3, .flags = kPubSub | kLoading | kStale | kFast | kMayReplicate, .categories = 0, .group = "pubsub", .since = "7.0.0",
      .summary = "Sends a message to a shard channel.", .syntax = "shardchannel message",
-     .complexity = "O(N)", .handler = spublish_command, .keys = k_spublish_keys},
+     .complexity = "O(N)", .handler = spublish_command, .keys = k_spublish_keys, .channels = {.first = 1}},
     {.name = "ssubscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "7.0.0",
      .summary = "Subscribes to shard channels.", .syntax = "shardchannel [shardchannel ...]",
-     .complexity = "O(N)", .handler = ssubscribe_command, .keys = k_ssubscribe_keys},
+     .complexity = "O(N)", .handler = ssubscribe_command, .keys = k_ssubscribe_keys, .channels = {.first = 1, .all = true}},
     {.name = "subscribe", .arity = -2, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "2.0.0",
      .summary = "Subscribes to channels.", .syntax = "channel [channel ...]",
-     .complexity = "O(N)", .handler = subscribe_command},
+     .complexity = "O(N)", .handler = subscribe_command, .channels = {.first = 1, .all = true}},
     {.name = "sunsubscribe", .arity = -1, .flags = kPubSub | kNoScript | kLoading | kStale | kRunsInSubscribed, .categories = 0, .group = "pubsub", .since = "7.0.0",
      .summary = "Ends subscriptions to shard channels.", .syntax = "[shardchannel [shardchannel ...]]",
      .complexity = "O(N)", .handler = sunsubscribe_command, .keys = k_sunsubscribe_keys},
