@@ -135,11 +135,12 @@ TEST_CASE("a change in slices is seen whole or not at all, and is one effect", "
 TEST_CASE("hits and misses are counted once", "[long]") {
   Core server;
   CacheClient client(server, 1);
-  const uint64_t hits = server.core->stats.keyspace_hits, misses = server.core->stats.keyspace_misses;
+  const server::DatabaseStatistics& counted = server.core->stats.database(1);
+  const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   client.send("SUNION set none set\r\nSORT set BY nothing* GET k:* ALPHA\r\n");
   server.slices();
-  CHECK(server.core->stats.keyspace_hits - hits == 3);
-  CHECK(server.core->stats.keyspace_misses - misses == 1 + 2 * 100);
+  CHECK(counted.keyspace_hits - hits == 3);
+  CHECK(counted.keyspace_misses - misses == 1 + 2 * 100);
 }
 
 TEST_CASE("the slow log names who has worked so long in slices, and for how long", "[long]") {
@@ -337,6 +338,21 @@ TEST_CASE("nothing expires in a database that is locked", "[long]") {
   CHECK(client.take_output() == "+OK\r\n*1\r\n$5\r\nshort\r\n");
   server.core->tick();
   CHECK_FALSE(server.cache().find_raw("short"));
+}
+
+TEST_CASE("who waits for its turn is not idle", "[long]") {
+  Core server({"--timeout", "1"});
+  CacheClient first(server, 1), second(server, 2), third(server, 3);
+  first.send("KEYS *\r\n");
+  second.send("GET k:1\r\n");
+  server.clock.advance_ms(5000);
+  server.core->tick();
+  for (test::CoreClient* client : {&first, &second, &third}) client->close_if_finished();
+  CHECK(first.open());
+  CHECK(second.open());
+  CHECK_FALSE(third.open());
+  server.slices();
+  CHECK(second.take_output() == "$7\r\nvalue:1\r\n");
 }
 
 TEST_CASE("a snapshot waits for changes in slices, and for nothing else", "[long]") {
