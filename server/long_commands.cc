@@ -37,7 +37,11 @@ struct LongCommands::Run final : Pauses {
     ctx.repeated_lookups = lookups;
   }
   bool writes() const { return ctx.command.flags & kWrite; }
-  bool started() const { return fiber != nullptr; }
+  /// Puts what the server keeps of the running command beside what it has kept of this one, and back.
+  void exchange_notes() {
+    server.effects_.swap(effects);
+    server.new_keys_.swap(new_keys);
+  }
 
   size_t look() override {
     const bool always = server.long_commands.bounds().slice_us == 0;
@@ -71,7 +75,9 @@ struct LongCommands::Run final : Pauses {
   std::vector<std::string_view> arguments;
   Context ctx;
   std::unique_ptr<Fiber> fiber;  // null before the first slice
-  std::vector<Server::SaidEffect> effects;  // what it has said of its changes, while it stands still
+  // What it has said of its changes, and the keys that it has made where there is a `default-ttl`, while it stands still.
+  std::vector<Server::SaidEffect> effects;
+  std::vector<Server::NewKey> new_keys;
   int64_t worked_us = 0;
   int64_t end_us = 0;
   bool running = false;     // it is on the stack now
@@ -176,9 +182,9 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
   db.set_locked(false);
   ++server_.depth_;
   run.running = true;
-  server_.effects_.swap(run.effects);
+  run.exchange_notes();
   const bool more = run.fiber->resume();
-  server_.effects_.swap(run.effects);
+  run.exchange_notes();
   run.running = false;
   --server_.depth_;
   run.worked_us += server_.clock.now().mono_us - began_us;
@@ -196,9 +202,10 @@ void LongCommands::complete(Run& run) {
   const Time now = server_.clock.now();
   // Whoever has made it go on to its end has a reply, and effects, of its own.
   const uint64_t outer = std::exchange(server_.awaited_, 0);
-  server_.effects_.swap(run.effects);
+  run.exchange_notes();
+  if (!server_.new_keys_.empty()) server_.give_expiries(run.ctx);
   server_.carry_effects(run.ctx);
-  server_.effects_.swap(run.effects);
+  run.exchange_notes();
   if (server_.durability.holds())
     server_.awaited_ = std::max(server_.awaited_, server_.durability.awaited(run.ctx.database->index()));
   server_.account(run.ctx, run.worked_us, run.reply.errors(), now);

@@ -25,6 +25,10 @@ constexpr size_t kEncryptedFlushBytes = 512 * 1024;
 constexpr size_t kHeldInputBytes = 1024 * 1024;
 constexpr size_t kUnauthenticatedHeldBytes = 64 * 1024;
 
+/// Whether the session waits for what ends by itself soon, a long command in its database or its own: then the client is heard to
+/// the end of what it has said. A client that is paused and goes away has said nothing.
+bool will_be_served(const server::Session& session) { return session.waits_for_database || session.in_slices; }
+
 /// Like writev, but a closed peer is an error and no signal.
 ssize_t send_vectors(int descriptor, iovec* vectors, size_t count) {
   if (count == 1) return ::send(descriptor, vectors->iov_base, vectors->iov_len, MSG_NOSIGNAL);
@@ -66,7 +70,7 @@ void Connection::on_event(int status, int events) {
   if (!session_ || closing_ != Closing::No || session_->input_ended) return;
   if (events & UV_READABLE || (tls_ && tls_->stalled())) {
     receive();
-  } else if ((events & UV_DISCONNECT) && session_->waits_its_turn()) {
+  } else if ((events & UV_DISCONNECT) && will_be_served(*session_)) {
     // There may be more to read before the end, when it goes on.
     hung_up_ = true;
     watch();
@@ -122,7 +126,7 @@ void Connection::update_reading() {
 void Connection::ended(bool orderly) {
   reactor_.server().execute_received();
   if (!orderly) return broken();
-  if (session_->waits_its_turn()) {
+  if (will_be_served(*session_)) {
     session_->input_ended = true;
     return watch();
   }
@@ -137,17 +141,17 @@ void Connection::broken() {
   if (closing_ != Closing::Now) reactor_.server().disconnect(*session_, false);
 }
 
-template <class Write>
-void Connection::flush_by(size_t most, Write write) {
+void Connection::flush() {
   protocol::OutputBuffer& out = session_->out;
+  const size_t most = tls_ ? kEncryptedFlushBytes : kFlushBytes;
   size_t written = 0;
   while (const size_t sendable = write_blocked_ ? 0 : session_->sendable()) {
     iovec vectors[kVectors];
-    const size_t count = out.gather(vectors, kVectors, std::min(sendable, most));
+    const size_t count = out.gather(vectors, kVectors, tls_ ? std::min(sendable, most) : sendable);
     size_t offered = 0;
     for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
 
-    const ssize_t n = write(vectors, count);
+    const ssize_t n = tls_ ? tls_->write(vectors, count) : send_vectors(descriptor_, vectors, count);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return broken();
@@ -159,11 +163,6 @@ void Connection::flush_by(size_t most, Write write) {
     write_blocked_ = static_cast<size_t>(n) < offered || (written >= most && session_->sendable() > 0);
   }
   watch();
-}
-
-void Connection::flush() {
-  if (tls_) return flush_by(kEncryptedFlushBytes, [&](const iovec* vectors, size_t count) { return tls_->write(vectors, count); });
-  flush_by(kFlushBytes, [&](iovec* vectors, size_t count) { return send_vectors(descriptor_, vectors, count); });
 }
 
 /// A connection that is closed at once is still sent what the kernel takes now: an element that its client was served
