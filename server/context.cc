@@ -110,8 +110,6 @@ void Context::effect_between(const storage::Keyspace& db, const storage::Keyspac
   if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
 }
 
-int64_t Context::default_expiry_ms() const { return server.default_expiry_ms(database->index(), now); }
-
 void Context::written_anew(std::string_view key) { server.await_expiry(database->index(), key); }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {

@@ -497,15 +497,17 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   ++database_stats.commands_of(ctx.command.flags);
   if (config.latency_tracking) {
     const size_t bucket = LatencyHistogram::bucket_of(static_cast<uint64_t>(microseconds) * 1000);
-    for (std::unique_ptr<LatencyHistogram>* histogram : {&command_stats.histogram, &database_stats.latencies}) {
-      if (!*histogram) *histogram = std::make_unique<LatencyHistogram>();
-      (*histogram)->add_to(bucket);
-    }
+    if (!command_stats.histogram) command_stats.histogram = std::make_unique<LatencyHistogram>();
+    if (!database_stats.latencies) database_stats.latencies = std::make_unique<LatencyHistogram>();
+    command_stats.histogram->add_to(bucket);
+    database_stats.latencies->add_to(bucket);
   }
-  const int64_t slower_than = config.database[static_cast<size_t>(database)].slowlog_log_slower_than;
-  if (slower_than >= 0 && microseconds >= slower_than && !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script) {
-    ++database_stats.slow_commands;
-    slowlog.add(ctx.session, database, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+  if (microseconds >= slow_from_us_ && !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script) {
+    const int64_t slower_than = config.database[static_cast<size_t>(database)].slowlog_log_slower_than;
+    if (slower_than >= 0 && microseconds >= slower_than) {
+      ++database_stats.slow_commands;
+      slowlog.add(ctx.session, database, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+    }
   }
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
     note_spike(ctx, microseconds, end);

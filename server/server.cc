@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/numbers.h"
 #include "server/keyspace_events.h"
@@ -61,9 +62,13 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   counts_accesses_ = config.maxmemory_policy.ends_with("lfu");
   date_new_entries(clock.now());  // not only with the next tick: the policy may have changed
   notify_flags_.resize(config.database.size());
+  any_notify_flags_ = 0;
+  slow_from_us_ = std::numeric_limits<int64_t>::max();
   for (size_t i = 0; i < config.database.size(); ++i) {
     const DatabaseConfig& settings = config.database[i];
     notify_flags_[i] = static_cast<uint32_t>(settings.notify_keyspace_events);
+    any_notify_flags_ |= notify_flags_[i];
+    if (settings.slowlog_log_slower_than >= 0) slow_from_us_ = std::min(slow_from_us_, settings.slowlog_log_slower_than);
     databases[i]->announce_new(settings.default_ttl > 0 || notify_flags_[i] & static_cast<uint32_t>(EventClass::New));
   }
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
@@ -260,6 +265,7 @@ void Server::destroy_garbage() {
 }
 
 void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
+  if (!(any_notify_flags_ & static_cast<uint32_t>(event_class))) return;
   const uint32_t flags = notify_flags_[static_cast<size_t>(index)];
   if (!(flags & static_cast<uint32_t>(event_class))) return;
   if (flags & kEventsByKey)

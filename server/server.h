@@ -353,11 +353,17 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
   std::vector<uint32_t> notify_flags_;  // of each database
+  // So that commands of which no database wants to know more need not look at their own.
+  uint32_t any_notify_flags_ = 0;  // of all databases together
+  int64_t slow_from_us_ = 0;       // the least `slowlog-log-slower-than`
   bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;
   bool waits_for_snapshot_ = false;  // a client does
 };
+
+// Here because every SET asks.
+inline int64_t Context::default_expiry_ms() const { return server.default_expiry_ms(database->index(), now); }
 
 }  // namespace quartet::server

@@ -14,23 +14,23 @@
 namespace quartet::server {
 
 /// What is counted for one database. It belongs to the database's number, that is its role, and stays when SWAPDB gives it
-/// other contents.
-struct DatabaseStatistics {
-  // Since the start or CONFIG RESETSTAT.
+/// other contents. What every command counts is one line of the cache.
+struct alignas(64) DatabaseStatistics {
+  // Since the start or CONFIG RESETSTAT, but for `dirty`.
   uint64_t keyspace_hits = 0;
   uint64_t keyspace_misses = 0;
   /// Commands that were executed in it, by their flags kWrite and kReadOnly: see `commands_of`.
   std::array<uint64_t, 4> commands{};
-  uint64_t slow_commands = 0;  // longer than its `slowlog-log-slower-than`
+  std::unique_ptr<LatencyHistogram> latencies;  // of its commands; made at the first one with `latency-tracking` on
+  uint64_t dirty = 0;                           // changes since the last save
+  uint64_t slow_commands = 0;                   // longer than its `slowlog-log-slower-than`
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
   // Bytes read from and written to the clients that were in it at the time.
   uint64_t net_input_bytes = 0;
   uint64_t net_output_bytes = 0;
-  std::unique_ptr<LatencyHistogram> latencies;  // of its commands; made at the first one with `latency-tracking` on
 
   // Now.
-  uint64_t dirty = 0;  // changes since the last save
   size_t clients = 0;  // that work in it (see Session::placed)
   size_t blocked_clients = 0;
 

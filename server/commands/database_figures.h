@@ -46,16 +46,17 @@ struct DatabaseFigures {
     count("net_input_bytes", statistics.net_input_bytes);
     count("net_output_bytes", statistics.net_output_bytes);
     count("slow_commands", statistics.slow_commands);
-    number("latency_p50_usec", percentile_us(50));
-    number("latency_p99_usec", percentile_us(99));
-    number("latency_p999_usec", percentile_us(99.9));
+    integer("latency_p50_usec", percentile_us(50));
+    integer("latency_p99_usec", percentile_us(99));
+    integer("latency_p999_usec", percentile_us(99.9));
     count("changes_since_last_save", statistics.dirty);
     count("lists", keyspace.count(storage::Type::List));
   }
 
  private:
-  double percentile_us(double percent) const {
-    return statistics.latencies ? static_cast<double>(statistics.latencies->percentile(percent)) / 1000 : 0;
+  /// Commands are measured in whole microseconds.
+  int64_t percentile_us(double percent) const {
+    return statistics.latencies ? static_cast<int64_t>(statistics.latencies->percentile(percent) / 1000) : 0;
   }
 };
 
