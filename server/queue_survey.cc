@@ -8,9 +8,9 @@ namespace quartet::server {
 
 namespace {
 
-/// A slice, in buckets of about six keys: 100 to 200 microseconds where the keys are not in the cache.
+/// A slice in the background, in buckets.
 constexpr size_t kStepBuckets = 256;
-constexpr size_t kAskBuckets = 512;
+/// For so long a question keeps its walk going.
 constexpr int64_t kInterestMs = 60'000;
 
 bool is_longer(const QueueSurvey::Queue& a, const QueueSurvey::Queue& b) { return a.length > b.length; }
@@ -48,10 +48,10 @@ void QueueSurvey::advance(Walk& walk, const storage::Keyspace& db, size_t bucket
   walk.in_round = false;
 }
 
-std::vector<QueueSurvey::Queue> QueueSurvey::ask(const storage::Keyspace& db, const Time& now) {
+std::vector<QueueSurvey::Queue> QueueSurvey::ask(const storage::Keyspace& db, const Time& now, size_t buckets) {
   Walk& walk = walks_[db.index()];
   walk.asked_ms = now.mono_ms();
-  advance(walk, db, kAskBuckets);
+  advance(walk, db, buckets);
   std::vector<Queue> queues = walk.last;
   queues.insert(queues.end(), walk.found.begin(), walk.found.end());
   for (Queue& queue : queues) {

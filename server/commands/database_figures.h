@@ -1,11 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
+#include <string_view>
 
 #include "server/commands/memory_figures.h"
-#include "server/queue_survey.h"
 #include "server/server.h"
 
 namespace quartet::server {

@@ -1,6 +1,5 @@
 // DB: what Redis has no command for, because its databases have no roles.
 
-#include <algorithm>
 #include <optional>
 
 #include "server/arguments.h"
@@ -116,7 +115,7 @@ void db_info_command(Context& ctx) {
 
 // --- DB STATS ---------------------------------------------------------------------------------------------------------
 
-void reply_stats(Context& ctx, int index) {
+void reply_stats(Context& ctx, int index, size_t survey_buckets) {
   const DatabaseFigures figures(ctx.server, index);
   Map map(ctx.reply);
   map.database(figures);
@@ -124,7 +123,7 @@ void reply_stats(Context& ctx, int index) {
                [&](std::string_view name, double value) { map.number(name, value); });
   map.key("queues");
   Map queues(ctx.reply);
-  for (const QueueSurvey::Queue& queue : ctx.server.queues.ask(figures.keyspace, ctx.now))
+  for (const QueueSurvey::Queue& queue : ctx.server.queues.ask(figures.keyspace, ctx.now, survey_buckets))
     queues.integer(queue.name, static_cast<int64_t>(queue.length));
 }
 
@@ -134,11 +133,11 @@ void db_stats_command(Context& ctx) {
   if (in.more()) index = read_database(ctx, in);
   if (in.more()) in.fail(errors::kSyntax);
   if (!in.ok()) return;
-  if (index) return reply_stats(ctx, *index);
+  if (index) return reply_stats(ctx, *index, QueueSurvey::kOneBuckets);
   const protocol::Reply::Open open = ctx.reply.begin();
   const size_t shown = show_databases(ctx.server, [&](int shown_index) {
     ctx.reply.bulk(ctx.server.database_name(shown_index));
-    reply_stats(ctx, shown_index);
+    reply_stats(ctx, shown_index, QueueSurvey::kEachBuckets);
   });
   ctx.reply.end_map(open, shown);
 }

@@ -332,7 +332,7 @@ void add_database(Report& report, const DatabaseFigures& figures) {
   figures.each([&](std::string_view name, int64_t value) { report.field(named(name), value); },
                [&](std::string_view name, double value) { report.field(named(name), fmt::format("{:.3f}", value)); });
   size_t number = 0;
-  for (const QueueSurvey::Queue& queue : report.server.queues.ask(figures.keyspace, report.now))
+  for (const QueueSurvey::Queue& queue : report.server.queues.ask(figures.keyspace, report.now, QueueSurvey::kEachBuckets))
     report.field(named(fmt::format("queue_{}", number++)), fmt::format("name={},length={}", plain(queue.name), queue.length));
 }
 

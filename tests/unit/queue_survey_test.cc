@@ -30,7 +30,7 @@ struct Databases {
   }
   std::string ask(int database) {
     std::string text;
-    for (const QueueSurvey::Queue& queue : survey.ask(*all[static_cast<size_t>(database)], now))
+    for (const QueueSurvey::Queue& queue : survey.ask(*all[static_cast<size_t>(database)], now, QueueSurvey::kOneBuckets))
       text += queue.name + "=" + std::to_string(queue.length) + " ";
     return text;
   }
@@ -65,7 +65,7 @@ TEST_CASE("a small database's lists are known at once, the longest first", "[que
 TEST_CASE("the longest of many lists are kept", "[queues]") {
   Databases databases;
   for (size_t i = 1; i <= 200; ++i) databases.push(0, "q" + std::to_string(i), i);
-  const auto queues = databases.survey.ask(*databases.all[0], databases.now);
+  const auto queues = databases.survey.ask(*databases.all[0], databases.now, QueueSurvey::kOneBuckets);
   REQUIRE(queues.size() == limits::kShownQueues);
   for (size_t i = 0; i < queues.size(); ++i) CHECK(queues[i].length == 200 - i);
 }
