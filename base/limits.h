@@ -44,6 +44,10 @@ inline constexpr int64_t kDatabases = 16384;
 inline constexpr size_t kDatabaseNameBytes = 64;
 inline constexpr size_t kConfigFileBytes = 1024 * 1024;
 
+/// Lists of one database that DB STATS and INFO show by name, the longest ones, and the longest name that they show, in bytes.
+inline constexpr size_t kShownQueues = 32;
+inline constexpr size_t kQueueNameBytes = 256;
+
 /// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
 inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 

@@ -9,6 +9,7 @@ namespace quartet::server {
 void Blocking::block(Session& session, BlockedCommand command) {
   for (const std::string& key : command.keys) queues_[{command.database, key}].push_back(&session);
   if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
+  ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));
   ++waiting_;
 }
@@ -23,6 +24,7 @@ void Blocking::forget(Session& session) {
     if (queue->second.empty()) queues_.erase(queue);
   }
   if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
+  --server_.stats.database(blocked.database).blocked_clients;
   session.blocked.reset();
   --waiting_;
 }

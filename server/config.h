@@ -34,7 +34,13 @@ struct SaveRule {
 struct DatabaseSettings {
   bool appendonly = false;
   std::string appendfsync = "everysec";  // everysec | always | no
+  std::vector<SaveRule> save_rules;      // of `save`
+  int64_t notify_keyspace_events = 0;    // bits, see keyspace_events.h
+  int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+  int64_t default_ttl = 0;               // seconds; 0: keys that are written without an expiry have none
+  std::string flush = "allowed";         // allowed | protected
+  int64_t client_limit = 0;              // `maxclients` of the database; 0 is no limit
 };
 
 /// One database: the values in effect, its own or the default.
@@ -105,7 +111,6 @@ struct Config : DatabaseSettings {
   bool aof_use_rdb_preamble = true;    // known, so that `yes` is accepted
   bool aof_timestamp_enabled = false;  // known, so that `no` is accepted
   bool aof_rewrite_incremental_fsync = true;
-  std::vector<SaveRule> save_rules;  // of `save`
   std::string dbfilename = "dump.rdb";
   bool rdbcompression = true;
   bool rdbchecksum = true;
@@ -122,8 +127,6 @@ struct Config : DatabaseSettings {
   int64_t zset_max_listpack_value = 64;
 
   // events, logs, scripts
-  int64_t notify_keyspace_events = 0;  // bits, see keyspace_events.h
-  int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t slowlog_max_len = 128;
   int64_t latency_monitor_threshold = 0;  // ms
   bool latency_tracking = true;

@@ -26,6 +26,7 @@ constexpr size_t kBindAddresses = 16;
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning"};
 constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
 constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
+constexpr std::string_view kFlush[] = {"allowed", "protected"};
 constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
                                           "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
 
@@ -110,8 +111,8 @@ constexpr Directive choice(std::string_view name, std::string C::*member, std::s
 constexpr Directive string(std::string_view name, std::string C::*member, uint8_t flags = 0, D::Check check = nullptr) {
   return {.name = name, .kind = Kind::String, .member = member, .flags = flags, .check = check};
 }
-constexpr Directive special(std::string_view name, Kind kind, D::Member member, D::Check check = nullptr) {
-  return {.name = name, .kind = kind, .member = member, .check = check};
+constexpr Directive special(std::string_view name, Kind kind, D::Member member, uint8_t flags = 0, D::Check check = nullptr) {
+  return {.name = name, .kind = kind, .member = member, .flags = flags, .check = check};
 }
 constexpr Directive also(std::string_view alias, Directive directive) {
   directive.alias = alias;
@@ -120,7 +121,7 @@ constexpr Directive also(std::string_view alias, Directive directive) {
 
 constexpr Directive kDirectives[] = {
     // network
-    special("bind", Kind::Words, &C::bind, check_bind),
+    special("bind", Kind::Words, &C::bind, 0, check_bind),
     integer("port", &C::port, 0, 65535),
     string("unixsocket", &C::unixsocket, D::Immutable),
     {.name = "unixsocketperm", .kind = Kind::Octal, .member = &C::unixsocketperm, .flags = D::Immutable, .maximum = 0777},
@@ -174,7 +175,7 @@ constexpr Directive kDirectives[] = {
     boolean("aof-use-rdb-preamble", &C::aof_use_rdb_preamble, 0, check_preamble),
     boolean("aof-timestamp-enabled", &C::aof_timestamp_enabled, 0, check_timestamps),
     boolean("aof-rewrite-incremental-fsync", &C::aof_rewrite_incremental_fsync),
-    special("save", Kind::SaveRules, &C::save_rules),
+    special("save", Kind::SaveRules, &C::save_rules, D::PerDatabase),
     string("dbfilename", &C::dbfilename, D::Protected, check_dbfilename),
     boolean("rdbcompression", &C::rdbcompression),
     boolean("rdbchecksum", &C::rdbchecksum, D::Immutable),
@@ -191,8 +192,8 @@ constexpr Directive kDirectives[] = {
     also("zset-max-ziplist-value", memory("zset-max-listpack-value", &C::zset_max_listpack_value)),
 
     // events, logs, scripts
-    special("notify-keyspace-events", Kind::Events, &C::notify_keyspace_events),
-    integer("slowlog-log-slower-than", &C::slowlog_log_slower_than, -1, kLong),
+    special("notify-keyspace-events", Kind::Events, &C::notify_keyspace_events, D::PerDatabase),
+    integer("slowlog-log-slower-than", &C::slowlog_log_slower_than, -1, kLong, D::PerDatabase),
     integer("slowlog-max-len", &C::slowlog_max_len, 0, kLong),
     integer("latency-monitor-threshold", &C::latency_monitor_threshold, 0, kLong),
     boolean("latency-tracking", &C::latency_tracking),
@@ -205,6 +206,9 @@ constexpr Directive kDirectives[] = {
 /// What is said for a database and has no default that could be said for all of them.
 constexpr Directive kDatabaseDirectives[] = {
     memory("maxmemory", &C::budget, 0, check_budget),
+    integer("default-ttl", &C::default_ttl, 0, kInt),
+    choice("flush", &C::flush, kFlush),
+    integer("maxclients", &C::client_limit, 0, std::numeric_limits<uint32_t>::max()),
 };
 
 constexpr bool per_database(const Directive& directive) { return directive.flags & D::PerDatabase; }

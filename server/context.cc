@@ -30,11 +30,11 @@ storage::Entry* Context::find_read(std::string_view key) {
 storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
   if (!entry) {
-    ++server.stats.keyspace_misses;
+    ++server.stats.database(database->index()).keyspace_misses;
     notify(key, EventClass::KeyMiss, "keymiss");
     return nullptr;
   }
-  ++server.stats.keyspace_hits;
+  ++server.stats.database(database->index()).keyspace_hits;
   return entry;
 }
 
@@ -109,6 +109,8 @@ void Context::effect_between(const storage::Keyspace& db, const storage::Keyspac
   explicit_effect = true;
   if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
 }
+
+void Context::written_anew(std::string_view key) { server.await_expiry(database->index(), key); }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {
   if (deny_blocking) {

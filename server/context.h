@@ -94,6 +94,16 @@ struct Context {
   /// The same where it changes another database too, which is kept in the same way (see Durability::alike).
   void effect_between(const storage::Keyspace& db, const storage::Keyspace& other, std::initializer_list<std::string_view> arguments);
 
+  // --- Expiry by default ------------------------------------------------------------------------------------------
+
+  /// When a key expires that is written now without an expiry: by `default-ttl`, in ms since the epoch; -1 where that is off.
+  int64_t default_expiry_ms() const;
+  /// The key, which was there before, got a new value altogether and has lost its expiry: `default-ttl` gives it one, as it does
+  /// to keys that did not exist, when the command has ended.
+  void written_anew(std::string_view key);
+  /// The keys that the command makes keep what expiry they have, or have none, because they are not new (RENAME).
+  void keep_expiries() { keeps_expiries = true; }
+
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }
 
@@ -115,6 +125,7 @@ struct Context {
   bool from_script = false;
   bool dirty = false;           // changed() was called
   bool explicit_effect = false;
+  bool keeps_expiries = false;
   std::vector<size_t> secrets = {};
 };
 

@@ -31,6 +31,13 @@ std::string_view quoted(std::string_view text, size_t most = 128) {
 /// ends the connection before the body is read.
 bool is_http(std::string_view word) { return equals_ignoring_case(word, "POST") || equals_ignoring_case(word, "Host:"); }
 
+/// Whether a client that uses the command works in its database, and not only with the server.
+bool uses_database(const CommandEntry& command) {
+  const auto& keys = command.spec->keys;
+  return command.flags & (kWrite | kReadOnly) ||
+         std::any_of(keys.begin(), keys.end(), [](const KeySpec& spec) { return !(spec.flags & kKeyNotKey); });
+}
+
 std::string unknown_command(Args args) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
   const size_t shown = text.size();
@@ -64,6 +71,7 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
 void Server::received(Session& session, size_t n) {
   ++stats.reads_processed;
   stats.net_input_bytes += n;
+  stats.database(session.database).net_input_bytes += n;
   if (session.input.empty()) {
     const std::string_view input(read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), n);
     if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
@@ -290,6 +298,10 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
     reject(session, command, "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
     return false;
   }
+  if (!session.placed && uses_database(command) && !enter_database(session, session.database)) {
+    reject(session, command, full_error(session.database));
+    return false;
+  }
   return true;
 }
 
@@ -388,6 +400,7 @@ void Server::invoke(Context& ctx, Time& now) {
   const size_t effects_before = effects_.size();
   ctx.command.spec->handler(ctx);
   now = clock.now();
+  if (!new_keys_.empty()) give_expiries(ctx);
   carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
@@ -479,17 +492,35 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
     ++command_stats.failed;
     count_error(ctx.session);
   }
+  const int database = ctx.database->index();
+  DatabaseStatistics& database_stats = stats.database(database);
+  ++database_stats.commands_of(ctx.command.flags);
   if (config.latency_tracking) {
+    const size_t bucket = LatencyHistogram::bucket_of(static_cast<uint64_t>(microseconds) * 1000);
     if (!command_stats.histogram) command_stats.histogram = std::make_unique<LatencyHistogram>();
-    command_stats.histogram->add(static_cast<uint64_t>(microseconds) * 1000);
+    if (!database_stats.latencies) database_stats.latencies = std::make_unique<LatencyHistogram>();
+    command_stats.histogram->add_to(bucket);
+    database_stats.latencies->add_to(bucket);
   }
-  if (config.slowlog_log_slower_than >= 0 && microseconds >= config.slowlog_log_slower_than &&
-      !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script)
-    slowlog.add(ctx.session, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+  if (microseconds >= slow_from_us_ && !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script) {
+    const int64_t slower_than = config.database[static_cast<size_t>(database)].slowlog_log_slower_than;
+    if (slower_than >= 0 && microseconds >= slower_than) {
+      ++database_stats.slow_commands;
+      slowlog.add(ctx.session, database, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+    }
+  }
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
-    latency.add(ctx.command.flags & kFast ? "fast-command" : "command", static_cast<uint32_t>(microseconds / 1000),
-                end.wall_us / 1'000'000);
+    note_spike(ctx, microseconds, end);
   if (!(ctx.command.flags & (kSkipMonitor | kAdmin))) show_to_monitors(ctx);
+}
+
+void Server::note_spike(const Context& ctx, int64_t microseconds, const Time& end) {
+  const std::string event = ctx.command.flags & kFast ? "fast-command" : "command";
+  const auto ms = static_cast<uint32_t>(microseconds / 1000);
+  latency.add(event, ms, end.wall_us / 1'000'000);
+  // Those who have given their databases names want to know in which it was.
+  const std::string& name = config.database[static_cast<size_t>(ctx.database->index())].name;
+  if (!name.empty()) latency.add(event + "@" + name, ms, end.wall_us / 1'000'000);
 }
 
 void Server::show_to_monitors(const Context& ctx) {
@@ -521,6 +552,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   // What the command that made the key ready has to wait for is its own.
   const uint64_t outer = std::exchange(awaited_, 0);
   const bool served = blocked.serve(ctx, key);
+  if (!new_keys_.empty()) give_expiries(ctx);
   if (served) carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;

@@ -36,6 +36,7 @@ int64_t Server::tick() {
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
   const bool more_to_collect = blocks::collect();
   clean_marks();
+  queues.step(databases, now);
 
   const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
   if (elapsed >= kSampleMs) {

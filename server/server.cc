@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/numbers.h"
 #include "server/keyspace_events.h"
@@ -37,6 +38,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       durability(*this, disk),
       started(clock_.now()),
       run_id(make_run_id(random)) {
+  stats.databases.resize(static_cast<size_t>(config.databases));
   for (int64_t i = 0; i < config.databases; ++i)
     databases.push_back(std::make_unique<storage::Keyspace>(static_cast<int>(i), *this, thresholds_));
   scripting = std::make_unique<Scripting>(*this);
@@ -57,10 +59,18 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   thresholds_.set_max_intset_entries = config.set_max_intset_entries;
   thresholds_.zset_max_listpack_entries = config.zset_max_listpack_entries;
   thresholds_.zset_max_listpack_value = config.zset_max_listpack_value;
-  notify_flags_ = static_cast<uint32_t>(config.notify_keyspace_events);
   counts_accesses_ = config.maxmemory_policy.ends_with("lfu");
   date_new_entries(clock.now());  // not only with the next tick: the policy may have changed
-  for (const auto& db : databases) db->announce_new(notify_flags_ & static_cast<uint32_t>(EventClass::New));
+  notify_flags_.resize(config.database.size());
+  any_notify_flags_ = 0;
+  slow_from_us_ = std::numeric_limits<int64_t>::max();
+  for (size_t i = 0; i < config.database.size(); ++i) {
+    const DatabaseConfig& settings = config.database[i];
+    notify_flags_[i] = static_cast<uint32_t>(settings.notify_keyspace_events);
+    any_notify_flags_ |= notify_flags_[i];
+    if (settings.slowlog_log_slower_than >= 0) slow_from_us_ = std::min(slow_from_us_, settings.slowlog_log_slower_than);
+    databases[i]->announce_new(settings.default_ttl > 0 || notify_flags_[i] & static_cast<uint32_t>(EventClass::New));
+  }
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
@@ -78,6 +88,11 @@ int Server::database_index(std::string_view text) const {
   for (size_t i = 0; i < config.database.size(); ++i)
     if (!config.database[i].name.empty() && config.database[i].name == text) return static_cast<int>(i);
   return -1;
+}
+
+std::string Server::database_name(int index) const {
+  const std::string& name = config.database[static_cast<size_t>(index)].name;
+  return name.empty() ? std::to_string(index) : name;
 }
 
 // --- Sessions ---------------------------------------------------------------------------------------------------------
@@ -117,6 +132,7 @@ void Server::close_session(Session& session) {
   watches.remove_all(session);
   pubsub.forget(session);
   std::erase(monitors_, &session);
+  leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)
@@ -170,7 +186,7 @@ void Server::output_added(Session& session) {
 }
 
 void Server::data_loaded() {
-  stats.dirty = 0;
+  for (DatabaseStatistics& database : stats.databases) database.dirty = 0;
   stats.peak_memory = std::max(stats.peak_memory, used_memory());
   host.ready();
 }
@@ -185,13 +201,17 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
 
 // --- Databases --------------------------------------------------------------------------------------------------------
 
-void Server::flush(int index) {
+std::optional<std::string> Server::flush(int index) {
+  if (index >= 0 && is_protected(index)) return protected_error("FLUSHDB", index, "");
+  for (const auto& db : databases)
+    if (index < 0 && db->size() > 0 && is_protected(db->index())) return protected_error("FLUSHALL", db->index(), " and holds keys");
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
     watches.database_emptied(*db);
-    stats.dirty += db->size();
+    stats.database(db->index()).dirty += db->size();
     db->clear();
   }
+  return {};
 }
 
 void Server::swap_databases(int a, int b) {
@@ -202,14 +222,16 @@ void Server::swap_databases(int a, int b) {
 }
 
 void Server::key_changed(storage::Keyspace& db, std::string_view key) {
-  ++stats.dirty;
+  ++stats.database(db.index()).dirty;
   watches.key_changed(db.index(), key);
   blocking.key_changed(db.index(), key);
 }
 
 void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
   ++stats.expired_keys;
-  ++stats.dirty;
+  DatabaseStatistics& of_database = stats.database(keyspace.index());
+  ++of_database.expired_keys;
+  ++of_database.dirty;
   watches.expired(keyspace.index(), key);
   if (feed.active()) {
     const std::string_view arguments[] = {"DEL", key};
@@ -219,6 +241,7 @@ void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
 }
 
 void Server::created(storage::Keyspace& keyspace, std::string_view key) {
+  await_expiry(keyspace.index(), key);
   notify(keyspace.index(), EventClass::New, "new", key);
 }
 
@@ -242,10 +265,12 @@ void Server::destroy_garbage() {
 }
 
 void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
-  if (!(notify_flags_ & static_cast<uint32_t>(event_class))) return;
-  if (notify_flags_ & kEventsByKey)
+  if (!(any_notify_flags_ & static_cast<uint32_t>(event_class))) return;
+  const uint32_t flags = notify_flags_[static_cast<size_t>(index)];
+  if (!(flags & static_cast<uint32_t>(event_class))) return;
+  if (flags & kEventsByKey)
     pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyspace@{}__:{}", index, key), event);
-  if (notify_flags_ & kEventsByName)
+  if (flags & kEventsByName)
     pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key);
 }
 

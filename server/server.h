@@ -20,6 +20,7 @@
 #include "server/context.h"
 #include "server/durability.h"
 #include "server/pubsub.h"
+#include "server/queue_survey.h"
 #include "server/session.h"
 #include "server/slowlog.h"
 #include "server/statistics.h"
@@ -85,6 +86,7 @@ class Server final : public storage::KeyspaceObserver {
     session.out.consume(n);
     session.sent += n;
     stats.net_output_bytes += n;
+    stats.database(session.database).net_output_bytes += n;
     ++stats.writes_processed;
   }
 
@@ -121,6 +123,7 @@ class Server final : public storage::KeyspaceObserver {
   Blocking blocking;
   SlowLog slowlog;
   LatencyMonitor latency;
+  QueueSurvey queues;
   persistence::Feed feed;
   Durability durability;
   std::unique_ptr<Scripting> scripting;
@@ -131,6 +134,16 @@ class Server final : public storage::KeyspaceObserver {
   storage::Keyspace& database(int index) { return *databases[static_cast<size_t>(index)]; }
   /// A database by number or by name; -1 where there is none.
   int database_index(std::string_view text) const;
+  /// The name of a database, its number where it has none.
+  std::string database_name(int index) const;
+
+  /// Lets a session work in a database and makes it one of its clients; false where that would be more than its `maxclients`, and
+  /// then the session stays where it is. Scripts are part of their client and do not count.
+  [[nodiscard]] bool enter_database(Session& session, int index);
+  /// The session is in database 0 as if it had just connected, and no client of any.
+  void leave_database(Session& session);
+  /// The error where enter_database refuses.
+  std::string full_error(int index) const;
 
   const std::map<uint64_t, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   Session* find_session(uint64_t id);
@@ -168,8 +181,11 @@ class Server final : public storage::KeyspaceObserver {
   /// Ends a session's transaction without running it.
   void discard_transaction(Session& session);
 
-  /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere.
-  void flush(int database);
+  /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere. Where one stands in the way that is
+  /// protected (`flush`), nothing is done, and the error is returned.
+  [[nodiscard]] std::optional<std::string> flush(int database);
+  /// Why keys must not leave `from` for `to` by this command: there, a flush would take what is protected from it here.
+  std::optional<std::string> leaving_refusal(std::string_view command, int from, int to) const;
   void swap_databases(int a, int b);
 
   /// The snapshot that is being taken, if any; made by who wants it, and ended by end_snapshot, done or not.
@@ -182,6 +198,13 @@ class Server final : public storage::KeyspaceObserver {
   void pause(int64_t until_mono_ms, bool writes_only);
   void unpause();
   bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
+
+  /// See Context::default_expiry_ms and written_anew.
+  int64_t default_expiry_ms(int database, const Time& now) const {
+    const int64_t ttl = config.database[static_cast<size_t>(database)].default_ttl;
+    return ttl > 0 ? now.wall_ms() + ttl * 1000 : -1;
+  }
+  void await_expiry(int database, std::string_view key);
 
   /// Publishes keyspace events where the configuration wants them.
   void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
@@ -283,11 +306,18 @@ class Server final : public storage::KeyspaceObserver {
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
   void carry_effects(Context& ctx);
+  /// Gives the keys that the command has made and left without an expiry the one of their database's `default-ttl`.
+  void give_expiries(Context& ctx);
+  /// Whether `flush` protects the database. What has happened once is loaded so, whatever the settings are by now.
+  bool is_protected(int database) const;
+  std::string protected_error(std::string_view command, int database, std::string_view why) const;
   void carry(int database, Args effect, int other = -1);
   /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
   void hold(Session& session, size_t mark);
   void destroy_garbage();
   void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
+  /// A command took longer than `latency-monitor-threshold`.
+  void note_spike(const Context& ctx, int64_t microseconds, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const Session& session);
@@ -310,6 +340,11 @@ class Server final : public storage::KeyspaceObserver {
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<SaidEffect> effects_;  // of the running command
+  struct NewKey {
+    int database;
+    std::string key;
+  };
+  std::vector<NewKey> new_keys_;  // of the running command, in databases with a `default-ttl`
   uint64_t awaited_ = 0;  // the log's position that the reply of the running outermost command has to wait for
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
@@ -317,12 +352,18 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<Session*> monitors_;
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
-  uint32_t notify_flags_ = 0;
+  std::vector<uint32_t> notify_flags_;  // of each database
+  // So that commands of which no database wants to know more need not look at their own.
+  uint32_t any_notify_flags_ = 0;  // of all databases together
+  int64_t slow_from_us_ = 0;       // the least `slowlog-log-slower-than`
   bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;
   bool waits_for_snapshot_ = false;  // a client does
 };
+
+// Here because every SET asks.
+inline int64_t Context::default_expiry_ms() const { return server.default_expiry_ms(database->index(), now); }
 
 }  // namespace quartet::server

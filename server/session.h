@@ -80,6 +80,9 @@ struct Session {
   protocol::RequestParser parser;
 
   int database = 0;
+  /// Counts as one of its database's clients (see Server::enter_database). Every connection begins in database 0, and that
+  /// alone does not count.
+  bool placed = false;
   std::string user = "default";
   bool authenticated = false;
   std::string name, library_name, library_version;

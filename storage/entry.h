@@ -10,6 +10,7 @@
 namespace quartet::storage {
 
 enum class Type : uint8_t { String, List, Set, Hash, SortedSet };
+inline constexpr size_t kTypes = 5;
 
 /// How an entry's value lies in memory. OBJECT ENCODING's names are derived from it (see encoding_name).
 enum class Encoding : uint8_t {

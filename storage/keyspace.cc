@@ -58,6 +58,7 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
     ++expiring_;
   }
   charged_ += own_memory(entry);
+  ++counter(type);
   const uint64_t at = hash(key);
   dict_.insert(at, entry, expires);
   if (walk_) walk_->added(at, *entry);
@@ -133,6 +134,10 @@ void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_b
   }
   charged_ -= owned;
   entry->flags_ &= static_cast<uint8_t>(~Entry::kModified);
+  if (entry->type() != type) {
+    --counter(entry->type());
+    ++counter(type);
+  }
   const bool same = entry->type() == type && entry->encoding() == encoding;
   if (same && Entry::has_bytes(encoding)) {
     resize(entry, value_bytes);
@@ -168,6 +173,7 @@ void Keyspace::forget(Entry* entry) {
   [[maybe_unused]] const Entry* erased = dict_.erase(hash(key), key);
   assert(erased == entry);
   charged_ -= memory_of(*entry);
+  --counter(entry->type());
   if (entry->expires()) --expiring_;
 }
 
@@ -198,6 +204,7 @@ Entry* Keyspace::unlink(Entry* entry) {
 
 void Keyspace::insert(Entry* entry) {
   charged_ += memory_of(*entry);
+  ++counter(entry->type());
   if (entry->expires()) ++expiring_;
   const uint64_t at = hash(entry->key());
   dict_.insert(at, entry, entry->expires());
@@ -247,6 +254,7 @@ void Keyspace::clear() {
   auto contents = std::make_unique<Contents>();
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
+  counts_ = {};
   average_ttl_ = ttl_count_ = 0;
   ttl_sum_ = 0;
   stale_marks_ = 0;
@@ -260,6 +268,7 @@ void Keyspace::clear() {
 
 void Keyspace::swap_contents(Keyspace& other) {
   dict_.swap(other.dict_);
+  std::swap(counts_, other.counts_);
   std::swap(expiring_, other.expiring_);
   std::swap(charged_, other.charged_);
   std::swap(average_ttl_, other.average_ttl_);

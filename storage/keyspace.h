@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -48,6 +49,8 @@ class Keyspace {
   void announce_new(bool announce) { announces_new_ = announce; }
   const Thresholds& thresholds() const { return thresholds_; }
   size_t size() const { return dict_.size(); }
+  /// Entries with a value of this type.
+  size_t count(Type type) const { return counts_[static_cast<size_t>(type)]; }
   /// Entries that have an expiry.
   size_t expiring() const { return expiring_; }
   /// Bytes of memory that the entries, their values and the tables take.
@@ -162,6 +165,7 @@ class Keyspace {
   static Entry* allocate(std::string_view key, const Entry::Shape& shape);
   /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both shapes have bytes.
   void reshape(Entry*& entry, const Entry::Shape& shape);
+  size_t& counter(Type type) { return counts_[static_cast<size_t>(type)]; }
   void forget(Entry* entry);
   Entry* drop_expired(Entry* entry);
   void save_before_change(Entry* entry);
@@ -174,6 +178,7 @@ class Keyspace {
   const Thresholds& thresholds_;
   Dict<EntryTraits> dict_;
   SnapshotWalk* walk_ = nullptr;
+  std::array<size_t, kTypes> counts_{};  // of entries, by type
   size_t expiring_ = 0;
   size_t charged_ = 0;
   bool announces_new_ = false;

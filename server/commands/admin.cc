@@ -20,7 +20,7 @@ void flush(Context& ctx, int database) {
   if (in.more() && !in.option("ASYNC") && !in.option("SYNC")) in.fail(errors::kSyntax);
   if (in.more()) in.fail(errors::kSyntax);
   if (!in.ok()) return;
-  ctx.server.flush(database);
+  if (const auto refusal = ctx.server.flush(database)) return ctx.reply.error(*refusal);
   ctx.databases_changed();
   ctx.reply.ok();
 }
@@ -46,6 +46,10 @@ void swapdb_command(Context& ctx) {
   // What was swapped once is loaded so, whatever the settings are by now.
   if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
+  for (const auto& [from, to] : {std::pair(index[0], index[1]), std::pair(index[1], index[0])}) {
+    if (ctx.server.database(from).size() == 0) continue;
+    if (const auto refusal = ctx.server.leaving_refusal("SWAPDB", from, to)) return ctx.reply.error(*refusal);
+  }
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.

@@ -154,6 +154,7 @@ void store_raw(Context& ctx, std::string_view key, std::string_view value) {
   if (entry) {
     ctx.db().reset(entry, Type::String, Encoding::Bytes);
     ctx.db().set_expiry(entry, -1);
+    ctx.written_anew(key);
   }
   char* bytes = writable(ctx, entry, key, value.size());
   std::memcpy(bytes, value.data(), value.size());

@@ -114,7 +114,7 @@ void select_command(Context& ctx) {
       return ctx.reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
     return ctx.reply.error(errors::kDbIndex);
   }
-  ctx.session.database = index;
+  if (!ctx.server.enter_database(ctx.session, index)) return ctx.reply.error(ctx.server.full_error(index));
   ctx.reply.ok();
 }
 
@@ -128,7 +128,7 @@ void reset_command(Context& ctx) {
   ctx.server.discard_transaction(session);
   ctx.server.pubsub.forget(session);
   ctx.server.remove_monitor(session);
-  session.database = 0;
+  ctx.server.leave_database(session);
   session.name.clear();
   session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;

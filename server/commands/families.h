@@ -12,6 +12,7 @@ std::span<const Command> bitmap_commands();        // bitmaps.cc
 std::span<const Command> client_commands();        // client.cc: CLIENT
 std::span<const Command> config_commands();        // config.cc: CONFIG
 std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
+std::span<const Command> database_commands();      // databases.cc: DB
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
 std::span<const Command> diagnostics_commands();   // diagnostics.cc: MONITOR, SLOWLOG, LATENCY
 std::span<const Command> dump_commands();          // dump.cc: DUMP, RESTORE

@@ -59,6 +59,7 @@ void rename(Context& ctx, bool replace) {
     ctx.db().erase(old);
   }
   ctx.db().insert(Keyspace::rekey(ctx.db().unlink(entry), to));
+  ctx.keep_expiries();
   ctx.changed(from, EventClass::Generic, "rename_from");
   ctx.changed(to, EventClass::Generic, "rename_to");
   answer(true);
@@ -104,6 +105,7 @@ void move_command(Context& ctx) {
   Keyspace* other = named_database(ctx, in);
   if (other == &ctx.db()) in.fail(kSameObjects);
   if (!in.ok()) return;
+  if (const auto refusal = ctx.server.leaving_refusal("MOVE", ctx.db().index(), other->index())) return ctx.reply.error(*refusal);
   Entry* entry = ctx.find_write(key);
   if (!entry || other->find(key, ctx.now_ms())) return ctx.reply.integer(0);
   other->insert(ctx.db().unlink(entry));
@@ -186,7 +188,8 @@ void keys_command(Context& ctx) {
 /// publish a miss.
 const Entry* object_of(Context& ctx) {
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
-  ++(entry ? ctx.server.stats.keyspace_hits : ctx.server.stats.keyspace_misses);
+  DatabaseStatistics& stats = ctx.server.stats.database(ctx.db().index());
+  ++(entry ? stats.keyspace_hits : stats.keyspace_misses);
   if (!entry) ctx.reply.null();
   return entry;
 }

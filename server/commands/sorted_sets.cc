@@ -34,6 +34,7 @@ void store_sorted_set(Context& ctx, std::string_view key, std::span<const Scored
   // The members may lie in the old value, and with it they are gone.
   const auto count = static_cast<int64_t>(members.size());
   SortedSetValue::assign(ctx.db(), old, key, members);
+  if (old) ctx.written_anew(key);
   ctx.changed(key, EventClass::SortedSet, event);
   ctx.reply.integer(count);
 }

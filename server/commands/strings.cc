@@ -48,10 +48,11 @@ bool fits(Context& ctx, int64_t length) {
 
 // --- SET and its kin --------------------------------------------------------------------------------------------------
 
-/// Stores a string with an absolute expiry (-1: none) and tells of it. `with_expiry`: the command named an expiry.
-void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms) {
+/// Stores a string with an absolute expiry (-1: none) and tells of it. `kept`: the expiry is the one that it had.
+void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms, bool kept = false) {
   StringValue::assign(ctx.db(), old, key, value, expiry_ms);
   ctx.changed(key, EventClass::String, "set");
+  if (expiry_ms >= 0 && !kept) ctx.notify(key, EventClass::Generic, "expire");
 }
 
 void carry_set(Context& ctx, std::string_view key, std::string_view value, int64_t expiry_ms) {
@@ -94,11 +95,10 @@ void set_command(Context& ctx) {
     if (!get) ctx.reply.null();
     return;
   }
-  const int64_t kept = expiry.keep && old ? old->expiry() : -1;
-  const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept;
-  store(ctx, old, key, value, expiry_ms);
-  if (expiry.given) ctx.notify(key, EventClass::Generic, "expire");
-  if (expiry.given || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
+  const bool kept = expiry.keep && old;
+  const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept ? old->expiry() : ctx.default_expiry_ms();
+  store(ctx, old, key, value, expiry_ms, kept);
+  if ((expiry_ms >= 0 && !kept) || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
   if (!get) ctx.reply.ok();
 }
 
@@ -109,7 +109,6 @@ void set_with_expiry(Context& ctx, int64_t unit_ms) {
   if (!expiry.resolve(ctx)) return;
   const std::string_view key = ctx.arg(1);
   store(ctx, ctx.find_replace(key), key, ctx.arg(3), expiry.at_ms);
-  ctx.notify(key, EventClass::Generic, "expire");
   carry_set(ctx, key, ctx.arg(3), expiry.at_ms);
   ctx.reply.ok();
 }
@@ -119,14 +118,17 @@ void psetex_command(Context& ctx) { set_with_expiry(ctx, 1); }
 
 void setnx_command(Context& ctx) {
   if (ctx.find_replace(ctx.arg(1))) return ctx.reply.integer(0);
-  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), expiry_ms);
+  carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
   ctx.reply.integer(1);
 }
 
 void getset_command(Context& ctx) {
   if (!reply_value(ctx, ctx.arg(1))) return;
-  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), -1);
-  carry_set(ctx, ctx.arg(1), ctx.arg(2), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), expiry_ms);
+  carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
 }
 
 void getdel_command(Context& ctx) {
@@ -185,8 +187,11 @@ bool has_pairs(Context& ctx) {
 }
 
 void set_pairs(Context& ctx) {
-  for (size_t i = 1; i < ctx.args.size(); i += 2)
-    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  for (size_t i = 1; i < ctx.args.size(); i += 2) {
+    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms);
+    if (expiry_ms >= 0) carry_set(ctx, ctx.arg(i), ctx.arg(i + 1), expiry_ms);
+  }
 }
 
 void mset_command(Context& ctx) {

@@ -344,6 +344,31 @@ TEST_CASE("conf/quartet.toml holds every setting with its default", "[config]") 
   CHECK(store.values().database[3].name == "jobs");
 }
 
+TEST_CASE("conf/quartet.toml tells what can be said for a database, with its default", "[config]") {
+  std::string text;
+  REQUIRE(quartet::server::read_file(QUARTET_CONF "/quartet.toml", text) == "");
+  std::istringstream lines(text.substr(text.find("# --- Databases")));
+  // `#   key = value`, with or without a comment behind it.
+  std::string told = "[[database]]\n";
+  for (std::string line; std::getline(lines, line);)
+    if (line.substr(0, 4) == "#   ") told += line.substr(4) + "\n";
+  told.replace(told.find("name = \"\""), 9, "name = \"a\"");  // which is no name
+
+  Folder folder;
+  folder.write(told);
+  ConfigStore store;
+  REQUIRE(load(store, {folder.file()}) == "OK");
+  const auto& database = store.values().database[0];
+  for (const auto* directive : quartet::server::database_directives()) CHECK(database.overrides(directive->name));
+  CHECK(database.overridden.size() == quartet::server::database_directives().size());
+  const auto values = [](const ConfigStore& of, const std::string& prefix) {
+    std::vector<std::string> found;
+    for (const auto* directive : quartet::server::database_directives()) found.push_back(get(of, prefix + std::string(directive->name)));
+    return found;
+  };
+  CHECK(values(store, "db.0.") == values(ConfigStore(), "db.0."));
+}
+
 TEST_CASE("CONFIG REWRITE changes what differs and nothing else", "[config]") {
   Folder folder;
   const std::string text =
