@@ -63,6 +63,7 @@ class Simulation {
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
     size_t first, last;
+    bool elsewhere;  // in a directory that no start looks into
     std::vector<bool> kept;
     std::vector<Contents> contents;
   };
@@ -136,6 +137,7 @@ class Simulation {
   size_t model_at_ = 0;
   int64_t next_tick_us_ = 0;
   bool forced_ = false;            // SHUTDOWN FORCE was said
+  bool elsewhere_ = false;         // `dir` is not where the files are
   int ports_ = 0;
   std::string problem_;
   Counts counts_;
