@@ -64,13 +64,13 @@ bool Context::find_write(std::string_view key, storage::Type type, storage::Entr
   return false;
 }
 
-void Context::changed(std::string_view key, EventClass event_class, std::string_view event) {
-  changed_in(*database, key, event_class, event);
+void Context::changed(std::string_view key, EventClass event_class, std::string_view event, size_t changes) {
+  changed_in(*database, key, event_class, event, changes);
 }
 
-void Context::changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event) {
+void Context::changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event, size_t changes) {
   dirty = true;
-  server.key_changed(db, key);
+  server.key_changed(db, key, changes);
   server.notify(db.index(), event_class, event, key);
 }
 

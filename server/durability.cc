@@ -218,15 +218,21 @@ std::optional<std::string> Durability::configure() {
   if (loading_) return {};
   const bool wanted = any_logged();
   if (auto error = lock()) return error;
-  bool same = static_cast<bool>(log_) == wanted;
-  for (size_t i = 0; same && log_ && i < server_.config.database.size(); ++i)
-    same = log_->logs(static_cast<int>(i)) == server_.config.database[i].appendonly;
-  if (same) {
-    if (log_) set_policies();
-    return {};
-  }
   if (!wanted) {
     if (log_) end_log();
+    return {};
+  }
+  bool joins = !log_, leaves = false;
+  for (size_t i = 0; log_ && i < server_.config.database.size(); ++i) {
+    const bool logged = log_->logs(static_cast<int>(i)), logs = server_.config.database[i].appendonly;
+    joins = joins || (logs && !logged);
+    leaves = leaves || (logged && !logs);
+  }
+  if (!joins) {
+    set_policies();
+    // What has left stays in the files as it was until they are rewritten, and the others go on in them.
+    if (leaves && rewriting()) rewrite_scheduled_ = true;
+    if (leaves && !rewriting()) rewrite();
     return {};
   }
   // A database that joins has to be in the base before anything counts that is added behind it, so the files begin anew.

@@ -201,8 +201,8 @@ void Server::swap_databases(int a, int b) {
   blocking.databases_swapped(a, b);
 }
 
-void Server::key_changed(storage::Keyspace& db, std::string_view key) {
-  ++stats.dirty;
+void Server::key_changed(storage::Keyspace& db, std::string_view key, size_t changes) {
+  stats.dirty += changes;
   watches.key_changed(db.index(), key);
   blocking.key_changed(db.index(), key);
 }

@@ -188,7 +188,7 @@ class Server final : public storage::KeyspaceObserver {
   /// Publishes keyspace events where the configuration wants them.
   void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
   /// See Context::changed.
-  void key_changed(storage::Keyspace& db, std::string_view key);
+  void key_changed(storage::Keyspace& db, std::string_view key, size_t changes = 1);
 
   /// Bytes of the process's heap in use, of which the databases are a part.
   size_t used_memory() const;

@@ -195,7 +195,7 @@ void Simulation::begin_life() {
   model_at_ = 0;
   loaded_ = contents_of(core_->server);
   history_.clear();
-  Era era{0, {}, any_logged(), loaded_from_files_, 0};
+  Era era{0, {}, any_logged(), loaded_from_files_, 0, false, Contents(kDatabases)};
   for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
   eras_ = {std::move(era)};
   promised_ = 0;
@@ -539,8 +539,11 @@ void Simulation::administer() {
     if (reply == "OK" && command[2] == "dir") elsewhere_ = !elsewhere_;
     demand(reply == "OK" || faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
     if (toggles) {
-      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0};
+      const bool leaves = wanted.role == Role::Private;
+      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves, eras_.back().left};
       for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
+      era.left[database].clear();
+      if (leaves) era.left[database] = contents_of(server)[database];
       eras_.push_back(std::move(era));
     }
   }
@@ -584,7 +587,8 @@ void Simulation::expect_after_end() {
     promised_ = history_.size();
     promised_by_ = "SHUTDOWN";
   }
-  if (!had_faults_ && !pauses_everysec_ && eras_.size() == 1) {
+  const bool one_row = std::all_of(eras_.begin() + 1, eras_.end(), [](const Era& era) { return era.goes_on; });
+  if (!had_faults_ && !pauses_everysec_ && one_row) {
     // A second, the turn that notices, and the jobs that are under way: each takes its way there and back and some syncs.
     const int64_t allowed_us = 1'000'000 + 2 * kTickUs + 6 * delay_us_ + 12 * sync_us_;
     for (size_t i = history_.size(); i > std::max(promised_, everysec_since_); --i) {
@@ -602,7 +606,7 @@ void Simulation::expect_after_end() {
 }
 
 void Simulation::match() {
-  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false, 0});
+  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false, 0, false, Contents(kDatabases)});
   const Contents found = contents_of(core_->server);
   search_for_secret();
   std::erase_if(dumps_, [](const Dump& dump) { return dump.elsewhere; });
@@ -639,7 +643,10 @@ bool Simulation::matches(const Era& era, const Contents& found) {
       if (!model_->holds(i, found[index])) return false;
     } else if (!found[index].empty()) {
       // What the files held when the era began is there until the next rewrite.
-      if (&era != &eras_.front() || i == secret_ || loaded_.empty() || found[index] != loaded_[index]) return false;
+      if (i == secret_) return false;
+      const bool left = era.goes_on && found[index] == era.left[index];
+      const bool loaded = &era == &eras_.front() && !loaded_.empty() && found[index] == loaded_[index];
+      if (!left && !loaded) return false;
     }
   }
   return true;

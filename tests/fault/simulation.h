@@ -59,6 +59,8 @@ class Simulation {
     bool has_log;
     bool adopted;  // its files are the ones that a start finds
     uint64_t rewrites_before;  // of the log, when it began
+    bool goes_on;              // in the files of the era before, which a database has left: what they hold of it stays until they are rewritten
+    Contents left;
   };
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
