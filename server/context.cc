@@ -78,15 +78,15 @@ void Context::notify(std::string_view key, EventClass event_class, std::string_v
   server.notify(database->index(), event_class, event, key);
 }
 
-void Context::erase(storage::Entry* entry, std::string_view event) {
+void Context::erase(storage::Entry* entry, std::string_view event, size_t changes) {
   // The key outlives its entry, because the events name it.
   const std::string key(entry->key());
   database->erase(entry);
-  changed(key, EventClass::Generic, event);
+  changed(key, EventClass::Generic, event, changes);
 }
 
 void Context::erase_if_empty(storage::Entry* entry) {
-  if (storage::length_of(*entry) == 0) erase(entry);
+  if (storage::length_of(*entry) == 0) erase(entry, "del", 0);
 }
 
 void Context::effect(std::initializer_list<std::string_view> arguments) {

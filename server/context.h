@@ -81,8 +81,9 @@ struct Context {
   /// An event with no change of its own ("del" after the pop that emptied a list, "new", "keymiss").
   void notify(std::string_view key, EventClass event_class, std::string_view event);
   /// Erases an entry of db() and tells `changed` with the generic event `event`.
-  void erase(storage::Entry* entry, std::string_view event = "del");
-  /// For collections after a removal: erases the entry, with the event "del", where it has become empty. Call `changed` for the removal first.
+  void erase(storage::Entry* entry, std::string_view event = "del", size_t changes = 1);
+  /// For collections after a removal: erases the entry, with the event "del", where it has become empty. Call `changed` for the removal
+  /// first, which counts what was removed.
   void erase_if_empty(storage::Entry* entry);
 
   /// What the feed carries is by default the command as it came, if `changed` was called. A handler whose command is not

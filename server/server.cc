@@ -196,6 +196,7 @@ void Server::flush(int index) {
 
 void Server::swap_databases(int a, int b) {
   if (a == b) return;
+  ++stats.dirty;
   watches.database_emptied(database(a), &database(b));
   database(a).swap_contents(database(b));
   blocking.databases_swapped(a, b);

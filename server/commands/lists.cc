@@ -272,7 +272,7 @@ void move(Context& ctx, Entry* from, std::string_view to_key, End from_end, End 
     source.move(from_end, target, to_end);
   }
   ctx.changed(to_key, EventClass::List, push_name(to_end));
-  ctx.changed(from_key, EventClass::List, pop_name(from_end));
+  ctx.changed(from_key, EventClass::List, pop_name(from_end), 0);  // one element has moved
   ctx.erase_if_empty(source.entry);
   ctx.effect({"LMOVE", from_key, to_key, from_end == End::Head ? "LEFT" : "RIGHT", to_end == End::Head ? "LEFT" : "RIGHT"});
 }

@@ -148,7 +148,7 @@ void spop_command(Context& ctx) {
       return true;
     });
     ctx.notify(key, EventClass::Set, "spop");
-    ctx.erase(set.entry);
+    ctx.erase(set.entry, "del", set.size());
     return ctx.effect({"DEL", key});
   }
   pop_some(ctx, set, static_cast<size_t>(count), popped);
