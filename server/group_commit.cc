@@ -39,8 +39,9 @@ void GroupCommit::returned(int64_t now_us, size_t clients) {
 
 bool GroupCommit::waits(int64_t now_us, size_t held) const {
   if (held == 0) return false;
-  const size_t enough = one_group() ? held_ + released_ : (clients_ + 1) / 2;
-  const int64_t longest_us = std::min(one_group() ? job_us_ : job_us_ / 4, kLongestWaitUs);
+  // Two groups need not be equal. If they differ much, the commands of the larger one take longer than the sync of the smaller.
+  const size_t enough = one_group() ? held_ + released_ : (clients_ + 2) / 3;
+  const int64_t longest_us = std::min(one_group() ? job_us_ : job_us_ / 2, kLongestWaitUs);
   return held < enough && now_us - ended_us_ < longest_us;
 }
 

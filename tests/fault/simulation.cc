@@ -624,6 +624,7 @@ bool Simulation::matches_files(const Contents& found) {
   size_t first = eras_.size();
   while (first > 0 && !eras_[first - 1].adopted) --first;
   if (first > 0) --first;
+  while (eras_[first].goes_on) --first;
   model_->go_back();
   model_at_ = 0;
   for (size_t at = 0;;) {
