@@ -28,11 +28,13 @@ struct SaveRule {
   int64_t changes = 0;  // at least 0
 };
 
-/// The settings that each database can have for itself. A new one is a member here and a line with the flag
-/// `PerDatabase` in the table of config_table.cc.
+/// The settings that each database can have for itself. A new one is a member here and a line in config_table.cc: with the
+/// flag `PerDatabase` where what is said for the whole server is the default of every database, or in the table of those
+/// that only databases have, also where the whole server has another setting of the same name.
 struct DatabaseSettings {
   bool appendonly = false;
   std::string appendfsync = "everysec";  // everysec | always | no
+  int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
 };
 
 /// One database: the values in effect, its own or the default.

@@ -70,10 +70,15 @@ std::optional<std::string> value_text(const Directive& directive, const toml::no
   return {};
 }
 
-std::string names_with_flags(uint8_t flags) {
+std::string names_of_settings() {
   std::vector<std::string_view> names;
-  for (const Directive& directive : directives())
-    if ((directive.flags & flags) == flags) names.push_back(directive.name);
+  for (const Directive& directive : directives()) names.push_back(directive.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string names_of_database_settings() {
+  std::vector<std::string_view> names;
+  for (const Directive* directive : database_directives()) names.push_back(directive->name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -117,12 +122,12 @@ Problem parse_database(ConfigFile& file, const Lines& lines, const toml::node& n
         return fmt::format("{}: database.name: wrong value; allowed: a lower-case letter, then up to {} of a-z, 0-9, _ and -",
                            where, limits::kDatabaseNameBytes - 1);
       database.name = *name;
-    } else if (const Directive* directive = find_directive(key.str()); directive && directive->flags & Directive::PerDatabase) {
+    } else if (const Directive* directive = find_database_directive(key.str())) {
       Problem problem = parse_setting(file, lines, "database.", *directive, key, value, database.settings);
       if (!problem.empty()) return problem;
     } else {
       return fmt::format("{}: database.{}: unknown key; allowed: index, name, {}", where, key.str(),
-                         names_with_flags(Directive::PerDatabase));
+                         names_of_database_settings());
     }
   }
   if (!indexed) return fmt::format("{}: database.index: missing", at(file, database.line));
@@ -216,9 +221,9 @@ bool has(const std::vector<ConfigFile::Setting>& settings, const Directive& dire
 std::string missing_values(size_t database, const std::vector<ConfigFile::Setting>& settings, const Config& config,
                            std::string_view before, std::string_view after) {
   std::string text;
-  for (const Directive& directive : directives())
-    if (config.database[database].overrides(directive.name) && !has(settings, directive))
-      text += fmt::format("{}{} = {}{}", before, directive.name, toml_value({&directive, database}, config), after);
+  for (const Directive* directive : database_directives())
+    if (config.database[database].overrides(directive->name) && !has(settings, *directive))
+      text += fmt::format("{}{} = {}{}", before, directive->name, toml_value({directive, database}, config), after);
   return text;
 }
 
@@ -277,7 +282,7 @@ Problem parse(ConfigFile& file) {
     if (key != "database") {
       const Directive* directive = find_directive(key.str());
       if (!directive)
-        return fmt::format("{}: {}: unknown key; allowed: {}, [[database]]", at(file, key.source().begin.line), key.str(), names_with_flags(0));
+        return fmt::format("{}: {}: unknown key; allowed: {}, [[database]]", at(file, key.source().begin.line), key.str(), names_of_settings());
       if (Problem problem = parse_setting(file, lines, "", *directive, key, node, file.settings); !problem.empty()) return problem;
       continue;
     }

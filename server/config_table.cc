@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -81,6 +82,11 @@ Problem check_timestamps(Config& config) {
 
 Problem check_maxmemory(Config& config) {
   if (config.maxmemory != 0) return "a memory limit is not supported yet, only 0 is allowed";
+  return {};
+}
+
+Problem check_budget(Config& config) {
+  if (config.budget != 0) return "a memory limit is not supported yet, only 0 is allowed";
   return {};
 }
 
@@ -196,6 +202,23 @@ constexpr Directive kDirectives[] = {
     special("proc-title-template", Kind::TitleTemplate, &C::proc_title_template),
 };
 
+/// What is said for a database and has no default that could be said for all of them.
+constexpr Directive kDatabaseDirectives[] = {
+    memory("maxmemory", &C::budget, 0, check_budget),
+};
+
+constexpr bool per_database(const Directive& directive) { return directive.flags & D::PerDatabase; }
+constexpr size_t kInherited = std::count_if(std::begin(kDirectives), std::end(kDirectives), per_database);
+
+constexpr auto kAllOfDatabases = [] {
+  std::array<const Directive*, kInherited + std::size(kDatabaseDirectives)> all{};
+  size_t count = 0;
+  for (const Directive& directive : kDirectives)
+    if (per_database(directive)) all[count++] = &directive;
+  for (const Directive& directive : kDatabaseDirectives) all[count++] = &directive;
+  return all;
+}();
+
 template <class T>
 T& value_of(const Directive& directive, Config& config) {
   return config.*std::get<T Config::*>(directive.member);
@@ -275,6 +298,10 @@ Problem parse(const Directive& directive, Config& config, std::string_view text)
   return {};
 }
 
+bool is_called(const Directive& directive, std::string_view name) {
+  return equals_ignoring_case(name, directive.name) || (!directive.alias.empty() && equals_ignoring_case(name, directive.alias));
+}
+
 }  // namespace
 
 Config default_config() {
@@ -290,10 +317,16 @@ Config default_config() {
 std::span<const Directive> directives() { return kDirectives; }
 
 const Directive* find_directive(std::string_view name) {
-  for (const Directive& directive : kDirectives) {
-    if (equals_ignoring_case(name, directive.name)) return &directive;
-    if (!directive.alias.empty() && equals_ignoring_case(name, directive.alias)) return &directive;
-  }
+  for (const Directive& directive : kDirectives)
+    if (is_called(directive, name)) return &directive;
+  return nullptr;
+}
+
+std::span<const Directive* const> database_directives() { return kAllOfDatabases; }
+
+const Directive* find_database_directive(std::string_view name) {
+  for (const Directive* directive : database_directives())
+    if (is_called(*directive, name)) return directive;
   return nullptr;
 }
 

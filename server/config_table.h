@@ -58,11 +58,15 @@ struct Directive {
 /// The values without file and options; `dir` is the working directory.
 Config default_config();
 
-/// All settings, in the order in which CONFIG GET shows them.
+/// All settings of the whole server, in the order in which CONFIG GET shows them.
 std::span<const Directive> directives();
 
 /// By name or alias, without regard to case; null where there is none.
 const Directive* find_directive(std::string_view name);
+
+/// The settings that a database can have: those of the whole server with the flag PerDatabase, and its own.
+std::span<const Directive* const> database_directives();
+const Directive* find_database_directive(std::string_view name);
 
 /// Gives the setting the value that `text` says. On failure the error text of Redis, and nothing is changed.
 [[nodiscard]] Problem assign(const Directive& directive, Config& config, std::string_view text);

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::string_view kPrefix = "db.";
 
-bool per_database(const Directive& directive) { return directive.flags & Directive::PerDatabase; }
-
 std::optional<size_t> find_database(std::string_view text, const Config& config) {
   if (const auto index = parse_int(text)) {
     if (*index < 0 || static_cast<size_t>(*index) >= config.database.size()) return {};
@@ -50,8 +48,8 @@ std::optional<Target> find_target(std::string_view name, const Config& config) {
   name.remove_prefix(kPrefix.size());
   const size_t dot = name.find('.');
   if (dot == std::string_view::npos) return {};
-  const Directive* directive = find_directive(name.substr(dot + 1));
-  if (!directive || !per_database(*directive)) return {};
+  const Directive* directive = find_database_directive(name.substr(dot + 1));
+  if (!directive) return {};
   const auto database = find_database(name.substr(0, dot), config);
   return database ? std::optional(Target{directive, database}) : std::nullopt;
 }
@@ -60,7 +58,7 @@ Problem assign(const Target& target, Config& config, std::string_view text) {
   const Directive& directive = *target.directive;
   if (!target.database) {
     Problem problem = assign(directive, config, text);
-    if (problem.empty() && per_database(directive)) pass_on_default(directive, config);
+    if (problem.empty() && directive.flags & Directive::PerDatabase) pass_on_default(directive, config);
     return problem;
   }
   DatabaseConfig& database = config.database[*target.database];
@@ -87,8 +85,8 @@ std::vector<std::pair<std::string, Target>> shown_database_targets(const Config&
     const DatabaseConfig& database = config.database[i];
     if (database.name.empty() && database.overridden.empty()) continue;
     const std::string shown = database.name.empty() ? fmt::format("{}", i) : database.name;
-    for (const Directive& directive : directives())
-      if (per_database(directive)) targets.emplace_back(fmt::format("{}{}.{}", kPrefix, shown, directive.name), Target{&directive, i});
+    for (const Directive* directive : database_directives())
+      targets.emplace_back(fmt::format("{}{}.{}", kPrefix, shown, directive->name), Target{directive, i});
   }
   return targets;
 }
