@@ -37,6 +37,10 @@ inline constexpr size_t kSnapshotChunks = 8;
 inline constexpr size_t kStringBytes = 0xffffffff - 64;
 /// What is read of a file at a time while it is loaded, in bytes.
 inline constexpr size_t kRdbChunkBytes = 256 * 1024;
+/// Room in tables is made for as many entries as a file of RDB says there are, if so many of about these bytes could be in it (the
+/// room takes less than those), and for so many at a time at most: that takes some 100 ms, and the table grows from there.
+inline constexpr size_t kRdbEntryBytes = 16;
+inline constexpr size_t kRdbReservedEntries = 16 * 1024 * 1024;
 
 /// Most databases that may be configured.
 inline constexpr int64_t kDatabases = 16384;

@@ -63,6 +63,9 @@ class AofLog final : public Sink {
   uint64_t durable() const { return durable_; }
   /// The position behind the last effect into the database under `always`; 0 where there was none.
   uint64_t last_always(int database) const { return databases_[static_cast<size_t>(database)].last_always; }
+  /// Whether a reply about any database has still to wait.
+  bool owes() const { return last_always_ > durable_; }
+  const std::string& directory() const { return directory_; }
 
   /// What is to be done now, or null: nothing, or a job is under way, or it is too early to try again. `now_us` is
   /// monotonic. To be asked at the end of every turn in which effects came, and some ten times a second.

@@ -36,6 +36,7 @@ enum CommandFlag : uint32_t {
   // Not shown by COMMAND: how the dispatcher treats it.
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
+  kSelects = 1 << 27,           ///< its argument is the database of the session from then on
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
 };
 

@@ -64,13 +64,13 @@ bool Context::find_write(std::string_view key, storage::Type type, storage::Entr
   return false;
 }
 
-void Context::changed(std::string_view key, EventClass event_class, std::string_view event) {
-  changed_in(*database, key, event_class, event);
+void Context::changed(std::string_view key, EventClass event_class, std::string_view event, size_t changes) {
+  changed_in(*database, key, event_class, event, changes);
 }
 
-void Context::changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event) {
+void Context::changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event, size_t changes) {
   dirty = true;
-  server.key_changed(db, key);
+  server.key_changed(db, key, changes);
   server.notify(db.index(), event_class, event, key);
 }
 
@@ -78,15 +78,15 @@ void Context::notify(std::string_view key, EventClass event_class, std::string_v
   server.notify(database->index(), event_class, event, key);
 }
 
-void Context::erase(storage::Entry* entry, std::string_view event) {
+void Context::erase(storage::Entry* entry, std::string_view event, size_t changes) {
   // The key outlives its entry, because the events name it.
   const std::string key(entry->key());
   database->erase(entry);
-  changed(key, EventClass::Generic, event);
+  changed(key, EventClass::Generic, event, changes);
 }
 
 void Context::erase_if_empty(storage::Entry* entry) {
-  if (storage::length_of(*entry) == 0) erase(entry);
+  if (storage::length_of(*entry) == 0) erase(entry, "del", 0);
 }
 
 void Context::effect(std::initializer_list<std::string_view> arguments) {

@@ -71,17 +71,19 @@ struct Context {
   // --- Changes ----------------------------------------------------------------------------------------------------
 
   /// Tells that the key was changed, after the change: WATCH, keyspace events, blocked clients, statistics and the feed
-  /// learn it from here. Every changing handler calls it for every key it changed, with Redis's name of the event.
-  void changed(std::string_view key, EventClass event_class, std::string_view event);
+  /// learn it from here. Every changing handler calls it for every key it changed, with Redis's name of the event. `changes` is what
+  /// the `save` rules count: the elements that were added, changed or removed.
+  void changed(std::string_view key, EventClass event_class, std::string_view event, size_t changes = 1);
   /// The same for a key of another database (MOVE, COPY).
-  void changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event);
+  void changed_in(storage::Keyspace& db, std::string_view key, EventClass event_class, std::string_view event, size_t changes = 1);
   /// A whole database was changed (FLUSHDB, SWAPDB), which Server has done and told of: what remains is to carry it.
   void databases_changed() { dirty = true; }
   /// An event with no change of its own ("del" after the pop that emptied a list, "new", "keymiss").
   void notify(std::string_view key, EventClass event_class, std::string_view event);
   /// Erases an entry of db() and tells `changed` with the generic event `event`.
-  void erase(storage::Entry* entry, std::string_view event = "del");
-  /// For collections after a removal: erases the entry, with the event "del", where it has become empty. Call `changed` for the removal first.
+  void erase(storage::Entry* entry, std::string_view event = "del", size_t changes = 1);
+  /// For collections after a removal: erases the entry, with the event "del", where it has become empty. Call `changed` for the removal
+  /// first, which counts what was removed.
   void erase_if_empty(storage::Entry* entry);
 
   /// What the feed carries is by default the command as it came, if `changed` was called. A handler whose command is not

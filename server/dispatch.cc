@@ -306,11 +306,17 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
 }
 
 const std::string* Server::refusal_of(const Session& session, const CommandEntry& command) {
-  if (command.flags & kWrite) return durability.refusal(session.database);
-  for (const QueuedCommand& queued : session.queue)
-    if (queued.command->flags & kWrite)
-      if (const std::string* refusal = durability.refusal(session.database)) return refusal;
-  return nullptr;
+  if (!durability.refuses()) return nullptr;
+  // What a transaction changes is in the database that it selects on the way.
+  int database = session.database;
+  for (const QueuedCommand& queued : session.queue) {
+    if (queued.command->flags & kSelects) {
+      if (const int selected = database_index(queued.arguments[1]); selected >= 0) database = selected;
+    } else if ((command.flags & kEndsMulti) && (queued.command->flags & kWrite)) {
+      if (const std::string* refusal = durability.refusal(database)) return refusal;
+    }
+  }
+  return command.flags & kWrite ? durability.refusal(database) : nullptr;
 }
 
 void Server::queue(Session& session, const CommandEntry& command, Args args) {

@@ -69,6 +69,7 @@ Loading::Status Loading::open_part() {
   persistence::RdbReader::Options options;
   if (part.kind == Part::Kind::Snapshot) options.now_ms = now_ms_;
   options.verify_checksum = server_.config.rdbchecksum;
+  options.file_bytes = sizes_[at_];
   snapshot_.emplace(*input_, *this, options);
   return Status::More;
 }

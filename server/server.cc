@@ -216,13 +216,14 @@ std::optional<std::string> Server::flush(int index) {
 
 void Server::swap_databases(int a, int b) {
   if (a == b) return;
+  ++stats.database(a).dirty;
   watches.database_emptied(database(a), &database(b));
   database(a).swap_contents(database(b));
   blocking.databases_swapped(a, b);
 }
 
-void Server::key_changed(storage::Keyspace& db, std::string_view key) {
-  ++stats.database(db.index()).dirty;
+void Server::key_changed(storage::Keyspace& db, std::string_view key, size_t changes) {
+  stats.database(db.index()).dirty += changes;
   watches.key_changed(db.index(), key);
   blocking.key_changed(db.index(), key);
 }

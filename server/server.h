@@ -32,11 +32,13 @@ namespace quartet::server {
 
 class Scripting;
 
-/// Work that is done on another thread. The reactor implements it with libuv's pool, tests at once.
+/// Work that is done on another thread, of whose end the loop hears. The reactor implements it with libuv's pool, tests at once.
 class Background {
  public:
   virtual ~Background() = default;
   virtual void run(std::function<void()> work, std::function<void()> done) = 0;
+  /// The same for short work that clients wait for: it begins at once, behind nothing but what was given to this function before.
+  virtual void run_ahead(std::function<void()> work, std::function<void()> done) { run(std::move(work), std::move(done)); }
 };
 
 /// What the server asks of the process around it.
@@ -209,7 +211,7 @@ class Server final : public storage::KeyspaceObserver {
   /// Publishes keyspace events where the configuration wants them.
   void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
   /// See Context::changed.
-  void key_changed(storage::Keyspace& db, std::string_view key);
+  void key_changed(storage::Keyspace& db, std::string_view key, size_t changes = 1);
 
   /// Bytes of the process's heap in use, of which the databases are a part.
   size_t used_memory() const;

@@ -49,18 +49,21 @@ Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
   return entry;
 }
 
-Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
+Entry* Keyspace::make(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) const {
   const bool expires = expiry_ms >= 0;
   Entry* entry = allocate(key, {type, encoding, value_bytes, expires});
   entry->access_ = new_access_;
-  if (expires) {
-    Entry::store(entry->fixed(), expiry_ms);
-    ++expiring_;
-  }
+  if (expires) Entry::store(entry->fixed(), expiry_ms);
+  return entry;
+}
+
+Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
+  Entry* entry = make(key, type, encoding, value_bytes, expiry_ms);
+  if (entry->expires()) ++expiring_;
   charged_ += own_memory(entry);
   ++counter(type);
   const uint64_t at = hash(key);
-  dict_.insert(at, entry, expires);
+  dict_.insert(at, entry, entry->expires());
   if (walk_) walk_->added(at, *entry);
   if (announces_new_) observer_.created(*this, key);
   return entry;
@@ -203,13 +206,23 @@ Entry* Keyspace::unlink(Entry* entry) {
 }
 
 void Keyspace::insert(Entry* entry) {
+  const uint64_t at = hash(entry->key());
+  dict_.insert(at, entry, entry->expires());
+  taken_in(at, entry);
+}
+
+bool Keyspace::insert_new(uint64_t hash, Entry* entry) {
+  if (!dict_.insert_new(hash, entry, entry->expires())) return false;
+  taken_in(hash, entry);
+  return true;
+}
+
+void Keyspace::taken_in(uint64_t hash, Entry* entry) {
   charged_ += memory_of(*entry);
   ++counter(entry->type());
   if (entry->expires()) ++expiring_;
-  const uint64_t at = hash(entry->key());
-  dict_.insert(at, entry, entry->expires());
   entry->set_mark(0);
-  if (walk_) walk_->added(at, *entry);
+  if (walk_) walk_->added(hash, *entry);
   if (announces_new_) observer_.created(*this, entry->key());
 }
 

@@ -75,6 +75,8 @@ class Keyspace {
   /// Adds an entry with an empty value: no bytes, 0, or a null pointer by the encoding. Its expiry is -1 (none) or in
   /// ms since the epoch. REQUIRES: the key is not there.
   Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1);
+  /// The same entry in no keyspace yet: for `insert_new`, or `dispose`.
+  Entry* make(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1) const;
   /// Gives an existing entry another type or encoding and an empty value, as `create` does; the old value is disposed
   /// of. Key and expiry remain.
   void reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes = 0);
@@ -109,6 +111,10 @@ class Keyspace {
   Entry* unlink(Entry* entry);
   /// Takes an entry in under its own key. REQUIRES: the key is not there.
   void insert(Entry* entry);
+  /// The same where the key may be there; false, with nothing done, where it is. `hash` is the key's.
+  bool insert_new(uint64_t hash, Entry* entry);
+  /// Makes room in the table for so many entries that are to come (see Dict::reserve). REQUIRES: size() == 0.
+  void reserve(size_t entries) { dict_.reserve(entries); }
   /// Makes an entry with the same value and expiry under another key; in no keyspace yet.
   static Entry* clone(const Entry& entry, std::string_view key);
   /// The same entry under another key; in no keyspace. The value is moved, `entry` is freed. REQUIRES: unlinked.
@@ -166,6 +172,7 @@ class Keyspace {
   /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both shapes have bytes.
   void reshape(Entry*& entry, const Entry::Shape& shape);
   size_t& counter(Type type) { return counts_[static_cast<size_t>(type)]; }
+  void taken_in(uint64_t hash, Entry* entry);
   void forget(Entry* entry);
   Entry* drop_expired(Entry* entry);
   void save_before_change(Entry* entry);

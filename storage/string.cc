@@ -66,6 +66,23 @@ Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_vi
   return string.entry;
 }
 
+Entry* StringValue::make(const Keyspace& keyspace, std::string_view key, std::string_view value, int64_t expiry_ms) {
+  if (const std::optional<int64_t> number = parse_int(value)) {
+    Entry* entry = keyspace.make(key, Type::String, Encoding::Int, 0, expiry_ms);
+    entry->set_integer(*number);
+    return entry;
+  }
+  if (value.size() > limits::kInlineStringBytes) {
+    SharedBytes block = SharedBytes::copy_of(value);
+    Entry* entry = keyspace.make(key, Type::String, Encoding::Shared, 0, expiry_ms);
+    entry->set_pointer(block.release());
+    return entry;
+  }
+  Entry* entry = keyspace.make(key, Type::String, Encoding::Bytes, value.size(), expiry_ms);
+  if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
+  return entry;
+}
+
 size_t StringValue::size() const {
   char scratch[kNumberChars];
   return view(scratch).size();

@@ -24,6 +24,9 @@ class StringValue : public Handle {
   static Entry* assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                             int64_t expiry_ms = -1);
 
+  /// What `assign` would make under a key that is not there, in no keyspace yet (see Keyspace::make).
+  static Entry* make(const Keyspace& keyspace, std::string_view key, std::string_view value, int64_t expiry_ms = -1);
+
   size_t size() const;
   /// The value as text. Integers are written to `scratch`, at least kNumberChars bytes; else the view is into the value
   /// and good until it changes.

@@ -160,7 +160,7 @@ constexpr Command kCommands[] = {
     {.name = "reset", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "6.2.0",
      .summary = "Sets the connection back to how it began.", .syntax = "",
      .complexity = "O(1)", .handler = reset_command},
-    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
+    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
      .complexity = "O(1)", .handler = select_command},
 };

@@ -45,7 +45,7 @@ std::optional<int64_t> set_fields(Context& ctx) {
   HashValue hash = open_or_create(ctx, key, entry);
   int64_t added = 0;
   for (size_t i = 2; i < ctx.args.size(); i += 2) added += hash.set(ctx.arg(i), ctx.arg(i + 1));
-  ctx.changed(key, EventClass::Hash, "hset");
+  ctx.changed(key, EventClass::Hash, "hset", ctx.args.size() / 2 - 1);
   return added;
 }
 
@@ -76,7 +76,7 @@ void hdel_command(Context& ctx) {
     HashValue hash(ctx.db(), entry);
     for (size_t i = 2; i < ctx.args.size() && !hash.empty(); ++i) removed += hash.erase(ctx.arg(i));
     if (removed) {
-      ctx.changed(key, EventClass::Hash, "hdel");
+      ctx.changed(key, EventClass::Hash, "hdel", static_cast<size_t>(removed));
       ctx.erase_if_empty(hash.entry);
     }
   }

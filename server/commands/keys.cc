@@ -60,7 +60,7 @@ void rename(Context& ctx, bool replace) {
   }
   ctx.db().insert(Keyspace::rekey(ctx.db().unlink(entry), to));
   ctx.keep_expiries();
-  ctx.changed(from, EventClass::Generic, "rename_from");
+  ctx.changed(from, EventClass::Generic, "rename_from", 0);
   ctx.changed(to, EventClass::Generic, "rename_to");
   answer(true);
 }
@@ -110,7 +110,7 @@ void move_command(Context& ctx) {
   if (!entry || other->find(key, ctx.now_ms())) return ctx.reply.integer(0);
   other->insert(ctx.db().unlink(entry));
   ctx.changed(key, EventClass::Generic, "move_from");
-  ctx.changed_in(*other, key, EventClass::Generic, "move_to");
+  ctx.changed_in(*other, key, EventClass::Generic, "move_to", 0);
   if (ctx.server.durability.alike(ctx.db().index(), other->index())) {
     // By number, because only Quartet's databases have names.
     char number[kNumberChars];

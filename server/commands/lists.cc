@@ -41,7 +41,7 @@ void push(Context& ctx, End end, bool only_existing) {
   ListValue list = open_or_create(ctx, key, entry);
   for (const std::string_view value : ctx.args.subspan(2)) list.push(end, value);
   ctx.reply.integer(static_cast<int64_t>(list.size()));
-  ctx.changed(key, EventClass::List, push_name(end));
+  ctx.changed(key, EventClass::List, push_name(end), ctx.args.size() - 2);
 }
 
 void lpush_command(Context& ctx) { push(ctx, End::Head, false); }
@@ -60,7 +60,7 @@ void pop_elements(Context& ctx, std::string_view key, Entry* entry, End end, siz
     return true;
   }, end);
   list.drop(end, count);
-  ctx.changed(key, EventClass::List, pop_name(end));
+  ctx.changed(key, EventClass::List, pop_name(end), count);
   ctx.erase_if_empty(list.entry);
 }
 
@@ -232,7 +232,7 @@ void lrem_command(Context& ctx) {
   const uint64_t most = count < 0 ? uint64_t{0} - static_cast<uint64_t>(count) : static_cast<uint64_t>(count);
   const size_t removed = list.remove(ctx.arg(3), count < 0 ? End::Tail : End::Head, most);
   if (removed) {
-    ctx.changed(key, EventClass::List, "lrem");
+    ctx.changed(key, EventClass::List, "lrem", removed);
     ctx.erase_if_empty(list.entry);
   }
   ctx.reply.integer(static_cast<int64_t>(removed));
@@ -248,8 +248,9 @@ void ltrim_command(Context& ctx) {
   if (!entry) return ctx.reply.ok();
   ListValue list(ctx.db(), entry);
   const Range range = range_of(list, start, end);
+  const size_t size = list.size();
   list.trim(range.start, range.count);
-  ctx.changed(key, EventClass::List, "ltrim");
+  ctx.changed(key, EventClass::List, "ltrim", size - range.count);
   ctx.erase_if_empty(list.entry);
   ctx.reply.ok();
 }
@@ -271,7 +272,7 @@ void move(Context& ctx, Entry* from, std::string_view to_key, End from_end, End 
     source.move(from_end, target, to_end);
   }
   ctx.changed(to_key, EventClass::List, push_name(to_end));
-  ctx.changed(from_key, EventClass::List, pop_name(from_end));
+  ctx.changed(from_key, EventClass::List, pop_name(from_end), 0);  // one element has moved
   ctx.erase_if_empty(source.entry);
   ctx.effect({"LMOVE", from_key, to_key, from_end == End::Head ? "LEFT" : "RIGHT", to_end == End::Head ? "LEFT" : "RIGHT"});
 }

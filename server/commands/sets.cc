@@ -31,7 +31,7 @@ void sadd_command(Context& ctx) {
   SetValue set = open_or_create(ctx, key, entry);
   int64_t added = 0;
   for (const std::string_view member : ctx.args.subspan(2)) added += set.add(member);
-  if (added) ctx.changed(key, EventClass::Set, "sadd");
+  if (added) ctx.changed(key, EventClass::Set, "sadd", static_cast<size_t>(added));
   ctx.reply.integer(added);
 }
 
@@ -44,7 +44,7 @@ void srem_command(Context& ctx) {
   int64_t removed = 0;
   for (const std::string_view member : ctx.args.subspan(2)) removed += set.remove(member);
   if (removed) {
-    ctx.changed(key, EventClass::Set, "srem");
+    ctx.changed(key, EventClass::Set, "srem", static_cast<size_t>(removed));
     ctx.erase_if_empty(set.entry);
   }
   ctx.reply.integer(removed);
@@ -148,13 +148,13 @@ void spop_command(Context& ctx) {
       return true;
     });
     ctx.notify(key, EventClass::Set, "spop");
-    ctx.erase(set.entry);
+    ctx.erase(set.entry, "del", set.size());
     return ctx.effect({"DEL", key});
   }
   pop_some(ctx, set, static_cast<size_t>(count), popped);
   if (counted) ctx.reply.set(popped.size());
   for (const std::string& member : popped) ctx.reply.bulk(member);
-  ctx.changed(key, EventClass::Set, "spop");
+  ctx.changed(key, EventClass::Set, "spop", popped.size());
   carry_removal(ctx, key, popped);
 }
 

@@ -224,7 +224,7 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
   if (old) ctx.db().erase(old);
   auto list = storage::ListValue::create(ctx.db(), key);
   for (const std::string& result : results) list.push(storage::End::Tail, result);
-  ctx.changed(key, EventClass::List, "sortstore");
+  ctx.changed(key, EventClass::List, "sortstore", results.size());
   ctx.reply.integer(static_cast<int64_t>(results.size()));
 }
 

@@ -20,8 +20,9 @@ constexpr std::string_view pop_event(End end) { return end == End::Lowest ? "zpo
 template <class Visit>
 void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size_t count, Visit visit) {
   SortedSetValue set(ctx.db(), entry);
+  const size_t size = set.size();
   set.pop(end == End::Highest, count, visit);
-  ctx.changed(key, EventClass::SortedSet, pop_event(end));
+  ctx.changed(key, EventClass::SortedSet, pop_event(end), std::min(count, size));
   ctx.erase_if_empty(set.entry);
 }
 

@@ -199,7 +199,7 @@ void remove_range(Context& ctx, By by, std::string_view event) {
   SortedSetValue set(ctx.db(), entry);
   const size_t removed = set.erase(bounds->select(set));
   if (removed) {
-    ctx.changed(key, EventClass::SortedSet, event);
+    ctx.changed(key, EventClass::SortedSet, event, removed);
     ctx.erase_if_empty(set.entry);
   }
   ctx.reply.integer(static_cast<int64_t>(removed));

@@ -80,7 +80,7 @@ void add(Context& ctx, Args pairs, std::span<const double> scores, ScoreOptions 
     added += change == ScoreChange::Added;
     updated += change == ScoreChange::Updated;
   }
-  if (added || updated) ctx.changed(key, EventClass::SortedSet, "zadd");
+  if (added || updated) ctx.changed(key, EventClass::SortedSet, "zadd", static_cast<size_t>(added + updated));
   ctx.reply.integer(count_changed ? added + updated : added);
 }
 
@@ -146,7 +146,7 @@ void zrem_command(Context& ctx) {
   int64_t removed = 0;
   for (const std::string_view member : ctx.args.subspan(2)) removed += set.erase(member);
   if (removed) {
-    ctx.changed(key, EventClass::SortedSet, "zrem");
+    ctx.changed(key, EventClass::SortedSet, "zrem", static_cast<size_t>(removed));
     ctx.erase_if_empty(set.entry);
   }
   ctx.reply.integer(removed);

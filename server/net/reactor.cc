@@ -65,6 +65,7 @@ Connection* TurnList::next() {
 Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(config) {
   int status = uv_loop_init(&loop_);
   if (status == 0) status = uv_poll_init(&loop_, &signal_poll_, signals_.descriptor());
+  if (status == 0) status = worker_.open(&loop_);
   if (status != 0) {
     // Without an event loop there is no process to speak of: only a machine out of descriptors gets here.
     log_.warning("cannot create the event loop: {}", uv_strerror(status));
@@ -146,9 +147,14 @@ std::optional<std::string> Reactor::check_maxclients(const std::vector<std::stri
 
 int Reactor::serve() {
   assert(server_);
-  uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) { reactor_of(prepare->data).end_turn(); });
+  uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) {
+    Reactor& reactor = reactor_of(prepare->data);
+    reactor.end_turn();
+    reactor.worker_.loop_waits();
+  });
   uv_check_start(&check_, [](uv_check_t* check) {
     Reactor& reactor = reactor_of(check->data);
+    reactor.worker_.loop_goes_on();
     if (!reactor.stopping_) reactor.server_->execute_received();
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
@@ -206,6 +212,8 @@ void Reactor::end_turn() {
   if (stopping_) return;
   if (terminating_ && !shutting_down_) shut_server_down();
   if (stopping_) return;
+  worker_.deliver();
+  if (stopping_) return;
   if (server_->next_timeout_ms() == 0) server_->run_timeouts();
   if (stopping_) return;
   // An idle handle is what keeps libuv from sleeping.
@@ -244,6 +252,7 @@ void Reactor::shut_down() {
   for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
                             handle(wake_timer_), handle(accept_timer_)})
     uv_close(each, nullptr);
+  worker_.close();
   // Signals are heard until the background work is done, but nobody waits for them.
   uv_unref(handle(signal_poll_));
   uv_run(&loop_, UV_RUN_DEFAULT);

@@ -14,6 +14,7 @@
 #include "server/net/connection.h"
 #include "server/net/listener.h"
 #include "server/net/termination_signals.h"
+#include "server/net/worker.h"
 #include "server/server.h"
 
 namespace quartet::net {
@@ -63,6 +64,9 @@ class Reactor final : public server::Background, public server::Host {
 
   // server::Background: work that comes after the loop has ended is done at once.
   void run(std::function<void()> work, std::function<void()> done) override;
+  void run_ahead(std::function<void()> work, std::function<void()> done) override {
+    worker_.run(std::move(work), std::move(done));
+  }
 
   // server::Host
   void stop(int status) override;
@@ -114,6 +118,7 @@ class Reactor final : public server::Background, public server::Host {
   uv_timer_t accept_timer_;  // ends a pause of accepting
   TerminationSignals signals_;
   uv_poll_t signal_poll_;
+  Worker worker_;
 
   std::vector<Listener::Pointer> listeners_;
   int64_t bound_port_ = 0;

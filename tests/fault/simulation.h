@@ -59,10 +59,13 @@ class Simulation {
     bool has_log;
     bool adopted;  // its files are the ones that a start finds
     uint64_t rewrites_before;  // of the log, when it began
+    bool goes_on;              // in the files of the era before, which a database has left: what they hold of it stays until they are rewritten
+    Contents left;
   };
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
     size_t first, last;
+    bool elsewhere;  // in a directory that no start looks into
     std::vector<bool> kept;
     std::vector<Contents> contents;
   };
@@ -136,6 +139,7 @@ class Simulation {
   size_t model_at_ = 0;
   int64_t next_tick_us_ = 0;
   bool forced_ = false;            // SHUTDOWN FORCE was said
+  bool elsewhere_ = false;         // `dir` is not where the files are
   int ports_ = 0;
   std::string problem_;
   Counts counts_;
