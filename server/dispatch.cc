@@ -182,6 +182,11 @@ size_t Server::execute_input(Session& session, std::string_view input, Batch& ba
   size_t done = 0;
   session.executing = true;
   while (execute_batch(session, batch, now, done) && done < input.size()) {
+    // What an unknown client may leave unread is so little that one read could bring far more than that.
+    if (!session.authenticated) {
+      output_added(session);
+      if (session.closing) break;
+    }
     parse_batch(session, input.substr(done), batch);
     if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }

@@ -1,5 +1,6 @@
 // What clients can make a server hold, and for how long, with time in the test's hand.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
@@ -21,7 +22,8 @@ class EndingHost final : public server::Host {
 };
 
 struct Core {
-  explicit Core(std::vector<std::string> options) : log(clock), error(load(std::move(options))), server(clock, log, config, disk, background, host, server::all_families()) {
+  explicit Core(std::vector<std::string> options)
+      : log(clock), error(load(std::move(options))), server(clock, log, config, disk, background, host, server::all_families()) {
     REQUIRE_FALSE(error);
     static_cast<void>(log.open("/dev/null"));
     error = server.durability.open();
@@ -59,7 +61,7 @@ struct Core {
   ManualClock clock;
   Log log;
   server::ConfigStore config;
-  test::SimulatedDisk disk;
+  test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
   EndingHost host;
   std::optional<std::string> error;

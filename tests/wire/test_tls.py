@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -192,11 +193,12 @@ class TestEnds:
                 assert client.closed()
 
 
-class TestClientCertificates:
-    @pytest.fixture(scope="class")
-    def stranger(self, tmp_path_factory):
-        return Authority(tmp_path_factory.mktemp("stranger"), "stranger").issue("impostor")
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger").issue("impostor")
 
+
+class TestClientCertificates:
     def test_are_demanded_by_default(self, authority, certificate, trusting, stranger):
         with TlsServer(authority, certificate) as server:
             with RawClient(server.tls_port, tls=authority.client(authority.issue("client"))) as client:
@@ -309,17 +311,25 @@ class TestProtocols:
         assert "no renegotiation" in output.stderr
         assert plain.call("PING") == b"PONG"
 
-    def test_new_keys_are_agreed_on(self, server, authority):
+    def test_new_keys_are_agreed_on(self, server, authority, tmp_path):
         """K has openssl's client change its keys and ask the server to do the same, in the middle of the stream."""
-        client = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-CAfile", str(authority.file),
-                                   "-tls1_3", "-quiet", "-no_ign_eof"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        output = tmp_path / "output"
+        with output.open("wb") as file:
+            client = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-CAfile", str(authority.file),
+                                       "-tls1_3", "-msg"], stdin=subprocess.PIPE, stdout=file, stderr=subprocess.DEVNULL)
+        read = lambda: output.read_bytes().decode(errors="replace")  # noqa: E731
         try:
-            for command in (b"ECHO one\n", b"K\n", b"ECHO two\n", b"k\n", b"ECHO three\n"):
-                client.stdin.write(command)
+            for word in ("one", "two", "three"):
+                client.stdin.write(f"ECHO {word}\n".encode())
                 client.stdin.flush()
-                if command.startswith(b"ECHO"):
-                    assert client.stdout.readline().startswith(b"$")
-                    assert client.stdout.readline() == command[5:-1] + b"\r\n"
+                wait_for(lambda: f"{word}\r\n" in read(), "the reply has come")
+                client.stdin.write(b"K\n")
+                client.stdin.flush()
+                wait_for(lambda: re.search(f"{word}\r\n.*>>> TLS 1.3, Handshake .*, KeyUpdate", read(), re.DOTALL), "it is sent")
+            assert client.stdin.write(b"ECHO four\n")
+            client.stdin.flush()
+            wait_for(lambda: "four\r\n" in read(), "the reply has come")
+            assert "<<< TLS 1.3, Handshake [length 0005], KeyUpdate" in read()
         finally:
             client.kill()
             client.wait()
