@@ -26,6 +26,7 @@ struct Core {
       : log(clock), error(load(std::move(options))), server(clock, log, config, disk, background, host, server::all_families()) {
     REQUIRE_FALSE(error);
     static_cast<void>(log.open("/dev/null"));
+    REQUIRE(disk.make_directory("/tmp"));
     error = server.durability.open();
     REQUIRE_FALSE(error);
   }
