@@ -13,6 +13,8 @@ inline constexpr int64_t kArguments = 2147483647;
 /// The same two for a client that has not authenticated yet.
 inline constexpr int64_t kUnauthenticatedArguments = 10;
 inline constexpr int64_t kUnauthenticatedBulkBytes = 16 * 1024;
+/// Replies that a client which has not authenticated may leave unread, in bytes of memory.
+inline constexpr size_t kUnauthenticatedOutputBytes = 64 * 1024;
 /// Default of `proto-max-bulk-len`: longest single argument and longest string value, in bytes.
 inline constexpr int64_t kBulkBytes = 512LL * 1024 * 1024;
 

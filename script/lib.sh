@@ -5,7 +5,7 @@ jobs=${QUARTET_JOBS:-$(nproc)}
 
 server_packages=(g++ cmake ninja-build pkg-config libuv1-dev libfmt-dev libtomlplusplus-dev liblua5.1-0-dev lua-cjson-dev
                  libssl-dev libjemalloc-dev liblzf-dev)
-test_packages=(catch2 libbenchmark-dev libhiredis-dev redis-server redis-tools python3-venv)
+test_packages=(catch2 libbenchmark-dev libhiredis-dev openssl redis-server redis-tools python3-venv)
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -7,7 +7,10 @@
 namespace quartet::server {
 
 void Blocking::block(Session& session, BlockedCommand command) {
-  for (const std::string& key : command.keys) queues_[{command.database, key}].push_back(&session);
+  for (const std::string& key : command.keys) {
+    const auto queue = queues_.try_emplace({command.database, key}).first;
+    command.places.push_back({queue, queue->second.insert(queue->second.end(), &session)});
+  }
   if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
   ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));
@@ -17,11 +20,9 @@ void Blocking::block(Session& session, BlockedCommand command) {
 void Blocking::forget(Session& session) {
   if (!session.blocked) return;
   const BlockedCommand& blocked = *session.blocked;
-  for (const std::string& key : blocked.keys) {
-    const auto queue = queues_.find(Key(blocked.database, key));
-    if (queue == queues_.end()) continue;
-    queue->second.remove(&session);
-    if (queue->second.empty()) queues_.erase(queue);
+  for (const BlockedCommand::Place& place : blocked.places) {
+    place.queue->second.erase(place.position);
+    if (place.queue->second.empty()) queues_.erase(place.queue);
   }
   if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
   --server_.stats.database(blocked.database).blocked_clients;

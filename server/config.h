@@ -67,10 +67,26 @@ struct Config : DatabaseSettings {
   int64_t tcp_keepalive = 300; // seconds
   bool protected_mode = true;
   int64_t maxclients = 10000;
+  int64_t maxclients_per_address = 0;        // 0: no limit
+  bool maxclients_per_address_local = false;  // whether it holds for this machine's own addresses too
+  int64_t handshake_timeout = 30;            // seconds; 0: never
   std::array<OutputLimit, 3> client_output_buffer_limit = {OutputLimit{0, 0, 0}, OutputLimit{268435456, 67108864, 60},
                                                            OutputLimit{33554432, 8388608, 60}};
   int64_t client_query_buffer_limit = limits::kQueryBufferBytes;
   int64_t proto_max_bulk_len = limits::kBulkBytes;
+
+  // TLS
+  int64_t tls_port = 0;
+  std::string tls_cert_file, tls_key_file, tls_key_file_pass;
+  std::string tls_ca_cert_file, tls_ca_cert_dir;
+  std::string tls_dh_params_file;
+  std::string tls_auth_clients = "yes";  // yes | no | optional
+  std::string tls_protocols;             // empty: TLSv1.2 and TLSv1.3
+  std::string tls_ciphers, tls_ciphersuites;
+  bool tls_prefer_server_ciphers = false;
+  bool tls_session_caching = true;
+  int64_t tls_session_cache_size = 20480;
+  int64_t tls_session_cache_timeout = 300;  // seconds
 
   // general
   int64_t databases = 16;
@@ -161,7 +177,7 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
 
-  /// Called after a successful set with the names that changed: `appendonly` where the default did, which databases without
+  /// Called after a successful set with the names that changed (or that are to be read anew, as certificates are): `appendonly` where the default did, which databases without
   /// their own value follow, and `db.1.appendonly`, always by the index, where a database got its own. If it returns an
   /// error (the reason, without "ERR"), the set is undone, and every listener that was called is called again with the old
   /// values in place.

@@ -27,6 +27,7 @@ constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warnin
 constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
 constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
 constexpr std::string_view kFlush[] = {"allowed", "protected"};
+constexpr std::string_view kAuthClients[] = {"no", "yes", "optional"};
 constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
                                           "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
 
@@ -130,9 +131,29 @@ constexpr Directive kDirectives[] = {
     integer("tcp-keepalive", &C::tcp_keepalive, 0, kInt),
     boolean("protected-mode", &C::protected_mode),
     integer("maxclients", &C::maxclients, 1, std::numeric_limits<uint32_t>::max()),
+    integer("maxclients-per-address", &C::maxclients_per_address, 0, std::numeric_limits<uint32_t>::max()),
+    boolean("maxclients-per-address-local", &C::maxclients_per_address_local),
+    integer("handshake-timeout", &C::handshake_timeout, 0, kInt),
     special("client-output-buffer-limit", Kind::OutputLimits, &C::client_output_buffer_limit),
     memory("client-query-buffer-limit", &C::client_query_buffer_limit, kMegabyte),
     memory("proto-max-bulk-len", &C::proto_max_bulk_len, kMegabyte),
+
+    // TLS
+    integer("tls-port", &C::tls_port, 0, 65535),
+    string("tls-cert-file", &C::tls_cert_file, D::Reload),
+    string("tls-key-file", &C::tls_key_file, D::Reload),
+    string("tls-key-file-pass", &C::tls_key_file_pass, D::Reload | D::Secret),
+    string("tls-ca-cert-file", &C::tls_ca_cert_file, D::Reload),
+    string("tls-ca-cert-dir", &C::tls_ca_cert_dir, D::Reload),
+    string("tls-dh-params-file", &C::tls_dh_params_file, D::Reload),
+    choice("tls-auth-clients", &C::tls_auth_clients, kAuthClients),
+    string("tls-protocols", &C::tls_protocols, D::Reload),
+    string("tls-ciphers", &C::tls_ciphers, D::Reload),
+    string("tls-ciphersuites", &C::tls_ciphersuites, D::Reload),
+    boolean("tls-prefer-server-ciphers", &C::tls_prefer_server_ciphers),
+    boolean("tls-session-caching", &C::tls_session_caching),
+    integer("tls-session-cache-size", &C::tls_session_cache_size, 0, kInt),
+    integer("tls-session-cache-timeout", &C::tls_session_cache_timeout, 0, kInt),
 
     // general
     integer("databases", &C::databases, 1, limits::kDatabases, D::Immutable),
@@ -151,7 +172,7 @@ constexpr Directive kDirectives[] = {
     boolean("lazyfree-lazy-server-del", &C::lazyfree_lazy_server_del),
 
     // security
-    string("requirepass", &C::requirepass),
+    string("requirepass", &C::requirepass, D::Secret),
     choice("enable-debug-command", &C::enable_debug_command, kPermissions, D::Immutable),
     choice("enable-protected-configs", &C::enable_protected_configs, kPermissions, D::Immutable),
     integer("acllog-max-len", &C::acllog_max_len, 0, kLong),

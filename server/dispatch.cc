@@ -128,10 +128,12 @@ void Server::execute_read(Session& session, std::string_view input, Batch& batch
 
 void Server::finish_read(Session& session) {
   if (static_cast<int64_t>(session.input.size()) > config.client_query_buffer_limit && !session.closing) {
-    log.warning("Closing client that reached max query buffer length: id={} addr={}", session.id, session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active, "Closing client that reached max query buffer length: id={} addr={}",
+                         session.id, session.address);
     ++stats.query_buffer_limit_disconnections;
     disconnect(session, false);
   }
+  session.input.trim();
   output_added(session);
   if (depth_ == 0) resume_sessions();
 }
@@ -188,6 +190,11 @@ size_t Server::execute_input(Session& session, std::string_view input, Batch& ba
   size_t done = 0;
   session.executing = true;
   while (execute_batch(session, batch, now, done) && done < input.size()) {
+    // What an unknown client may leave unread is so little that one read could bring far more than that.
+    if (!session.authenticated) {
+      output_added(session);
+      if (session.closing) break;
+    }
     parse_batch(session, input.substr(done), batch);
     if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }
@@ -329,8 +336,8 @@ void Server::queue(Session& session, const CommandEntry& command, Args args) {
 void Server::refuse(Session& session, Args args, size_t mark) {
   const CommandEntry* command = commands.find(args[0]);
   if (!command && is_http(args[0])) {
-    log.warning("Possible SECURITY ATTACK detected: a web browser at {} talks to this port. Connection closed.",
-                session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active,
+                         "Possible SECURITY ATTACK detected: a web browser at {} talks to this port. Connection closed.", session.address);
     session.out.truncate(mark);
     return disconnect(session, true);
   }

@@ -19,6 +19,10 @@ constexpr size_t kExpireBuckets = 64;
 /// of the time at most goes into it.
 constexpr int64_t kBusyTickMs = 1;
 constexpr int64_t kSampleMs = 100;
+/// Sessions looked at in each round of samples: every one of up to ten thousand is seen once a second.
+constexpr size_t kWatchedSessions = 1000;
+/// Of those so many at most are closed, because each costs some system calls.
+constexpr size_t kClosedSessions = 100;
 
 }  // namespace
 
@@ -87,14 +91,28 @@ void Server::clean_marks() {
 }
 
 void Server::watch_sessions(const Time& now) {
-  for (const auto& [id, session] : sessions_) {
-    if (session->closing || !session->connection) continue;
-    if (session->soft_limit_since_ms) output_added(*session);
-    const bool idle = config.timeout > 0 && now.mono_us - session->last_active.mono_us > config.timeout * 1'000'000;
-    if (!idle || session->blocked || session->subscribed() || session->monitor) continue;
-    log.verbose("Closing idle client id={} addr={}", session->id, session->address);
-    disconnect(*session, true);
+  size_t closed = 0;
+  auto next = sessions_.upper_bound(watched_session_);
+  for (size_t left = std::min(sessions_.size(), kWatchedSessions); left > 0 && closed < kClosedSessions; --left) {
+    if (next == sessions_.end()) next = sessions_.begin();
+    watched_session_ = next->first;
+    Session& session = *(next++)->second;
+    if (watch_session(session, now)) ++closed;
   }
+}
+
+/// One that is closing already is looked at too: it may wait for a client that does not read what is left for it.
+bool Server::watch_session(Session& session, const Time& now) {
+  if (session.soft_limit_since_ms) output_added(session);
+  const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
+  const bool late = !session.authenticated && longer(session.unauthenticated_since_us, config.handshake_timeout);
+  const bool idle = longer(session.last_active.mono_us, config.timeout) && !session.blocked && !session.subscribed() && !session.monitor;
+  if (!late && !idle) return false;
+  if (late) ++stats.handshake_timeouts;
+  about_clients_.write(log, LogLevel::Verbose, now, "Closing {} client id={} addr={}", late ? "unauthenticated" : "idle", session.id,
+                       session.address);
+  disconnect(session, false);
+  return true;
 }
 
 size_t Server::blocked_clients() const {

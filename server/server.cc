@@ -100,7 +100,7 @@ std::string Server::database_name(int index) const {
 Session* Server::open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
                               bool unix_socket, bool loopback, std::string_view& refusal) {
   if (sessions_.size() >= static_cast<size_t>(config.maxclients)) {
-    refusal = "-ERR max number of clients reached\r\n";
+    refusal = kMaxClientsReached;
     ++stats.connections_rejected;
     return nullptr;
   }
@@ -124,6 +124,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->loopback = loopback;
   session->authenticated = config.requirepass.empty();
   session->created = session->last_active = clock.now();
+  session->unauthenticated_since_us = session->created.mono_us;
   return sessions_.emplace(id, std::move(session)).first->second.get();
 }
 
@@ -131,7 +132,7 @@ void Server::close_session(Session& session) {
   blocking.forget(session);
   watches.remove_all(session);
   pubsub.forget(session);
-  std::erase(monitors_, &session);
+  if (session.monitor) std::erase(monitors_, &session);
   leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)
@@ -168,9 +169,10 @@ void Server::output_added(Session& session) {
   if (!session.connection || session.out.empty()) return;
   session.connection->flush_soon();
   const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
-  if (limit.hard_bytes == 0 && limit.soft_bytes == 0) return;
+  if (limit.hard_bytes == 0 && limit.soft_bytes == 0 && session.authenticated) return;
   const auto memory = static_cast<int64_t>(session.out.memory());
   bool over = limit.hard_bytes && memory > limit.hard_bytes;
+  if (!session.authenticated && session.out.memory() > limits::kUnauthenticatedOutputBytes) over = true;
   if (limit.soft_bytes && memory > limit.soft_bytes) {
     const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
     if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;
@@ -179,8 +181,8 @@ void Server::output_added(Session& session) {
     session.soft_limit_since_ms = 0;
   }
   if (!over || session.closing) return;
-  log.warning("Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).", session.id, session.address,
-              memory);
+  about_clients_.write(log, LogLevel::Warning, clock.now(), "Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).",
+                       session.id, session.address, memory);
   ++stats.output_buffer_limit_disconnections;
   disconnect(session, false);
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_throttle.h"
 #include "base/random.h"
 #include "persistence/feed.h"
 #include "persistence/snapshot.h"
@@ -69,6 +70,7 @@ class Server final : public storage::KeyspaceObserver {
   /// closing. The session lives until close_session.
   Session* open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
                         bool unix_socket, bool loopback, std::string_view& refusal);
+  static constexpr std::string_view kMaxClientsReached = "-ERR max number of clients reached\r\n";
   /// The connection is gone. The session is destroyed.
   void close_session(Session& session);
 
@@ -327,7 +329,10 @@ class Server final : public storage::KeyspaceObserver {
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
   void clean_marks();
+  /// Looks at the next slice of the sessions: limits and timeouts that pass without anything coming from the client.
   void watch_sessions(const Time& now);
+  /// True where the session's time was over.
+  bool watch_session(Session& session, const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
 
   storage::Thresholds thresholds_;
@@ -354,6 +359,8 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<Session*> monitors_;
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
+  uint64_t watched_session_ = 0;  // the last one that watch_sessions has looked at
+  LogThrottle about_clients_;     // lines that single clients can cause
   std::vector<uint32_t> notify_flags_;  // of each database
   // So that commands of which no database wants to know more need not look at their own.
   uint32_t any_notify_flags_ = 0;  // of all databases together

@@ -85,6 +85,7 @@ struct Session {
   bool placed = false;
   std::string user = "default";
   bool authenticated = false;
+  int64_t unauthenticated_since_us = 0;  // on the monotonic clock: from when on `handshake-timeout` counts
   std::string name, library_name, library_version;
   ReplyMode reply_mode = ReplyMode::On;
 

@@ -133,6 +133,7 @@ void reset_command(Context& ctx) {
   session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;
   session.authenticated = ctx.server.config.requirepass.empty();
+  session.unauthenticated_since_us = ctx.now.mono_us;
   ctx.reply.set_version(2);
   ctx.reply.simple("RESET");
 }

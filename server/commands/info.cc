@@ -67,7 +67,7 @@ void add_server(Report& report) {
   report.field("process_id", ::getpid());
   report.field("process_supervised", "no");
   report.field("run_id", server.run_id);
-  report.field("tcp_port", server.config.port);
+  report.field("tcp_port", server.config.port ? server.config.port : server.config.tls_port);
   report.field("server_time_usec", report.now.wall_us);
   report.field("uptime_in_seconds", uptime);
   report.field("uptime_in_days", uptime / 86400);
@@ -243,6 +243,8 @@ void add_stats(Report& report) {
   report.field("total_reads_processed", stats.reads_processed);
   report.field("total_writes_processed", stats.writes_processed);
   report.zeros({"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"});
+  report.field("handshake_timeouts", stats.handshake_timeouts);
+  report.field("handshake_failures", stats.handshake_failures);
 }
 
 void add_replication(Report& report) {

@@ -119,19 +119,22 @@ int open_unix(const Endpoint& endpoint, int backlog, int permissions, std::strin
 
 std::string Endpoint::text() const {
   if (unix_socket) return host;
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+  const std::string_view suffix = tls ? " (TLS)" : "";
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}{}", host, port, suffix) : fmt::format("[{}]:{}{}", host, port, suffix);
 }
 
 std::vector<Endpoint> wanted_endpoints(const server::Config& config) {
   std::vector<Endpoint> endpoints;
-  if (config.port != 0) {
+  const auto add = [&](int64_t port, bool tls) {
+    if (port == 0) return;
     for (const std::string& name : config.bind) {
       if (name.empty()) continue;
       const bool optional = name.front() == '-';
-      Endpoint endpoint{.host = name.substr(optional), .port = static_cast<int>(config.port), .optional = optional};
-      endpoints.push_back(std::move(endpoint));
+      endpoints.push_back({.host = name.substr(optional), .port = static_cast<int>(port), .optional = optional, .tls = tls});
     }
-  }
+  };
+  add(config.port, false);
+  add(config.tls_port, true);
   if (!config.unixsocket.empty()) endpoints.push_back({.host = config.unixsocket, .unix_socket = true});
   return endpoints;
 }

@@ -20,13 +20,14 @@ struct Endpoint {
   int port = 0;      // 0 for Unix sockets
   bool unix_socket = false;
   bool optional = false;  // it may be missing on this machine
+  bool tls = false;
 
-  /// "127.0.0.1:6379", "[::1]:6379", or the path.
+  /// "127.0.0.1:6379", "[::1]:6379", or the path; with " (TLS)" where it is that.
   std::string text() const;
   bool operator==(const Endpoint&) const = default;
 };
 
-/// What the settings `bind`, `port` and `unixsocket` ask for.
+/// What the settings `bind`, `port`, `tls-port` and `unixsocket` ask for.
 std::vector<Endpoint> wanted_endpoints(const server::Config& config);
 
 /// A listening socket. It hands every connection it accepts to the reactor.
