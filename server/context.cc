@@ -29,6 +29,10 @@ storage::Entry* Context::find_read(std::string_view key) {
 
 storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
+  if (repeated_lookups > 0) [[unlikely]] {
+    --repeated_lookups;
+    return entry;
+  }
   if (!entry) {
     ++server.stats.keyspace_misses;
     notify(key, EventClass::KeyMiss, "keymiss");
@@ -108,6 +112,23 @@ void Context::effect_between(const storage::Keyspace& db, const storage::Keyspac
                              std::initializer_list<std::string_view> arguments) {
   explicit_effect = true;
   if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
+}
+
+bool Context::enters(storage::Keyspace& other) {
+  if (!other.locked()) return true;
+  if (long_work == kUndivided) {
+    server.long_commands.finish(other);
+    return true;
+  }
+  call_again = CallAgain::WhenFree;
+  return false;
+}
+
+bool Context::enters_all() {
+  if (!server.long_commands.running()) return true;
+  for (const auto& each : server.databases)
+    if (!enters(*each)) return false;
+  return true;
 }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {

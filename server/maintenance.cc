@@ -62,7 +62,7 @@ void Server::expire_cycle(const Time& now) {
   Time at = now;
   for (size_t turn = 0; turn < databases.size(); ++turn) {
     storage::Keyspace& db = *databases[(expire_database_ + turn) % databases.size()];
-    if (db.expiring() == 0) continue;
+    if (db.expiring() == 0 || db.locked()) continue;
     size_t looked_at = 0;
     do {
       db.expire_slice(now.wall_ms(), kExpireBuckets, looked_at);
@@ -90,14 +90,16 @@ void Server::watch_sessions(const Time& now) {
     if (session->closing || !session->connection) continue;
     if (session->soft_limit_since_ms) output_added(*session);
     const bool idle = config.timeout > 0 && now.mono_us - session->last_active.mono_us > config.timeout * 1'000'000;
-    if (!idle || session->blocked || session->subscribed() || session->monitor) continue;
+    if (!idle || session->blocked || session->waits_its_turn() || session->subscribed() || session->monitor) continue;
     log.verbose("Closing idle client id={} addr={}", session->id, session->address);
     disconnect(*session, true);
   }
 }
 
 size_t Server::blocked_clients() const {
-  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) { return item.second->paused; });
+  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) {
+    return item.second->paused || item.second->waits_for_database;
+  });
   return blocking.size() + static_cast<size_t>(paused);
 }
 

@@ -35,6 +35,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
       durability(*this, disk),
+      long_commands(*this),
       started(clock_.now()),
       run_id(make_run_id(random)) {
   for (int64_t i = 0; i < config.databases; ++i)
@@ -47,7 +48,10 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
 }
 
 // What a snapshot still holds goes the way of other garbage.
-Server::~Server() { snapshot.reset(); }
+Server::~Server() {
+  long_commands.end();
+  snapshot.reset();
+}
 
 std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
   thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;
@@ -114,6 +118,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
 
 void Server::close_session(Session& session) {
   blocking.forget(session);
+  long_commands.forget(session);
   watches.remove_all(session);
   pubsub.forget(session);
   std::erase(monitors_, &session);
@@ -121,7 +126,10 @@ void Server::close_session(Session& session) {
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)
       if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
-  sessions_.erase(session.id);
+  const auto found = sessions_.find(session.id);
+  std::unique_ptr<Session> gone = std::move(found->second);
+  sessions_.erase(found);
+  if (gone->in_slices) long_commands.leave(std::move(gone));
 }
 
 Session* Server::find_session(uint64_t id) {
@@ -188,6 +196,7 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
 void Server::flush(int index) {
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
+    if (db->locked()) long_commands.finish(*db);
     watches.database_emptied(*db);
     stats.dirty += db->size();
     db->clear();

@@ -67,6 +67,7 @@ class Connection final : public server::Connection {
   server::Session* session_ = nullptr;  // null once destroyed
   Closing closing_ = Closing::No;
   bool reading_ = true;
+  bool hung_up_ = false;        // the client has, while its session waits and is not read
   bool write_blocked_ = false;  // the kernel's buffer is full
   int watched_ = 0;             // the events that poll_ is started for
   uv_poll_t poll_{};
