@@ -105,7 +105,14 @@ void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::
 
 void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, -1});
+  if (!server.feed.active()) return;
+  Server::SaidEffect said{db.index(), {}, -1};
+  said.arguments.reserve(arguments.size());
+  for (const std::string_view argument : arguments) {
+    breathe();
+    said.arguments.emplace_back(argument);
+  }
+  server.effects_.push_back(std::move(said));
 }
 
 void Context::effect_between(const storage::Keyspace& db, const storage::Keyspace& other,

@@ -134,9 +134,15 @@ void sscan_command(Context& ctx) {
 
 /// What was popped is carried as the removal of just these members.
 void carry_removal(Context& ctx, std::string_view key, const std::vector<std::string>& members) {
-  std::vector<std::string_view> effect = {"SREM", key};
-  effect.insert(effect.end(), members.begin(), members.end());
-  ctx.effect(effect);
+  Leftover<std::vector<std::string_view>> effect(ctx, {"SREM", key});
+  if (ctx.server.feed.active()) {
+    effect->reserve(2 + members.size());
+    for (const std::string& member : members) {
+      ctx.breathe();
+      effect->push_back(member);
+    }
+  }
+  ctx.effect(*effect);
 }
 
 /// Pops `count` members, which are not all.
@@ -166,7 +172,8 @@ void spop_command(Context& ctx) {
 
   SetValue set(ctx.db(), entry);
   if (ctx.takes_long(std::min(static_cast<size_t>(count), set.size()))) return;
-  std::vector<std::string> popped;
+  Leftover<std::vector<std::string>> result(ctx);
+  std::vector<std::string>& popped = *result;
   if (static_cast<size_t>(count) >= set.size()) {
     if (counted) ctx.reply.set(set.size());
     set.for_each([&](std::string_view member) {

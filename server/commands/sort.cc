@@ -270,7 +270,7 @@ void sort(Context& ctx, bool may_store) {
   if (!sortable) return ctx.reply.error(errors::kWrongType);
 
   Leftover<std::vector<Element>> elements(ctx);
-  std::vector<const Element*> order;
+  Leftover<std::vector<const Element*>> order(ctx);
   std::span<const Element* const> wanted;
   if (entry) {
     const bool is_set = entry->type() == Type::Set;
@@ -286,11 +286,11 @@ void sort(Context& ctx, bool may_store) {
       const bool alphabetic = options.alphabetic || forced;
       if (forced) options.by.reset();
       if (!weigh(ctx, options, alphabetic, *elements)) return;
-      order = sorted(ctx, *elements, alphabetic, options.by.has_value(), options.descending);
+      *order = sorted(ctx, *elements, alphabetic, options.by.has_value(), options.descending);
     } else {
-      order = in_order(ctx, *elements);
+      *order = in_order(ctx, *elements);
     }
-    wanted = order;
+    wanted = *order;
     if (!ordered) wanted = wanted.subspan(window.start, window.count);
   }
   if (options.store) {

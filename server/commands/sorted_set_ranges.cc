@@ -7,6 +7,7 @@
 
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/commands/leftover.h"
 #include "server/commands/sorted_sets.h"
 
 namespace quartet::server {
@@ -223,7 +224,8 @@ void zrangestore_command(Context& ctx) {
   if (!request.read(ctx, 3, {.store = true})) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(2), Type::SortedSet, entry)) return;
-  std::vector<ScoredMember> members;
+  Leftover<std::vector<ScoredMember>> result(ctx);
+  std::vector<ScoredMember>& members = *result;
   if (entry) {
     const SortedSetValue set(ctx.db(), entry);
     const SortedSetValue::Slice range = request.select(set);

@@ -16,7 +16,7 @@ namespace {
 /// Pieces of output handed to the kernel with one call.
 constexpr size_t kVectors = 64;
 /// Output of one connection written in one turn, in bytes: a client that reads as fast as we write must not hold the loop.
-constexpr size_t kFlushBytes = 4 * 1024 * 1024;
+constexpr size_t kFlushBytes = 1024 * 1024;
 /// Input kept for a session that waits, in bytes. Beyond it the kernel's window holds the client back.
 constexpr size_t kHeldInputBytes = 1024 * 1024;
 
