@@ -57,6 +57,11 @@ inline constexpr size_t kQueueNameBytes = 256;
 /// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
 inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 
+/// A command that has so much work before it (see Pauses) is done in slices, between which other databases get their turn; so many
+/// commands at most at a time, each of which has a stack.
+inline constexpr size_t kLongWork = 4096;
+inline constexpr size_t kLongCommands = 16;
+
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;
 

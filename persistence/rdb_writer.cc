@@ -238,7 +238,7 @@ void RdbWriter::sorted_set(std::string_view bytes) {
   listpack(packed_, 2 * block.size());
 }
 
-void RdbWriter::value(const Entry& entry) {
+void RdbWriter::value(const Entry& entry, size_t piece_bytes, Pauses* pauses) {
   switch (entry.encoding()) {
     case Encoding::Bytes: return string(entry.bytes());
     case Encoding::Int: return integer(entry.integer());
@@ -246,7 +246,7 @@ void RdbWriter::value(const Entry& entry) {
     case Encoding::Shared:
     case Encoding::Table: {
       RdbEntrySlices slices(*this, entry, RdbEntrySlices::ValueOnly{});
-      slices.step(SIZE_MAX);
+      while (slices.step(piece_bytes)) breathe(pauses, piece_bytes / 32);
       return;
     }
     case Encoding::Packed: break;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pauses.h"
 #include "persistence/rdb_format.h"
 #include "storage/entry.h"
 
@@ -34,7 +35,9 @@ class RdbWriter {
   static rdb::RdbType type_of(const storage::Entry& entry);
   /// Expiry, type and key.
   void preface(const storage::Entry& entry);
-  void value(const storage::Entry& entry);
+  void value(const storage::Entry& entry) { value(entry, SIZE_MAX, nullptr); }
+  /// The same with pauses after about so many bytes. The entry must not change, nor move, meanwhile.
+  void value(const storage::Entry& entry, size_t piece_bytes, Pauses* pauses);
 
   void length(uint64_t length);
   void string(std::string_view text);

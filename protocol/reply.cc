@@ -44,6 +44,15 @@ void Reply::bulk(const SharedBytes& bytes) {
   out_.append(kLineEnd);
 }
 
+void Reply::bulk(std::string_view bytes, Pauses* pauses) {
+  header('$', static_cast<int64_t>(bytes.size()));
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), BlockPool::kBlockBytes))) {
+    breathe(pauses, work_of_bytes(BlockPool::kBlockBytes));
+    out_.append(bytes.substr(0, BlockPool::kBlockBytes));
+  }
+  out_.append(kLineEnd);
+}
+
 void Reply::long_bulk(char type, std::string_view prefix, std::string_view bytes) {
   header(type, static_cast<int64_t>(prefix.size() + bytes.size()));
   out_.append(prefix);

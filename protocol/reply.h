@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "base/shared_bytes.h"
 #include "protocol/output_buffer.h"
 
@@ -37,6 +38,8 @@ class Reply {
     out_.commit(static_cast<size_t>(p - begin));
   }
   void bulk(const SharedBytes& bytes);
+  /// Of any length, in pieces.
+  void bulk(std::string_view bytes, Pauses* pauses);
   /// The decimal form of an integer as a bulk string.
   void bulk_integer(int64_t value);
   /// RESP3 double; to RESP2 a bulk string of the same text (see format_double).

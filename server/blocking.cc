@@ -59,13 +59,20 @@ void Blocking::databases_swapped(int a, int b) {
 }
 
 void Blocking::serve() {
+  // Keys that a command in slices has changed are ready when it has ended.
+  std::deque<Key> locked;
   // Serving may push to other keys (BLMOVE), which then become ready behind those that are.
   while (!ready_.empty()) {
-    const Key key = std::move(ready_.front());
+    Key key = std::move(ready_.front());
     ready_.pop_front();
+    if (server_.database(key.first).locked()) {
+      locked.push_back(std::move(key));
+      continue;
+    }
     ready_set_.erase(key);
     serve_key(key);
   }
+  ready_.swap(locked);
 }
 
 void Blocking::serve_key(const Key& key) {

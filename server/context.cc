@@ -29,6 +29,10 @@ storage::Entry* Context::find_read(std::string_view key) {
 
 storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
+  if (repeated_lookups > 0) [[unlikely]] {
+    --repeated_lookups;
+    return entry;
+  }
   if (!entry) {
     ++server.stats.database(database->index()).keyspace_misses;
     notify(key, EventClass::KeyMiss, "keymiss");
@@ -101,7 +105,14 @@ void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::
 
 void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, -1});
+  if (!server.feed.active()) return;
+  Server::SaidEffect said{db.index(), {}, -1};
+  said.arguments.reserve(arguments.size());
+  for (const std::string_view argument : arguments) {
+    breathe();
+    said.arguments.emplace_back(argument);
+  }
+  server.effects_.push_back(std::move(said));
 }
 
 void Context::effect_between(const storage::Keyspace& db, const storage::Keyspace& other,
@@ -111,6 +122,23 @@ void Context::effect_between(const storage::Keyspace& db, const storage::Keyspac
 }
 
 void Context::written_anew(std::string_view key) { server.await_expiry(database->index(), key); }
+
+bool Context::enters(storage::Keyspace& other) {
+  if (!other.locked()) return true;
+  if (long_work == kUndivided) {
+    server.long_commands.finish(other);
+    return true;
+  }
+  call_again = CallAgain::WhenFree;
+  return false;
+}
+
+bool Context::enters_all() {
+  if (!server.long_commands.running()) return true;
+  for (const auto& each : server.databases)
+    if (!enters(*each)) return false;
+  return true;
+}
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {
   if (deny_blocking) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pauses.h"
 #include "protocol/reply.h"
 #include "server/command_table.h"
 #include "server/errors.h"
@@ -109,6 +110,25 @@ struct Context {
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }
 
+  // --- Long work --------------------------------------------------------------------------------------------------
+
+  // Where one of these says that the handler has to return at once, it has written and changed nothing before, and will be
+  // called again, from its beginning. See LongCommands.
+
+  /// Says how much work (see Pauses) the handler is about to do. True: it has to return, and the work will be done in slices.
+  [[nodiscard]] bool takes_long(size_t work) {
+    if (work < long_work) [[likely]]
+      return false;
+    call_again = CallAgain::InSlices;
+    return true;
+  }
+  /// Says that some of it is done: the slice may end here. Until the handler has returned nobody else touches db().
+  void breathe(size_t work = 1) { quartet::breathe(pauses, work); }
+  /// Says that the handler is about to touch another database, or all of them. False: it has to return, and the client waits
+  /// until nothing is done there in slices.
+  [[nodiscard]] bool enters(storage::Keyspace& other);
+  [[nodiscard]] bool enters_all();
+
   // --- Blocking ---------------------------------------------------------------------------------------------------
 
   /// Tries to serve a blocked command from `key`, which has just become ready: true if it wrote the reply. It sees the
@@ -129,6 +149,13 @@ struct Context {
   bool explicit_effect = false;
   bool keeps_expiries = false;
   std::vector<size_t> secrets = {};
+  /// So much work is divided. It is set for a client's own command outside of transactions, when it is called for the first time.
+  static constexpr size_t kUndivided = SIZE_MAX;
+  size_t long_work = kUndivided;
+  /// How the handler, which has returned too early, is to be called again.
+  enum class CallAgain : uint8_t { No, InSlices, WhenFree } call_again = CallAgain::No;
+  Pauses* pauses = nullptr;     // set where it runs in slices
+  size_t repeated_lookups = 0;  // so many have been counted in the first call
 };
 
 }  // namespace quartet::server

@@ -156,6 +156,8 @@ void Server::resume_sessions() {
       if (!session || session->executing) continue;
       execute_waiting(*session);
       output_added(*session);
+      // One whose command waits for a key is gone at once: it must not be served what it cannot receive.
+      if (session->input_ended && !session->closing && !session->waits_its_turn()) disconnect(*session, true);
       if (session->connection && !session->input_paused()) session->connection->resume_input();
     }
   }
@@ -254,12 +256,12 @@ const CommandEntry* Server::resolve(const CommandEntry* command, Args args, prot
 void Server::reject(Session& session, const CommandEntry& command, std::string_view error) {
   ++command.stats.rejected;
   session.reply.error(error);
-  count_error(session);
+  count_error(session.reply);
 }
 
-void Server::count_error(const Session& session) {
+void Server::count_error(const protocol::Reply& reply) {
   ++stats.error_replies;
-  const std::string code(session.reply.last_error());
+  const std::string code(reply.last_error());
   constexpr size_t kKnownCodes = 128;  // a script can make up codes; the table of them stays bounded
   if (stats.errors.size() < kKnownCodes || stats.errors.contains(code)) ++stats.errors[code];
 }
@@ -365,18 +367,22 @@ bool Server::dispatch(Session& session, const CommandEntry* command, Args args, 
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
   if (!admit_and_execute(session, command, args, mark, now)) return false;
+  if (!session.in_slices) finish_reply(session, mark);
+  return true;
+}
+
+void Server::finish_reply(Session& session, size_t mark) {
   if (awaited_) hold(session, mark);
   if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
   }
-  return true;
 }
 
 bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(named, args, session.reply);
   if (!command || !admitted(session, *command)) {
-    if (!command) count_error(session);
+    if (!command) count_error(session.reply);
     refuse(session, args, mark);
     return true;
   }
@@ -390,14 +396,48 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
     queue(session, *command, args);
     return true;
   }
+  if (long_commands.running() && must_wait_for_database(session, *command)) {
+    long_commands.wait(session, false);
+    return false;
+  }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
+  ctx.long_work = long_commands.bounds().work;
+  const uint64_t hits = stats.keyspace_hits, misses = stats.keyspace_misses;
   invoke(ctx, now);
-  return true;
+  return ctx.call_again == Context::CallAgain::No || call_again(ctx, hits, misses);
+}
+
+bool Server::must_wait_for_database(const Session& session, const CommandEntry& command) const {
+  const auto locked = [&](int index) { return databases[static_cast<size_t>(index)]->locked(); };
+  // What a transaction depends on may be in other databases.
+  if ((command.flags & kEndsMulti) &&
+      std::any_of(session.watches.begin(), session.watches.end(), [&](const auto& watch) { return locked(watch->database); }))
+    return true;
+  if (!locked(session.database)) return false;
+  const auto touches_data = [](const CommandEntry& entry) {
+    return entry.flags & (kWrite | kReadOnly) || (!entry.spec->keys.empty() && !(entry.flags & kPubSub));
+  };
+  if (!(command.flags & kEndsMulti)) return touches_data(command);
+  return std::any_of(session.queue.begin(), session.queue.end(),
+                     [&](const QueuedCommand& queued) { return touches_data(*queued.command); });
+}
+
+bool Server::call_again(const Context& ctx, uint64_t hits, uint64_t misses) {
+  if (ctx.call_again == Context::CallAgain::InSlices && long_commands.may_begin(ctx)) {
+    long_commands.begin(ctx, stats.keyspace_hits - hits + stats.keyspace_misses - misses);
+    return true;
+  }
+  stats.keyspace_hits = hits;
+  stats.keyspace_misses = misses;
+  long_commands.wait(ctx.session, ctx.call_again == Context::CallAgain::WhenFree);
+  return false;
 }
 
 // --- Execution --------------------------------------------------------------------------------------------------------
 
 void Server::call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now) {
+  // The client has waited for its own database. Another one, which was selected since, is made free now.
+  if (database(session.database).locked()) long_commands.finish(database(session.database));
   Context ctx{*this, session, command, args, session.reply, now, &database(session.database)};
   ctx.deny_blocking = options.deny_blocking;
   ctx.from_script = options.from_script;
@@ -412,6 +452,10 @@ void Server::invoke(Context& ctx, Time& now) {
   const bool outermost = depth_++ == 0;
   const size_t effects_before = effects_.size();
   ctx.command.spec->handler(ctx);
+  if (ctx.call_again != Context::CallAgain::No) [[unlikely]] {
+    --depth_;
+    return;
+  }
   now = clock.now();
   if (!new_keys_.empty()) give_expiries(ctx);
   carry_effects(ctx);
@@ -503,7 +547,7 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   command_stats.microseconds += static_cast<uint64_t>(microseconds);
   if (errors) {
     ++command_stats.failed;
-    count_error(ctx.session);
+    count_error(ctx.reply);
   }
   const int database = ctx.database->index();
   DatabaseStatistics& database_stats = stats.database(database);

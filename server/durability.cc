@@ -311,6 +311,8 @@ bool Durability::rewrite() {
     return false;
   }
   rewrite_scheduled_ = false;
+  // What they have changed is in the snapshot, and has to be carried before it.
+  server_.long_commands.finish_writers();
   const uint64_t number = log_->switch_file();
   rewrite_ = number;
   rewrite_since_us_ = saving_since_us_ = server_.clock.now().mono_us;
@@ -522,6 +524,10 @@ bool Durability::save_is_due() const {
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
+  // A snapshot begins when no command in slices is in the middle of its changes.
+  const bool due = rewrite_is_due() || save_is_due();
+  server_.long_commands.hold_writers_back(due && server_.long_commands.writing());
+  if (server_.long_commands.writing()) return saving_.running();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
@@ -532,6 +538,7 @@ bool Durability::tick() {
 
 void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool)> ended) {
   if (loading_) return ended(true);  // nothing has changed
+  server_.long_commands.finish_writers();
   if (saving_.running() && !rewriting()) saving_.abort("the server is shutting down");
   if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && saves_by_rule())) {
     if (const Result<void> saved = save(); !saved && !force) return ended(false);

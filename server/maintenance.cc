@@ -67,7 +67,7 @@ void Server::expire_cycle(const Time& now) {
   Time at = now;
   for (size_t turn = 0; turn < databases.size(); ++turn) {
     storage::Keyspace& db = *databases[(expire_database_ + turn) % databases.size()];
-    if (db.expiring() == 0) continue;
+    if (db.expiring() == 0 || db.locked()) continue;
     size_t looked_at = 0;
     do {
       db.expire_slice(now.wall_ms(), kExpireBuckets, looked_at);
@@ -106,7 +106,8 @@ bool Server::watch_session(Session& session, const Time& now) {
   if (session.soft_limit_since_ms) output_added(session);
   const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
   const bool late = !session.authenticated && longer(session.unauthenticated_since_us, config.handshake_timeout);
-  const bool idle = longer(session.last_active.mono_us, config.timeout) && !session.blocked && !session.subscribed() && !session.monitor;
+  const bool idle = longer(session.last_active.mono_us, config.timeout) && !session.blocked && !session.waits_its_turn() &&
+                    !session.subscribed() && !session.monitor;
   if (!late && !idle) return false;
   if (late) ++stats.handshake_timeouts;
   about_clients_.write(log, LogLevel::Verbose, now, "Closing {} client id={} addr={}", late ? "unauthenticated" : "idle", session.id,
@@ -116,7 +117,9 @@ bool Server::watch_session(Session& session, const Time& now) {
 }
 
 size_t Server::blocked_clients() const {
-  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) { return item.second->paused; });
+  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) {
+    return item.second->paused || item.second->waits_for_database;
+  });
   return blocking.size() + static_cast<size_t>(paused);
 }
 

@@ -36,6 +36,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
       durability(*this, disk),
+      long_commands(*this),
       started(clock_.now()),
       run_id(make_run_id(random)) {
   stats.databases.resize(static_cast<size_t>(config.databases));
@@ -49,7 +50,10 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
 }
 
 // What a snapshot still holds goes the way of other garbage.
-Server::~Server() { snapshot.reset(); }
+Server::~Server() {
+  long_commands.end();
+  snapshot.reset();
+}
 
 std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
   thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;
@@ -130,6 +134,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
 
 void Server::close_session(Session& session) {
   blocking.forget(session);
+  long_commands.forget(session);
   watches.remove_all(session);
   pubsub.forget(session);
   if (session.monitor) std::erase(monitors_, &session);
@@ -138,7 +143,10 @@ void Server::close_session(Session& session) {
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)
       if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
-  sessions_.erase(session.id);
+  const auto found = sessions_.find(session.id);
+  std::unique_ptr<Session> gone = std::move(found->second);
+  sessions_.erase(found);
+  if (gone->in_slices) long_commands.leave(std::move(gone));
 }
 
 Session* Server::find_session(uint64_t id) {
@@ -209,6 +217,7 @@ std::optional<std::string> Server::flush(int index) {
     if (index < 0 && db->size() > 0 && is_protected(db->index())) return protected_error("FLUSHALL", db->index(), " and holds keys");
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
+    if (db->locked()) long_commands.finish(*db);
     watches.database_emptied(*db);
     stats.database(db->index()).dirty += db->size();
     db->clear();

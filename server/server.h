@@ -20,6 +20,7 @@
 #include "server/config.h"
 #include "server/context.h"
 #include "server/durability.h"
+#include "server/long_commands.h"
 #include "server/pubsub.h"
 #include "server/queue_survey.h"
 #include "server/session.h"
@@ -96,6 +97,8 @@ class Server final : public storage::KeyspaceObserver {
 
   /// At the end of each turn, before its replies are sent. True where the loop must not sleep.
   bool end_turn() { return durability.end_turn(); }
+  /// Behind that, when the replies have been sent: some work of the commands that take long. True where the loop must not sleep.
+  bool slice() { return long_commands.slice(); }
   /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.
   int64_t tick();
   /// The time until a blocked command or a pause ends, in ms; -1 where nothing waits. Looked at before the loop waits.
@@ -130,6 +133,7 @@ class Server final : public storage::KeyspaceObserver {
   QueueSurvey queues;
   persistence::Feed feed;
   Durability durability;
+  LongCommands long_commands;
   std::unique_ptr<Scripting> scripting;
   const Time started;
   const std::string run_id;  // 40 hex digits
@@ -231,6 +235,7 @@ class Server final : public storage::KeyspaceObserver {
 
  private:
   friend struct Context;
+  friend class LongCommands;
 
   /// What a handler said by Context::effect.
   struct SaidEffect {
@@ -282,6 +287,7 @@ class Server final : public storage::KeyspaceObserver {
   bool execute_batch(Session& session, Batch& batch, Time& now, size_t& done);
   void execute_waiting(Session& session);
   void resume_sessions();
+  bool resumes_sessions() const { return !to_resume_.empty(); }
   /// The batch for input that is executed at once.
   Batch& immediate_batch() { return batches_[depth_ > 0 ? 1 : 0]; }
   /// Parses as many requests as go into a batch.
@@ -293,6 +299,8 @@ class Server final : public storage::KeyspaceObserver {
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
   bool dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
+  /// What becomes of a reply behind `mark` in the output: it may have to wait for the disk, or the client does not want it.
+  void finish_reply(Session& session, size_t mark);
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
   bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
@@ -306,6 +314,10 @@ class Server final : public storage::KeyspaceObserver {
   bool must_wait_for_snapshot(const Session& session, const CommandEntry& command, Args args);
   /// Clients that wait for the end of a pause or for the snapshot ask again.
   void resume_paused();
+  /// Whether its database is locked by a command in slices.
+  bool must_wait_for_database(const Session& session, const CommandEntry& command) const;
+  /// What follows where a handler wants to be called again; false where the request has to wait. The figures are those before it.
+  bool call_again(const Context& ctx, uint64_t hits, uint64_t misses);
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
@@ -324,7 +336,7 @@ class Server final : public storage::KeyspaceObserver {
   void note_spike(const Context& ctx, int64_t microseconds, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
-  void count_error(const Session& session);
+  void count_error(const protocol::Reply& reply);
   /// What entries made from now on hold as their access: see counts_accesses.
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);

@@ -101,6 +101,9 @@ struct Session {
 
   std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
   bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
+  bool waits_for_database = false;          // the same for a command in slices to end (see LongCommands)
+  bool in_slices = false;                   // such a command is its own
+  bool input_ended = false;                 // the client says nothing more, and is heard to the end of what it has said
   bool no_evict = false;
   bool no_touch = false;
   bool closing = false;                // no further input is executed
@@ -113,7 +116,9 @@ struct Session {
   bool subscribed() const { return subscriptions() + shard_channels.size() > 0; }
   ClientClass client_class() const { return subscribed() ? ClientClass::PubSub : ClientClass::Normal; }
   /// While true, input is kept and not executed.
-  bool input_paused() const { return blocked || paused || closing; }
+  bool input_paused() const { return blocked || waits_its_turn() || closing; }
+  /// Input is kept that will be executed without anything that other clients would have to do.
+  bool waits_its_turn() const { return paused || waits_for_database || in_slices; }
 };
 
 }  // namespace quartet::server

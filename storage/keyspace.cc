@@ -58,6 +58,7 @@ Entry* Keyspace::make(std::string_view key, Type type, Encoding encoding, size_t
 }
 
 Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
+  assert(!locked_);
   Entry* entry = make(key, type, encoding, value_bytes, expiry_ms);
   if (entry->expires()) ++expiring_;
   charged_ += own_memory(entry);
@@ -70,7 +71,7 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
 }
 
 void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
-  assert(!walk_ || walk_->saved(*entry));
+  assert(!locked_ && (!walk_ || walk_->saved(*entry)));
   const std::string_view key = entry->key();
   const int64_t expiry = entry->expiry();
   const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
@@ -172,6 +173,7 @@ void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
 }
 
 void Keyspace::forget(Entry* entry) {
+  assert(!locked_);
   const std::string_view key = entry->key();
   [[maybe_unused]] const Entry* erased = dict_.erase(hash(key), key);
   assert(erased == entry);
@@ -206,6 +208,7 @@ Entry* Keyspace::unlink(Entry* entry) {
 }
 
 void Keyspace::insert(Entry* entry) {
+  assert(!locked_);
   const uint64_t at = hash(entry->key());
   dict_.insert(at, entry, entry->expires());
   taken_in(at, entry);
@@ -241,7 +244,7 @@ Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
   return fresh;
 }
 
-Entry* Keyspace::clone(const Entry& entry, std::string_view key) {
+Entry* Keyspace::clone(const Entry& entry, std::string_view key, Pauses* pauses) {
   const bool bytes = Entry::has_bytes(entry.encoding());
   Entry* fresh = allocate(key, {entry.type(), entry.encoding(), bytes ? entry.bytes().size() : 0, entry.expires()});
   fresh->access_ = entry.access_;
@@ -250,7 +253,7 @@ Entry* Keyspace::clone(const Entry& entry, std::string_view key) {
   if (bytes) {
     std::memcpy(fresh->mutable_bytes(), entry.bytes().data(), entry.bytes().size());
   } else {
-    fresh->set_pointer(clone_value(entry));
+    fresh->set_pointer(clone_value(entry, pauses));
   }
   return fresh;
 }
@@ -262,6 +265,7 @@ Entry* Keyspace::drop_expired(Entry* entry) {
 }
 
 void Keyspace::clear() {
+  assert(!locked_);
   // An empty database may still hold the table of what it once held.
   if (memory() == 0) return;
   auto contents = std::make_unique<Contents>();
@@ -280,6 +284,7 @@ void Keyspace::clear() {
 }
 
 void Keyspace::swap_contents(Keyspace& other) {
+  assert(!locked_ && !other.locked_);
   dict_.swap(other.dict_);
   std::swap(counts_, other.counts_);
   std::swap(expiring_, other.expiring_);

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "base/random.h"
 #include "storage/dict.h"
 #include "storage/entry.h"
@@ -45,6 +47,10 @@ class Keyspace {
   ~Keyspace();
 
   int index() const { return index_; }
+  /// Whether its owner is in the middle of long work on it, and nobody else may look up or change what is in it. Snapshots may go
+  /// on, and so may whoever asks for figures.
+  bool locked() const { return locked_; }
+  void set_locked(bool locked) { locked_ = locked; }
   /// Whether the observer is told of new entries.
   void announce_new(bool announce) { announces_new_ = announce; }
   const Thresholds& thresholds() const { return thresholds_; }
@@ -65,6 +71,7 @@ class Keyspace {
   /// The live entry of a key, or null. An entry found to have expired is erased first, and the observer told.
   Entry* find(std::string_view key, int64_t now_ms) { return find(hash(key), key, now_ms); }
   Entry* find(uint64_t hash, std::string_view key, int64_t now_ms) {
+    assert(!locked_);
     Entry* entry = dict_.find(hash, key);
     if (entry && entry->expires() && entry->expired(now_ms)) return drop_expired(entry);
     return entry;
@@ -116,7 +123,7 @@ class Keyspace {
   /// Makes room in the table for so many entries that are to come (see Dict::reserve). REQUIRES: size() == 0.
   void reserve(size_t entries) { dict_.reserve(entries); }
   /// Makes an entry with the same value and expiry under another key; in no keyspace yet.
-  static Entry* clone(const Entry& entry, std::string_view key);
+  static Entry* clone(const Entry& entry, std::string_view key, Pauses* pauses = nullptr);
   /// The same entry under another key; in no keyspace. The value is moved, `entry` is freed. REQUIRES: unlinked.
   static Entry* rekey(Entry* entry, std::string_view key);
 
@@ -189,6 +196,7 @@ class Keyspace {
   size_t expiring_ = 0;
   size_t charged_ = 0;
   bool announces_new_ = false;
+  bool locked_ = false;
   uint32_t new_access_ = 0;
 
   // See SnapshotWalk; they belong to the contents.
@@ -218,7 +226,9 @@ size_t memory_of(const Entry& entry);
 /// Elements of a collection, 1 for a string.
 size_t length_of(const Entry& entry);
 /// A deep copy of the structure of a value that lies outside its entry (Shared, Table), or the integer of an Int.
-void* clone_value(const Entry& entry);
+void* clone_value(const Entry& entry, Pauses* pauses = nullptr);
+/// What it takes to go through the whole value, in the unit of Pauses.
+size_t work_of(const Entry& entry);
 /// Asks for the memory that a look-up of this element, by its hash, reads first in a large set, hash or sorted set.
 void prefetch_element(const Entry& entry, uint64_t hash);
 /// Asks for the element itself; best some time after `prefetch_element`.

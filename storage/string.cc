@@ -126,10 +126,22 @@ void StringValue::assign_bytes(std::string_view value) {
     if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
     return;
   }
-  SharedBytes block = SharedBytes::copy_of(value);
+  assign_block(SharedBytes::copy_of(value));
+}
+
+void StringValue::assign_block(SharedBytes block) {
   keyspace.reset(entry, Type::String, Encoding::Shared);
   keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
   entry->set_pointer(block.release());
+}
+
+void StringValue::take(SharedBytes block) {
+  if (block.size() > limits::kInlineStringBytes) {
+    assign_block(std::move(block));
+  } else {
+    assign_bytes(block.view());
+  }
+  entry->set_modified();
 }
 
 char* StringValue::writable(size_t size) {

@@ -42,9 +42,12 @@ class StringValue : public Handle {
   /// a raw string, as Redis calls it. REQUIRES: size <= limits::kBulkBytes.
   char* writable(size_t size);
   void append(std::string_view tail);
+  /// Gives it the bytes of a block, as a raw string. REQUIRES: nobody else refers to the block.
+  void take(SharedBytes block);
 
  private:
   void assign_bytes(std::string_view value);
+  void assign_block(SharedBytes block);
 };
 
 }  // namespace quartet::storage

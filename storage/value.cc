@@ -1,6 +1,8 @@
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/numbers.h"
 #include "base/slab.h"
@@ -78,16 +80,27 @@ void dispose(Entry* entry) {
   blocks::free(entry, entry->size());
 }
 
-void* clone_value(const Entry& entry) {
+size_t work_of(const Entry& entry) {
+  if (entry.encoding() == Encoding::Shared) return work_of_bytes(malloc_usable_size(entry.pointer()));
+  return length_of(entry);
+}
+
+void* clone_value(const Entry& entry, Pauses* pauses) {
   if (entry.encoding() == Encoding::Int) return entry.pointer();
   if (entry.encoding() == Encoding::Shared) {
     SharedBytes original = SharedBytes::adopt(entry.pointer());
     // Blocks are charged in full to the keyspace that holds them, so two keys never share one.
-    SharedBytes copy = SharedBytes::copy_of(original.view());
+    SharedBytes copy = SharedBytes::allocate(original.size(), original.size());
+    constexpr size_t kAtOnce = 64 * 1024;
+    for (size_t at = 0; at < original.size(); at += kAtOnce) {
+      const size_t bytes = std::min(kAtOnce, original.size() - at);
+      breathe(pauses, work_of_bytes(bytes));
+      std::memcpy(copy.data() + at, original.data() + at, bytes);
+    }
     original.release();
     return copy.release();
   }
-  return with_table(entry, [](const auto& table) -> void* { return table.clone().release(); });
+  return with_table(entry, [pauses](const auto& table) -> void* { return table.clone(pauses).release(); });
 }
 
 std::string_view encoding_name(const Entry& entry) {

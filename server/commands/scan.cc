@@ -71,12 +71,14 @@ using storage::Entry;
 void scan_command(Context& ctx) {
   ScanOptions options;
   if (!options.read_cursor(ctx, 1) || !options.read(ctx, 2, true)) return;
+  if (ctx.takes_long(std::min(options.count, ctx.db().size()))) return;
   ScanReply found;
   std::vector<Entry*> expired;
   uint64_t cursor = options.cursor;
   size_t seen = 0;
   // A sparse table is not searched without end for one call.
   for (size_t buckets = 0; buckets < 10 * options.count; ++buckets) {
+    ctx.breathe(4);
     cursor = ctx.db().scan(cursor, [&](Entry& entry) {
       ++seen;
       if (entry.expired(ctx.now_ms())) {
@@ -89,7 +91,10 @@ void scan_command(Context& ctx) {
     if (cursor == 0 || seen >= options.count) break;
   }
   // To look an expired entry up is to erase it.
-  for (const Entry* entry : expired) ctx.db().find(entry->key(), ctx.now_ms());
+  for (const Entry* entry : expired) {
+    ctx.breathe();
+    ctx.db().find(entry->key(), ctx.now_ms());
+  }
   found.send(ctx, cursor);
 }
 

@@ -3,6 +3,7 @@
 #include "server/arguments.h"
 #include "server/commands/expiry_options.h"
 #include "server/commands/families.h"
+#include "server/commands/leftover.h"
 #include "server/server.h"
 #include "storage/string.h"
 
@@ -169,8 +170,10 @@ void getex_command(Context& ctx) {
 // --- Many keys --------------------------------------------------------------------------------------------------------
 
 void mget_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   ctx.reply.array(ctx.args.size() - 1);
   for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.breathe();
     Entry* entry = ctx.find_read(ctx.arg(i));
     if (entry && entry->type() == Type::String) {
       reply_string(ctx, entry);
@@ -189,21 +192,24 @@ bool has_pairs(Context& ctx) {
 void set_pairs(Context& ctx) {
   const int64_t expiry_ms = ctx.default_expiry_ms();
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
+    ctx.breathe(2);
     store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms);
     if (expiry_ms >= 0) carry_set(ctx, ctx.arg(i), ctx.arg(i + 1), expiry_ms);
   }
 }
 
 void mset_command(Context& ctx) {
-  if (!has_pairs(ctx)) return;
+  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
   set_pairs(ctx);
   ctx.reply.ok();
 }
 
 void msetnx_command(Context& ctx) {
-  if (!has_pairs(ctx)) return;
-  for (size_t i = 1; i < ctx.args.size(); i += 2)
+  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
+  for (size_t i = 1; i < ctx.args.size(); i += 2) {
+    ctx.breathe();
     if (ctx.find_replace(ctx.arg(i))) return ctx.reply.integer(0);
+  }
   set_pairs(ctx);
   ctx.reply.integer(1);
 }
@@ -343,24 +349,37 @@ struct Match {
 /// The table of lengths of longest common subsequences of all prefixes of two strings.
 class LcsTable {
  public:
-  LcsTable(std::string_view a, std::string_view b) : width_(b.size() + 1), lengths_((a.size() + 1) * width_) {
+  LcsTable(std::string_view a, std::string_view b, Pauses* pauses)
+      : width_(b.size() + 1), lengths_(static_cast<uint32_t*>(std::calloc((a.size() + 1) * width_, sizeof(uint32_t)))) {
+    if (!lengths_) throw std::bad_alloc();
     for (size_t i = 1; i <= a.size(); ++i)
-      for (size_t j = 1; j <= b.size(); ++j)
+      for (size_t j = 1; j <= b.size(); ++j) {
+        if (j % kCellsAtOnce == 0) breathe(pauses, kCellsAtOnce / kCellsOfWork);
         at(i, j) = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
+      }
   }
   uint32_t& at(size_t i, size_t j) { return lengths_[i * width_ + j]; }
 
+  /// Cells that take as long as a unit of work (see Pauses).
+  static constexpr size_t kCellsOfWork = 32;
+
  private:
+  static constexpr size_t kCellsAtOnce = 16 * kCellsOfWork;
+  struct Free {
+    void operator()(uint32_t* lengths) const { std::free(lengths); }
+  };
+
   size_t width_;
-  std::vector<uint32_t> lengths_;
+  std::unique_ptr<uint32_t[], Free> lengths_;
 };
 
 /// Walks the table back from its end: the subsequence itself, and its runs, last one first.
-std::string trace(LcsTable& table, std::string_view a, std::string_view b, std::vector<Match>& runs) {
+std::string trace(LcsTable& table, std::string_view a, std::string_view b, std::vector<Match>& runs, Pauses* pauses) {
   std::string common;
   size_t i = a.size(), j = b.size();
   bool open = false;
   while (i > 0 && j > 0) {
+    breathe(pauses);
     if (a[i - 1] == b[j - 1]) {
       common += a[i - 1];
       if (open) {
@@ -439,10 +458,11 @@ void lcs_command(Context& ctx) {
   const unsigned __int128 cells = static_cast<unsigned __int128>(a.size() + 1) * (b.size() + 1);
   if (cells * sizeof(uint32_t) > static_cast<uint64_t>(limits::kBulkBytes) * 4)
     return ctx.reply.error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
-  LcsTable table(a, b);
-  if (length_only) return ctx.reply.integer(table.at(a.size(), b.size()));
+  if (ctx.takes_long(static_cast<size_t>(cells) / LcsTable::kCellsOfWork)) return;
+  const Leftover<std::unique_ptr<LcsTable>> table(ctx, std::make_unique<LcsTable>(a, b, ctx.pauses));
+  if (length_only) return ctx.reply.integer((*table)->at(a.size(), b.size()));
   std::vector<Match> runs;
-  const std::string common = trace(table, a, b, runs);
+  const std::string common = trace(**table, a, b, runs, ctx.pauses);
   if (positions) return reply_runs(ctx, runs, common.size(), shortest, with_length);
   ctx.reply.bulk(common);
 }

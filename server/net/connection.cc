@@ -17,7 +17,7 @@ namespace {
 /// Pieces of output handed to the kernel with one call.
 constexpr size_t kVectors = 64;
 /// Output of one connection written in one turn, in bytes: a client that reads as fast as we write must not hold the loop.
-constexpr size_t kFlushBytes = 4 * 1024 * 1024;
+constexpr size_t kFlushBytes = 1024 * 1024;
 /// The same under TLS, where it is the encryption that takes the time.
 constexpr size_t kEncryptedFlushBytes = 512 * 1024;
 /// Input kept for a session that waits, in bytes; less for one that has not authenticated. Beyond it the kernel's window holds the
@@ -63,9 +63,13 @@ void Connection::on_event(int status, int events) {
     write_blocked_ = false;
     settle();
   }
-  if (!session_ || closing_ != Closing::No) return;
+  if (!session_ || closing_ != Closing::No || session_->input_ended) return;
   if (events & UV_READABLE || (tls_ && tls_->stalled())) {
     receive();
+  } else if ((events & UV_DISCONNECT) && session_->waits_its_turn()) {
+    // There may be more to read before the end, when it goes on.
+    hung_up_ = true;
+    watch();
   } else if (events & UV_DISCONNECT) {
     ended(true);
   }
@@ -99,7 +103,9 @@ bool Connection::receive_encrypted() {
   return read.taken > 0;
 }
 
-bool Connection::receptive() const { return reading_ && closing_ == Closing::No && !session_->executing; }
+bool Connection::receptive() const {
+  return reading_ && closing_ == Closing::No && !session_->input_ended && !session_->executing;
+}
 
 /// Reading goes on while a session waits, because that is how a lost client is noticed. Only where much input has piled
 /// up does it stop. The end of the connection is then still seen without reading (UV_DISCONNECT), but only once it has
@@ -112,10 +118,14 @@ void Connection::update_reading() {
 
 /// The client has closed its side (`orderly`), or the connection has failed. After an orderly end the replies to what
 /// was read are still sent, as far as the client takes them. A client that waits is gone at once: it must not be served
-/// an element that it cannot receive.
+/// an element that it cannot receive. What waits for its turn is executed first.
 void Connection::ended(bool orderly) {
   reactor_.server().execute_received();
   if (!orderly) return broken();
+  if (session_->waits_its_turn()) {
+    session_->input_ended = true;
+    return watch();
+  }
   if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
   flush();
   if (session_) broken();
@@ -174,7 +184,7 @@ void Connection::resume_input() { update_reading(); }
 /// nothing changed.
 void Connection::watch() {
   int events = write_blocked_ ? UV_WRITABLE : 0;
-  if (closing_ == Closing::No) events |= reading_ ? UV_READABLE : UV_DISCONNECT;
+  if (closing_ == Closing::No && !session_->input_ended) events |= reading_ ? UV_READABLE : hung_up_ ? 0 : UV_DISCONNECT;
   if (events == watched_) return;
   watched_ = events;
   uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {

@@ -73,6 +73,7 @@ class Connection final : public server::Connection {
   server::Session* session_ = nullptr;  // null once destroyed
   Closing closing_ = Closing::No;
   bool reading_ = true;
+  bool hung_up_ = false;        // the client has, while its session waits and is not read
   bool write_blocked_ = false;  // the kernel's buffer is full
   int watched_ = 0;             // the events that poll_ is started for
   std::unique_ptr<TlsStream> tls_;  // null where bytes go as they are

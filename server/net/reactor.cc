@@ -249,16 +249,24 @@ void Reactor::end_turn() {
   if (stopping_) return;
   if (server_->next_timeout_ms() == 0) server_->run_timeouts();
   if (stopping_) return;
+  bool busy = server_->end_turn();
+  if (stopping_) return;
+  settle();
+  // Nobody's reply waits for a slice of what others have asked for.
+  busy = server_->slice() || busy;
+  if (stopping_) return;
+  settle();
   // An idle handle is what keeps libuv from sleeping.
-  const bool more = server_->end_turn();
-  if (more || handshakes_.ready()) {
+  if (busy || handshakes_.ready()) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
     uv_idle_stop(&idle_);
   }
-  if (stopping_) return;
-  while (Connection* connection = turn_list_.next()) connection->settle();
   arm_wake_timer();
+}
+
+void Reactor::settle() {
+  while (Connection* connection = turn_list_.next()) connection->settle();
 }
 
 /// The timer does nothing but end the wait: end_turn then finds what is due. It may fire a millisecond early, because

@@ -107,6 +107,7 @@ class Reactor final : public server::Background, public server::Host {
   void shut_server_down();
   void tick();
   void end_turn();
+  void settle();
   void arm_wake_timer();
   void shut_down();
   std::optional<std::string> check_maxclients(const std::vector<std::string_view>& changed);
