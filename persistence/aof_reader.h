@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +59,7 @@ class AofReader {
   Status read_unit();
   Status read_command(size_t at);
   Status skip_comment(size_t at, size_t& length);
+  Status take_note(size_t at, size_t& length);
   Status deliver_unit(size_t end);
   Status deliver();
   Status fail(const Error& error);
@@ -79,6 +81,7 @@ class AofReader {
   int database_ = 0;
   protocol::RequestParser parser_;
   std::vector<std::string_view> arguments_;
+  std::optional<storage::Note> note_;  // of the command that follows
   std::string reason_;
 };
 

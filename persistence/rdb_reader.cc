@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/numbers.h"
+#include "persistence/note_format.h"
 
 namespace quartet::persistence {
 
@@ -71,12 +73,7 @@ void RdbReader::read_record() {
       in_.length();
       in_.length();
       return;
-    case Opcode::Aux: {
-      const std::string name(in_.string());
-      const std::string_view value = in_.string();
-      if (in_.ok()) loader_.fact(name, value);
-      return;
-    }
+    case Opcode::Aux: return read_fact();
     case Opcode::Function:
     case Opcode::FunctionPreview:
       return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION FLUSH "
@@ -85,6 +82,17 @@ void RdbReader::read_record() {
     case Opcode::Eof: return read_end();
   }
   begin_entry(static_cast<rdb::RdbType>(first));
+}
+
+void RdbReader::read_fact() {
+  const uint64_t begin = in_.offset() - 1;
+  const std::string name(in_.string());
+  const std::string_view value = in_.string();
+  if (!in_.ok()) return;
+  if (name != kNoteFact) return loader_.fact(name, value);
+  const std::optional<storage::Note> note = parse_note(value);
+  if (!note) return in_.fail_at(begin, fmt::format("a note that makes no sense: {}", quoted_form(value.substr(0, kShown))));
+  note_ = *note;
 }
 
 void RdbReader::select_database() {
@@ -108,7 +116,9 @@ void RdbReader::end_entry() {
   if (!in_.ok()) return;
   state_ = State::Records;
   expiry_ms_ = -1;
+  const storage::Note note = std::exchange(note_, {});
   storage::Entry* entry = values_.entry();
+  if (entry && entry->type() == storage::Type::String) keyspace_->set_note(entry, note);
   if (!entry) {
     ++empty_;
   } else if (entry->expired(options_.now_ms)) {

@@ -20,7 +20,7 @@ class RdbLoader {
   virtual ~RdbLoader() = default;
   /// The keyspace of this index, or null where there is none. It stays until the end of the load or the next call.
   virtual storage::Keyspace* database(uint64_t index) = 0;
-  /// A fact about the file: redis-ver, ctime, aof-base, ...
+  /// A fact about the file: redis-ver, ctime, aof-base, ... (and not kNoteFact)
   virtual void fact(std::string_view, std::string_view) {}
   /// An entry has been read to its end, and may be erased.
   virtual void loaded(storage::Keyspace&, storage::Entry*) {}
@@ -57,6 +57,7 @@ class RdbReader {
 
   void read_start();
   void read_record();
+  void read_fact();
   void select_database();
   void begin_entry(rdb::RdbType type);
   void end_entry();
@@ -70,6 +71,7 @@ class RdbReader {
   int version_ = 0;
   storage::Keyspace* keyspace_ = nullptr;
   int64_t expiry_ms_ = -1;  // of the entry that follows
+  storage::Note note_;      // the same
   uint64_t loaded_ = 0, expired_ = 0, empty_ = 0;
 };
 

@@ -35,6 +35,14 @@ struct DatabaseSettings {
   bool appendonly = false;
   std::string appendfsync = "everysec";  // everysec | always | no
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+
+  // The listener for memcached's protocol.
+  int64_t memcached_port = 0;                                      // 0: no TCP
+  std::vector<std::string> memcached_bind = {"127.0.0.1", "-::1"};
+  std::string memcached_unixsocket;
+  int64_t memcached_maxclients = 0;                                // 0: no cap but that of the server
+  int64_t memcached_timeout = 0;                                   // seconds; 0: never
+  int64_t memcached_item_size_max = 0;                             // bytes; 0: `proto-max-bulk-len`
 };
 
 /// One database: the values in effect, its own or the default.

@@ -31,6 +31,7 @@ int64_t Server::tick() {
   }
   const bool more_to_save = durability.tick();
   date_new_entries(now);
+  flush_when_due(now);
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
@@ -89,8 +90,11 @@ void Server::watch_sessions(const Time& now) {
   for (const auto& [id, session] : sessions_) {
     if (session->closing || !session->connection) continue;
     if (session->soft_limit_since_ms) output_added(*session);
-    const bool idle = config.timeout > 0 && now.mono_us - session->last_active.mono_us > config.timeout * 1'000'000;
+    const int64_t timeout =
+        session->memcached ? config.database[static_cast<size_t>(session->database)].memcached_timeout : config.timeout;
+    const bool idle = timeout > 0 && now.mono_us - session->last_active.mono_us > timeout * 1'000'000;
     if (!idle || session->blocked || session->subscribed() || session->monitor) continue;
+    if (session->memcached) ++session->memcached->service.stats.idle_kicks;
     log.verbose("Closing idle client id={} addr={}", session->id, session->address);
     disconnect(*session, true);
   }

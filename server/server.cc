@@ -65,7 +65,10 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
     if (auto error = durability.configure()) return error;
-  if (named("port") || named("bind") || named("unixsocket"))
+  const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
+    return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
+  });
+  if (named("port") || named("bind") || named("unixsocket") || memcached_moved)
     if (auto error = host.rebind()) return error;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
   for (size_t i = 0; i < std::size(kLevels); ++i)
@@ -83,7 +86,12 @@ int Server::database_index(std::string_view text) const {
 // --- Sessions ---------------------------------------------------------------------------------------------------------
 
 Session* Server::open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
-                              bool unix_socket, bool loopback, std::string_view& refusal) {
+                              bool unix_socket, bool loopback, std::string_view& refusal, std::optional<int> memcached_database) {
+  if (memcached_database && memcached_is_full(*memcached_database)) {
+    refusal = "ERROR Too many open connections\r\n";
+    ++stats.connections_rejected;
+    return nullptr;
+  }
   if (sessions_.size() >= static_cast<size_t>(config.maxclients)) {
     refusal = "-ERR max number of clients reached\r\n";
     ++stats.connections_rejected;
@@ -95,6 +103,9 @@ Session* Server::open_session(Connection& connection, std::string address, std::
         "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
         "from external computers, set a password with 'requirepass', or turn protected mode off with 'protected-mode no' "
         "where the port is not reachable from outside.\r\n";
+    // The same to clients of memcached's protocol, in its form.
+    if (memcached_database)
+      refusal = "SERVER_ERROR protected mode: without a password set by requirepass only clients of this machine are served\r\n";
     ++stats.connections_rejected;
     return nullptr;
   }
@@ -109,6 +120,14 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->loopback = loopback;
   session->authenticated = config.requirepass.empty();
   session->created = session->last_active = clock.now();
+  if (memcached_database) {
+    MemcachedService& service = memcached(*memcached_database);
+    ++service.sessions;
+    ++service.stats.total_connections;
+    session->database = *memcached_database;
+    session->memcached = std::make_unique<MemcachedSession>(service);
+    session->reply.set_version(protocol::Reply::kMemcached);
+  }
   return sessions_.emplace(id, std::move(session)).first->second.get();
 }
 
@@ -117,6 +136,7 @@ void Server::close_session(Session& session) {
   watches.remove_all(session);
   pubsub.forget(session);
   std::erase(monitors_, &session);
+  if (session.memcached) --session.memcached->service.sessions;
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)

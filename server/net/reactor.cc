@@ -293,7 +293,7 @@ void Reactor::accepted(const Listener& listener, int descriptor, const sockaddr_
   std::string_view refusal;
   server::Session* session =
       server_->open_session(*connection, std::move(address), std::move(local_address), descriptor, endpoint.unix_socket,
-                            endpoint.unix_socket || is_loopback(peer), refusal);
+                            endpoint.unix_socket || is_loopback(peer), refusal, endpoint.memcached);
   if (!session) return connection->refuse(refusal);
   connection->position = connections_.size();
   connections_.push_back(connection);
