@@ -25,6 +25,15 @@ inline constexpr size_t kBatchCommands = 64;
 /// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
 inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 
+/// memcached's protocol: the longest key and the longest line of a command that takes many keys, in bytes (other lines are
+/// at most kInlineBytes long), most words in a line of a meta command, the longest opaque token, and the largest value of
+/// `memcached-item-size-max`.
+inline constexpr size_t kMemcachedKeyBytes = 250;
+inline constexpr size_t kMemcachedKeysLineBytes = 4 * 1024 * 1024;
+inline constexpr size_t kMemcachedMetaWords = 19;
+inline constexpr size_t kMemcachedOpaqueBytes = 31;
+inline constexpr int64_t kMemcachedItemBytes = 1024LL * 1024 * 1024;
+
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 

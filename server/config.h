@@ -41,6 +41,14 @@ struct DatabaseSettings {
   int64_t default_ttl = 0;               // seconds; 0: keys that are written without an expiry have none
   std::string flush = "allowed";         // allowed | protected
   int64_t client_limit = 0;              // `maxclients` of the database; 0 is no limit
+
+  // The listener for memcached's protocol.
+  int64_t memcached_port = 0;                                      // 0: no TCP
+  std::vector<std::string> memcached_bind = {"127.0.0.1", "-::1"};
+  std::string memcached_unixsocket;
+  int64_t memcached_maxclients = 0;                                // 0: no cap but that of the server
+  int64_t memcached_timeout = 0;                                   // seconds; 0: never
+  int64_t memcached_item_size_max = 0;                             // bytes; 0: `proto-max-bulk-len`
 };
 
 /// One database: the values in effect, its own or the default.

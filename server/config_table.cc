@@ -31,10 +31,12 @@ constexpr std::string_view kAuthClients[] = {"no", "yes", "optional"};
 constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
                                           "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
 
-Problem check_bind(Config& config) {
-  if (config.bind.size() > kBindAddresses) return "Too many bind addresses specified.";
+Problem check_addresses(const std::vector<std::string>& addresses) {
+  if (addresses.size() > kBindAddresses) return "Too many bind addresses specified.";
   return {};
 }
+Problem check_bind(Config& config) { return check_addresses(config.bind); }
+Problem check_memcached_bind(Config& config) { return check_addresses(config.memcached_bind); }
 
 Problem check_dir(Config& config) {
   const std::unique_ptr<char, decltype(&std::free)> path(::realpath(config.dir.c_str(), nullptr), &std::free);
@@ -230,6 +232,13 @@ constexpr Directive kDatabaseDirectives[] = {
     integer("default-ttl", &C::default_ttl, 0, kInt),
     choice("flush", &C::flush, kFlush),
     integer("maxclients", &C::client_limit, 0, std::numeric_limits<uint32_t>::max()),
+    integer("memcached-port", &C::memcached_port, 0, 65535),
+    special("memcached-bind", Kind::Words, &C::memcached_bind, check_memcached_bind),
+    string("memcached-unixsocket", &C::memcached_unixsocket, D::Immutable),
+    integer("memcached-maxclients", &C::memcached_maxclients, 0, std::numeric_limits<uint32_t>::max()),
+    integer("memcached-timeout", &C::memcached_timeout, 0, kInt),
+    {.name = "memcached-item-size-max", .kind = Kind::Memory, .member = &C::memcached_item_size_max,
+     .maximum = limits::kMemcachedItemBytes},
 };
 
 constexpr bool per_database(const Directive& directive) { return directive.flags & D::PerDatabase; }

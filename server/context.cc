@@ -9,7 +9,7 @@ namespace quartet::server {
 
 namespace {
 
-void touch(const Context& ctx, storage::Entry* entry) {
+void date(const Context& ctx, storage::Entry* entry) {
   if (ctx.session.no_touch) return;
   if (ctx.server.counts_accesses()) {
     const Config& config = ctx.server.config;
@@ -23,8 +23,13 @@ void touch(const Context& ctx, storage::Entry* entry) {
 
 storage::Entry* Context::find_read(std::string_view key) {
   storage::Entry* entry = find_untouched(key);
-  if (entry) touch(*this, entry);
+  if (entry) touch(entry);
   return entry;
+}
+
+void Context::touch(storage::Entry* entry) const {
+  date(*this, entry);
+  entry->set_fetched(true);
 }
 
 storage::Entry* Context::find_untouched(std::string_view key) {
@@ -50,7 +55,7 @@ storage::Entry* Context::find_write(std::string_view key) {
 
 storage::Entry* Context::find_replace(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
-  if (entry) touch(*this, entry);
+  if (entry) date(*this, entry);
   return entry;
 }
 
@@ -98,6 +103,13 @@ void Context::effect(std::initializer_list<std::string_view> arguments) {
 }
 
 void Context::effect(Args arguments) { effect_in(*database, arguments); }
+
+void Context::effect(std::initializer_list<std::string_view> arguments, const storage::Note& note) {
+  effect(arguments);
+  storage::Note kept = note;
+  kept.cas = 0;
+  if (server.feed.active() && !kept.empty()) server.effects_.back().note = kept;
+}
 
 void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {
   effect_in(db, Args(arguments.begin(), arguments.size()));

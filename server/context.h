@@ -60,6 +60,8 @@ struct Context {
   storage::Entry* find_read(std::string_view key);
   /// The same for commands that ask about the entry and do not use it (TYPE, TTL, EXISTS): it is not touched.
   storage::Entry* find_untouched(std::string_view key);
+  /// Marks an entry that find_untouched gave as used and read.
+  void touch(storage::Entry* entry) const;
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
   /// The same for erasing it, or for giving it a new value altogether by one of the functions `assign`: where a snapshot has still to
@@ -91,6 +93,8 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
+  /// The same with what the string under the first key has beside its value then.
+  void effect(std::initializer_list<std::string_view> arguments, const storage::Note& note);
   /// The same in another database, which may be kept on disk in another way.
   void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);
   void effect_in(const storage::Keyspace& db, Args arguments);

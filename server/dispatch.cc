@@ -60,7 +60,7 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
     return {shared.get() + shared_begin(), limits::kReadBufferBytes};
   }
   const size_t have = session.input.size();
-  const size_t needed = session.parser.needed();
+  const size_t needed = session.needed_input();
   const size_t missing = needed > have ? needed - have : 0;
   const size_t room = std::clamp(missing, limits::kReadBufferBytes, kReadAhead);
   // Beyond the request that is being received, growth doubles, so that copying stays linear.
@@ -72,6 +72,7 @@ void Server::received(Session& session, size_t n) {
   ++stats.reads_processed;
   stats.net_input_bytes += n;
   stats.database(session.database).net_input_bytes += n;
+  if (session.memcached) session.memcached->service.stats.bytes_read += n;
   if (session.input.empty()) {
     const std::string_view input(read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), n);
     if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
@@ -118,7 +119,7 @@ void Server::execute_received() {
 void Server::execute_read(Session& session, std::string_view input, Batch& batch, Time& now) {
   size_t done = 0;
   if (session.input_paused()) {
-    session.parser.reset();
+    session.reset_parser();
   } else {
     done = execute_input(session, input, batch, now);
   }
@@ -166,6 +167,7 @@ void Server::resume_sessions() {
 void Server::parse_batch(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::RequestParser::Status;
   batch.clear();
+  if (session.memcached) return parse_memcached(session, input, batch);
   protocol::ParserLimits parser_limits;
   parser_limits.bulk_bytes = config.proto_max_bulk_len;
   parser_limits.authenticated = session.authenticated;
@@ -212,7 +214,7 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
     if (executed && !session.input_paused() && !stopping_) continue;
     if (executed && i + 1 == batch.requests.size()) break;
     // The parser may be in the middle of a request behind those that wait; it will meet them all again.
-    session.parser.reset();
+    session.reset_parser();
     if (executed) {
       done += request.end_byte;
     } else if (i > 0) {
@@ -222,7 +224,11 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
   }
   done += batch.bytes;
   if (!batch.well_formed) {
-    session.reply.error(session.parser.error());
+    if (session.memcached) {
+      end_malformed_memcached(session);
+    } else {
+      session.reply.error(session.parser.error());
+    }
     disconnect(session, true);
   }
   return !session.input_paused() && !stopping_;
@@ -466,8 +472,8 @@ void Server::invoke(Context& ctx, Time& now) {
   if (outermost && blocking.ready()) blocking.serve();
 }
 
-void Server::carry(int index, Args effect, int other) {
-  feed.append({index, effect, other});
+void Server::carry(int index, Args effect, int other, const storage::Note* note) {
+  feed.append({index, effect, other, note});
   if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(index));
 }
 
@@ -482,7 +488,7 @@ void Server::carry_effects(Context& ctx) {
   if (unit) feed.begin_unit();
   for (const SaidEffect& effect : effects_) {
     const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
-    carry(effect.database, arguments, effect.other);
+    carry(effect.database, arguments, effect.other, effect.note ? &*effect.note : nullptr);
   }
   if (unit) feed.end_unit();
 }
@@ -511,7 +517,7 @@ void Server::release_held() {
   held_.resize(kept);
 }
 
-Result<void> Server::replay(Session& session, int index, Args args) {
+Result<void> Server::replay(Session& session, int index, Args args, const storage::Note* note) {
   if (index < 0 || index >= config.databases) return Error{fmt::format("database {} is not one of the {}", index, config.databases)};
   session.database = index;
   const uint64_t errors = session.reply.errors();
@@ -525,6 +531,8 @@ Result<void> Server::replay(Session& session, int index, Args args) {
     ++depth_;
     command->spec->handler(ctx);
     --depth_;
+    storage::Entry* entry = note && args.size() > 1 ? ctx.db().find_raw(args[1]) : nullptr;
+    if (entry && entry->type() == storage::Type::String) ctx.db().set_note(entry, *note);
   }
   session.out.clear();
   if (session.reply.errors() == errors) return {};

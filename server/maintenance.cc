@@ -35,6 +35,7 @@ int64_t Server::tick() {
   }
   const bool more_to_save = durability.tick();
   date_new_entries(now);
+  flush_when_due(now);
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
@@ -106,10 +107,13 @@ bool Server::watch_session(Session& session, const Time& now) {
   if (session.soft_limit_since_ms) output_added(session);
   const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
   const bool late = !session.authenticated && longer(session.unauthenticated_since_us, config.handshake_timeout);
-  const bool idle = longer(session.last_active.mono_us, config.timeout) && !session.blocked && !session.waits_its_turn() &&
+  const int64_t timeout =
+      session.memcached ? config.database[static_cast<size_t>(session.database)].memcached_timeout : config.timeout;
+  const bool idle = longer(session.last_active.mono_us, timeout) && !session.blocked && !session.waits_its_turn() &&
                     !session.subscribed() && !session.monitor;
   if (!late && !idle) return false;
   if (late) ++stats.handshake_timeouts;
+  if (session.memcached) ++session.memcached->service.stats.idle_kicks;
   about_clients_.write(log, LogLevel::Verbose, now, "Closing {} client id={} addr={}", late ? "unauthenticated" : "idle", session.id,
                        session.address);
   disconnect(session, false);

@@ -14,6 +14,9 @@ namespace quartet::server {
 
 namespace {
 
+/// As memcached says it, where a listener for its protocol has as many clients as it may have.
+constexpr std::string_view kTooManyConnections = "ERROR Too many open connections\r\n";
+
 std::string make_run_id(Random& random) {
   std::string id;
   while (id.size() < 40) id += fmt::format("{:016x}", random.next());
@@ -79,7 +82,10 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
     if (auto error = durability.configure()) return error;
-  if (named("port") || named("bind") || named("unixsocket"))
+  const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
+    return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
+  });
+  if (named("port") || named("bind") || named("unixsocket") || memcached_moved)
     if (auto error = host.rebind()) return error;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
   for (size_t i = 0; i < std::size(kLevels); ++i)
@@ -102,7 +108,12 @@ std::string Server::database_name(int index) const {
 // --- Sessions ---------------------------------------------------------------------------------------------------------
 
 Session* Server::open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
-                              bool unix_socket, bool loopback, std::string_view& refusal) {
+                              bool unix_socket, bool loopback, std::string_view& refusal, std::optional<int> memcached_database) {
+  if (memcached_database && memcached_is_full(*memcached_database)) {
+    refusal = kTooManyConnections;
+    ++stats.connections_rejected;
+    return nullptr;
+  }
   if (sessions_.size() >= static_cast<size_t>(config.maxclients)) {
     refusal = kMaxClientsReached;
     ++stats.connections_rejected;
@@ -114,6 +125,9 @@ Session* Server::open_session(Connection& connection, std::string address, std::
         "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
         "from external computers, set a password with 'requirepass', or turn protected mode off with 'protected-mode no' "
         "where the port is not reachable from outside.\r\n";
+    // The same to clients of memcached's protocol, in its form.
+    if (memcached_database)
+      refusal = "SERVER_ERROR protected mode: without a password set by requirepass only clients of this machine are served\r\n";
     ++stats.connections_rejected;
     return nullptr;
   }
@@ -129,6 +143,18 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->authenticated = config.requirepass.empty();
   session->created = session->last_active = clock.now();
   session->unauthenticated_since_us = session->created.mono_us;
+  if (memcached_database) {
+    if (!enter_database(*session, *memcached_database)) {
+      refusal = kTooManyConnections;
+      ++stats.connections_rejected;
+      return nullptr;
+    }
+    MemcachedService& service = memcached(*memcached_database);
+    ++service.sessions;
+    ++service.stats.total_connections;
+    session->memcached = std::make_unique<MemcachedSession>(service);
+    session->reply.set_version(protocol::Reply::kMemcached);
+  }
   return sessions_.emplace(id, std::move(session)).first->second.get();
 }
 
@@ -138,6 +164,7 @@ void Server::close_session(Session& session) {
   watches.remove_all(session);
   pubsub.forget(session);
   if (session.monitor) std::erase(monitors_, &session);
+  if (session.memcached) --session.memcached->service.sessions;
   leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)

@@ -21,6 +21,7 @@
 #include "server/context.h"
 #include "server/durability.h"
 #include "server/long_commands.h"
+#include "server/memcached.h"
 #include "server/pubsub.h"
 #include "server/queue_survey.h"
 #include "server/session.h"
@@ -68,9 +69,10 @@ class Server final : public storage::KeyspaceObserver {
   // --- For the reactor --------------------------------------------------------------------------------------------
 
   /// A new connection; null where `maxclients` is reached or protected mode refuses it, and then `refusal` is what to write before
-  /// closing. The session lives until close_session.
+  /// closing. The session lives until close_session. Where `memcached` is set, the client speaks memcached's protocol, in the
+  /// database of this index.
   Session* open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
-                        bool unix_socket, bool loopback, std::string_view& refusal);
+                        bool unix_socket, bool loopback, std::string_view& refusal, std::optional<int> memcached = {});
   static constexpr std::string_view kMaxClientsReached = "-ERR max number of clients reached\r\n";
   /// The connection is gone. The session is destroyed.
   void close_session(Session& session);
@@ -93,6 +95,7 @@ class Server final : public storage::KeyspaceObserver {
     stats.net_output_bytes += n;
     stats.database(session.database).net_output_bytes += n;
     ++stats.writes_processed;
+    if (session.memcached) session.memcached->service.stats.bytes_written += n;
   }
 
   /// At the end of each turn, before its replies are sent. True where the loop must not sleep.
@@ -175,8 +178,9 @@ class Server final : public storage::KeyspaceObserver {
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
 
-  /// Executes an effect that was read from a file, in the session of whoever reads it. Nothing expires on the way.
-  Result<void> replay(Session& session, int database, Args args);
+  /// Executes an effect that was read from a file, in the session of whoever reads it, and gives the first key its note, if there
+  /// is one. Nothing expires on the way.
+  Result<void> replay(Session& session, int database, Args args, const storage::Note* note = nullptr);
   /// A session without a connection, for scripts and files.
   std::unique_ptr<Session> make_session() { return std::make_unique<Session>(0, pool_); }
   /// Loading has ended.
@@ -213,6 +217,10 @@ class Server final : public storage::KeyspaceObserver {
     return ttl > 0 ? now.wall_ms() + ttl * 1000 : -1;
   }
   void await_expiry(int database, std::string_view key);
+  /// What the clients of memcached's protocol of a database share.
+  MemcachedService& memcached(int index);
+  /// A number that no value has had (Note::cas): each is greater than those before.
+  uint64_t next_cas();
 
   /// Publishes keyspace events where the configuration wants them.
   void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
@@ -242,6 +250,7 @@ class Server final : public storage::KeyspaceObserver {
     int database;
     std::vector<std::string> arguments;
     int other;  // see persistence::Effect
+    std::optional<storage::Note> note = {};
   };
   /// Requests that were parsed together, so that their look-ups can be prefetched.
   struct Batch {
@@ -292,6 +301,12 @@ class Server final : public storage::KeyspaceObserver {
   Batch& immediate_batch() { return batches_[depth_ > 0 ? 1 : 0]; }
   /// Parses as many requests as go into a batch.
   void parse_batch(Session& session, std::string_view input, Batch& batch);
+  void parse_memcached(Session& session, std::string_view input, Batch& batch);
+  /// What is said to a client whose input makes no sense, before it is disconnected.
+  void end_malformed_memcached(Session& session);
+  bool memcached_is_full(int index);
+  /// Runs the flush_all whose delay is over.
+  void flush_when_due(const Time& now);
   /// Asks the cache for what the next requests of a batch, or all that have arrived, will look up, at once: the misses overlap.
   void look_ahead(const Session& session, Batch& batch) const;
   void look_ahead(std::span<Arrival> arrivals) const;
@@ -327,7 +342,7 @@ class Server final : public storage::KeyspaceObserver {
   /// Whether `flush` protects the database. What has happened once is loaded so, whatever the settings are by now.
   bool is_protected(int database) const;
   std::string protected_error(std::string_view command, int database, std::string_view why) const;
-  void carry(int database, Args effect, int other = -1);
+  void carry(int database, Args effect, int other = -1, const storage::Note* note = nullptr);
   /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
   void hold(Session& session, size_t mark);
   void destroy_garbage();
@@ -368,6 +383,8 @@ class Server final : public storage::KeyspaceObserver {
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::map<int, std::unique_ptr<MemcachedService>> memcached_;  // of the databases that have had such clients
+  uint64_t last_cas_ = 0;
   std::vector<Session*> monitors_;
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;

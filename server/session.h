@@ -36,8 +36,9 @@ struct QueuedCommand {
   std::vector<std::string> arguments;
 };
 
-struct Watch;           // transactions.h
-struct BlockedCommand;  // blocking.h
+struct Watch;             // transactions.h
+struct BlockedCommand;    // blocking.h
+struct MemcachedSession;  // memcached.h
 
 /// Output buffer limits are set by class, and CLIENT KILL TYPE names them.
 enum class ClientClass : uint8_t { Normal, Replica, PubSub };
@@ -78,6 +79,11 @@ struct Session {
   bool executing = false;  // a command of it runs: its input must stay where it is
   bool arrived = false;    // a short read of it waits to be executed with those of others
   protocol::RequestParser parser;
+  /// Set where the client speaks memcached's protocol: its parser takes the place of `parser`.
+  std::unique_ptr<MemcachedSession> memcached;
+  /// How many bytes of unfinished input the parser has to see to get further, and a new beginning for it.
+  size_t needed_input() const;
+  void reset_parser();
 
   int database = 0;
   /// Counts as one of its database's clients (see Server::enter_database). Every connection begins in database 0, and that

@@ -80,12 +80,14 @@ class Keyspace {
   Entry* find_raw(std::string_view key) const { return dict_.find(key); }
 
   /// Adds an entry with an empty value: no bytes, 0, or a null pointer by the encoding. Its expiry is -1 (none) or in
-  /// ms since the epoch. REQUIRES: the key is not there.
-  Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1);
+  /// ms since the epoch. REQUIRES: the key is not there; the note, where it is not empty, is a string's.
+  Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1,
+                const Note& note = kNoNote);
   /// The same entry in no keyspace yet: for `insert_new`, or `dispose`.
-  Entry* make(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1) const;
+  Entry* make(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1,
+              const Note& note = kNoNote) const;
   /// Gives an existing entry another type or encoding and an empty value, as `create` does; the old value is disposed
-  /// of. Key and expiry remain.
+  /// of. Key and expiry remain, and a string's note where it remains one.
   void reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes = 0);
   /// Makes the value inside the entry `value_bytes` long; the first bytes remain, new ones are not initialised.
   /// REQUIRES: Entry::has_bytes(entry->encoding()).
@@ -111,6 +113,8 @@ class Keyspace {
 
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
+  /// Sets what a string keeps beside its value; an empty note takes no memory. REQUIRES: entry->type() == Type::String.
+  void set_note(Entry*& entry, const Note& note);
 
   /// Erases an entry and frees it, on another thread where that would take long.
   void erase(Entry* entry);
@@ -180,6 +184,7 @@ class Keyspace {
   void reshape(Entry*& entry, const Entry::Shape& shape);
   size_t& counter(Type type) { return counts_[static_cast<size_t>(type)]; }
   void taken_in(uint64_t hash, Entry* entry);
+  void rebuild(Entry*& entry, bool expires, bool noted);
   void forget(Entry* entry);
   Entry* drop_expired(Entry* entry);
   void save_before_change(Entry* entry);

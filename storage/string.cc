@@ -28,30 +28,37 @@ class Borrowed {
 /// Room for a block that grows: Redis's users append in small pieces, so the block doubles up to a megabyte at a time.
 size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 * 1024); }
 
+/// What an entry has beside its value, as if it had just been made.
+void renew(Keyspace& keyspace, Entry*& entry, int64_t expiry_ms, const Note& note) {
+  if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  if (entry->noted() || !note.empty()) keyspace.set_note(entry, note);
+  entry->set_fetched(false);
+}
+
 }  // namespace
 
 Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
-                           int64_t expiry_ms) {
+                           int64_t expiry_ms, const Note& note) {
   if (entry) keyspace.before_replace(entry);
   const std::optional<int64_t> number = parse_int(value);
-  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms);
+  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms, note);
   if (!entry) {
-    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms);
+    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms, note);
   } else {
     if (entry->type() != Type::String || entry->encoding() != Encoding::Int)
       keyspace.reset(entry, Type::String, Encoding::Int);
-    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+    renew(keyspace, entry, expiry_ms, note);
   }
   entry->set_integer(*number);
   return entry;
 }
 
 Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
-                                int64_t expiry_ms) {
+                                int64_t expiry_ms, const Note& note) {
   if (!entry) {
     const bool inside = value.size() <= limits::kInlineStringBytes;
     entry = keyspace.create(key, Type::String, inside ? Encoding::Bytes : Encoding::Shared, inside ? value.size() : 0,
-                            expiry_ms);
+                            expiry_ms, note);
     if (inside) {
       std::memcpy(entry->mutable_bytes(), value.data(), value.size());
       return entry;
@@ -59,7 +66,7 @@ Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_vi
   } else {
     keyspace.before_replace(entry);
     if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
-    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+    renew(keyspace, entry, expiry_ms, note);
   }
   StringValue string(keyspace, entry);
   string.assign_bytes(value);
@@ -112,12 +119,14 @@ void StringValue::set(std::string_view value) {
     set_integer(*number);
   } else {
     assign_bytes(value);
+    entry->forget_cas();
   }
 }
 
 void StringValue::set_integer(int64_t value) {
   if (entry->encoding() != Encoding::Int) keyspace.reset(entry, Type::String, Encoding::Int);
   entry->set_integer(value);
+  entry->forget_cas();
 }
 
 void StringValue::assign_bytes(std::string_view value) {
@@ -145,6 +154,7 @@ void StringValue::take(SharedBytes block) {
 }
 
 char* StringValue::writable(size_t size) {
+  entry->forget_cas();
   char scratch[kNumberChars];
   const std::string_view old = view(scratch);
   const size_t old_size = old.size();

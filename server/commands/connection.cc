@@ -2,6 +2,7 @@
 
 #include "server/arguments.h"
 #include "server/client_info.h"
+#include "server/commands/authentication.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/server.h"
@@ -18,7 +19,8 @@ bool same_secret(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-/// Whether the pair lets a client in. There is one user, `default`, whose password is `requirepass`; without one any is right.
+}  // namespace
+
 bool authenticate(Context& ctx, std::string_view user, std::string_view password) {
   const std::string& required = ctx.server.config.requirepass;
   if (user != "default" || (!required.empty() && !same_secret(password, required))) return false;
@@ -26,6 +28,8 @@ bool authenticate(Context& ctx, std::string_view user, std::string_view password
   ctx.session.user = "default";
   return true;
 }
+
+namespace {
 
 void auth_command(Context& ctx) {
   if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);

@@ -11,6 +11,7 @@ std::span<const std::span<const Command>> all_families() {
       info_commands(),   introspection_commands(), key_commands(),  list_commands(),          memory_commands(),
       persistence_commands(), pubsub_commands(), scan_commands(),        scripting_commands(), set_commands(),        sort_commands(),
       sorted_set_commands(), string_commands(),  transaction_commands(),
+      memcached_commands(), memcached_meta_commands(), memcached_service_commands(),
   };
   return kFamilies;
 }

@@ -276,9 +276,11 @@ void add_cpu(Report& report) {
 /// Calls `visit` for every command, those with subcommands before these.
 template <class Visit>
 void for_each_command(const Server& server, Visit visit) {
-  for (const auto& command : server.commands.all()) {
-    visit(*command);
-    for (const auto& sub : command->subcommands) visit(*sub);
+  for (const auto* commands : {&server.commands.all(), &server.commands.all_memcached()}) {
+    for (const auto& command : *commands) {
+      visit(*command);
+      for (const auto& sub : command->subcommands) visit(*sub);
+    }
   }
 }
 

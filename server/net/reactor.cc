@@ -371,7 +371,7 @@ void Reactor::open_connection(Arriving arriving, std::unique_ptr<TlsStream> tls)
   std::string_view refusal;
   server::Session* session =
       server_->open_session(*connection, std::move(address), std::move(local_address), descriptor, endpoint.unix_socket,
-                            endpoint.unix_socket || is_loopback(arriving.peer), refusal);
+                            endpoint.unix_socket || is_loopback(arriving.peer), refusal, endpoint.memcached);
   if (!session) return connection->refuse(refusal);
   connection->position = connections_.size();
   connections_.push_back(connection);
