@@ -233,7 +233,7 @@ constexpr Directive kDatabaseDirectives[] = {
     choice("flush", &C::flush, kFlush),
     integer("maxclients", &C::client_limit, 0, std::numeric_limits<uint32_t>::max()),
     integer("memcached-port", &C::memcached_port, 0, 65535),
-    special("memcached-bind", Kind::Words, &C::memcached_bind, check_memcached_bind),
+    special("memcached-bind", Kind::Words, &C::memcached_bind, 0, check_memcached_bind),
     string("memcached-unixsocket", &C::memcached_unixsocket, D::Immutable),
     integer("memcached-maxclients", &C::memcached_maxclients, 0, std::numeric_limits<uint32_t>::max()),
     integer("memcached-timeout", &C::memcached_timeout, 0, kInt),

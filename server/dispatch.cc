@@ -408,7 +408,8 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
   }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   ctx.long_work = long_commands.bounds().work;
-  const uint64_t hits = stats.keyspace_hits, misses = stats.keyspace_misses;
+  const DatabaseStatistics& counted = stats.database(session.database);
+  const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
   return ctx.call_again == Context::CallAgain::No || call_again(ctx, hits, misses);
 }
@@ -429,12 +430,13 @@ bool Server::must_wait_for_database(const Session& session, const CommandEntry& 
 }
 
 bool Server::call_again(const Context& ctx, uint64_t hits, uint64_t misses) {
+  DatabaseStatistics& counted = stats.database(ctx.database->index());
   if (ctx.call_again == Context::CallAgain::InSlices && long_commands.may_begin(ctx)) {
-    long_commands.begin(ctx, stats.keyspace_hits - hits + stats.keyspace_misses - misses);
+    long_commands.begin(ctx, counted.keyspace_hits - hits + counted.keyspace_misses - misses);
     return true;
   }
-  stats.keyspace_hits = hits;
-  stats.keyspace_misses = misses;
+  counted.keyspace_hits = hits;
+  counted.keyspace_misses = misses;
   long_commands.wait(ctx.session, ctx.call_again == Context::CallAgain::WhenFree);
   return false;
 }
