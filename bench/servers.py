@@ -16,7 +16,6 @@ from collections.abc import Iterable
 BUILD = pathlib.Path(__file__).resolve().parent.parent / "build" / "release"
 BINARIES = {"quartet": str(BUILD / "quartet"), "redis-server": "redis-server"}
 OTHER_BINARIES = {"floor": str(BUILD / "quartet_floor"), "memcached": "memcached"}
-REALTIME_SHARE = pathlib.Path("/proc/sys/kernel/sched_rt_runtime_us")
 MEMCACHED_MEGABYTES = 4096  # enough that it evicts nothing
 
 # A script that is terminated ends its servers, as one that is interrupted does.
@@ -26,16 +25,6 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quartet", default=BINARIES["quartet"], metavar="FILE", help="the server's executable")
     parser.add_argument("--redis", default=BINARIES["redis-server"], metavar="FILE")
-
-
-def add_ahead_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ahead", action="store_true",
-                        help="the server's loop and the probe run ahead of everything else on their cores; needs root")
-
-
-def check_ahead(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.ahead and REALTIME_SHARE.read_text().strip() != "-1":
-        parser.error(f"--ahead: the kernel stops such processes for 50 ms in each second unless -1 is written to {REALTIME_SHARE}")
 
 
 def binaries(options: argparse.Namespace) -> dict[str, str]:
@@ -118,13 +107,11 @@ class Server:
         self._start()
         self._connect()
 
-    def move_helpers(self, core: int) -> None:
-        """Moves all threads but the first, and child processes, to another core."""
+    def move_other_threads(self, core: int) -> None:
+        """Moves all threads but the first to another core."""
         for thread in pathlib.Path(f"/proc/{self._process.pid}/task").iterdir():
             if int(thread.name) != self._process.pid:
                 os.sched_setaffinity(int(thread.name), {core})
-        for child in pathlib.Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
-            os.sched_setaffinity(int(child), {core})
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

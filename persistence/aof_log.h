@@ -102,8 +102,8 @@ class AofLog final : public Sink {
   void adopt_base(uint64_t rewrite, std::string path);
   /// `failure` is what the disk said, if that is the reason.
   void abandon_rewrite(uint64_t rewrite, std::optional<Error> failure = {});
-  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a set of databases that is to be
-  /// logged from now on has to be in the base before anything counts that is added behind it. Positions go on.
+  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a database that is to be logged from now on
+  /// has to be in the base before anything counts that is added behind it. Positions go on.
   /// REQUIRES: no unit is open.
   void begin_anew() { break_off(failure_); }
   /// How many rewrites were adopted, and what the last one that was not failed of.
