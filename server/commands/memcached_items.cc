@@ -152,7 +152,8 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   if (request.mode == StoreMode::Replace && !old) return StoreOutcome::NotStored;
 
   ++memcached_stats(ctx).total_items;
-  const int64_t expiry_ms = memcached_expiry(ctx, request.exptime);
+  // What is out of date when it comes does not live longer than what it replaces.
+  const int64_t expiry_ms = stale ? old->expiry() : memcached_expiry(ctx, request.exptime);
   if (passed(ctx, expiry_ms)) {
     if (old) {
       ctx.erase(old);
@@ -191,9 +192,10 @@ CountOutcome count_item(Context& ctx, std::string_view key, uint64_t delta, bool
   StringValue string(ctx.db(), counted);
   const std::string_view text = string.view(scratch);
   const size_t length = text.size();
+  if (text.empty()) return CountOutcome::NotNumeric;
+  if (cas != 0 && cas != counted->note().cas) return CountOutcome::Exists;
   const auto number = protocol::parse_memcached_uint(text);
   if (!number) return CountOutcome::NotNumeric;
-  if (cas != 0 && cas != counted->note().cas) return CountOutcome::Exists;
   ++(up ? stats.incr_hits : stats.decr_hits);
   result = up ? *number + delta : *number - std::min(*number, delta);
 
