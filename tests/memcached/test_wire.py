@@ -163,18 +163,6 @@ def test_addresses(tmp_path):
     assert not os.path.exists(path)
 
 
-def test_protected_mode_holds_for_this_listener_too():
-    # No packet is sent by this; it tells which address of this machine one would leave from.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        address = probe.getsockname()[0]
-    port = free_port()
-    with CacheServer("--db.2.memcached-port", str(port), "--db.2.memcached-bind", "*"):
-        with socket.create_connection((address, port), timeout=30) as client:
-            assert client.recv(1000).startswith(b"SERVER_ERROR protected mode")
-            assert client.recv(1000) == b""
-
-
 def test_stats_know_the_database(server, text):
     assert text.ask(b"stats reset\r\n") == b"RESET\r\n"
     text.ask(b"set a 0 0 1\r\na\r\nset b 0 0 1\r\n1\r\nget a z\r\nincr b 1\r\ndecr z 1\r\ntouch a 10\r\ngat 10 a\r\ndelete a\r\ndelete a\r\ncas b 0 0 1 1\r\na\r\ncas z 0 0 1 1\r\na\r\nmg b v\r\n")

@@ -138,6 +138,25 @@ TEST_CASE("idle clients and those beyond the cap of the database are shown out",
     CHECK(stats.find(line) != std::string::npos);
 }
 
+TEST_CASE("protected mode holds for clients of memcached's protocol too", "[memcached]") {
+  class Unused final : public server::Connection {
+    void flush_soon() override {}
+    void close_soon(bool) override {}
+    void resume_input() override {}
+  } connection;
+  Disk disk;
+  Process process(disk);
+  std::string_view refusal;
+  const auto open = [&] { return process.core.open_session(connection, "192.0.2.1:1", "192.0.2.2:11211", 1, false, false, refusal, 1); };
+  CHECK_FALSE(open());
+  CHECK(refusal.starts_with("SERVER_ERROR protected mode: "));
+  CHECK(refusal.ends_with("\r\n"));
+  REQUIRE_FALSE(process.config.set({{"requirepass", "secret"}}));
+  server::Session* session = open();
+  REQUIRE(session);
+  process.core.close_session(*session);
+}
+
 TEST_CASE("a change by either protocol gives an item another number", "[memcached]") {
   Disk disk;
   Process process(disk);
