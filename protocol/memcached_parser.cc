@@ -81,12 +81,12 @@ MemcachedParser::Status MemcachedParser::next(std::string_view input, const Memc
                                               std::vector<std::string_view>& words) {
   consumed_ = 0;
   decoded_ = false;
+  if (input.empty()) return incomplete(1);
   if (passed_over_ > 0) {
     consumed_ = static_cast<size_t>(std::min<uint64_t>(passed_over_, input.size()));
     passed_over_ -= consumed_;
     return Status::Empty;
   }
-  if (input.empty()) return incomplete(1);
   if (input.size() < request_end_) return incomplete(request_end_);
   if (!begun_ && input[0] == kBinaryRequest) {
     binary_ = true;

@@ -152,8 +152,9 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   if (request.mode == StoreMode::Replace && !old) return StoreOutcome::NotStored;
 
   ++memcached_stats(ctx).total_items;
-  int64_t expiry_ms = memcached_expiry(ctx, request.exptime);
-  if (expiry_ms < 0) expiry_ms = ctx.default_expiry_ms();
+  // What is out of date when it comes does not live longer than what it replaces.
+  int64_t expiry_ms = stale ? old->expiry() : memcached_expiry(ctx, request.exptime);
+  if (expiry_ms < 0 && !stale) expiry_ms = ctx.default_expiry_ms();
   if (passed(ctx, expiry_ms)) {
     if (old) {
       ctx.erase(old);
@@ -192,9 +193,10 @@ CountOutcome count_item(Context& ctx, std::string_view key, uint64_t delta, bool
   StringValue string(ctx.db(), counted);
   const std::string_view text = string.view(scratch);
   const size_t length = text.size();
+  if (text.empty()) return CountOutcome::NotNumeric;
+  if (cas != 0 && cas != counted->note().cas) return CountOutcome::Exists;
   const auto number = protocol::parse_memcached_uint(text);
   if (!number) return CountOutcome::NotNumeric;
-  if (cas != 0 && cas != counted->note().cas) return CountOutcome::Exists;
   ++(up ? stats.incr_hits : stats.decr_hits);
   result = up ? *number + delta : *number - std::min(*number, delta);
 

@@ -41,7 +41,7 @@ struct StoreRequest {
   uint32_t client_flags = 0;
   int64_t exptime = 0;
   std::optional<uint64_t> cas = {};  // only where the item has this number; for Append and Prepend 0 is as none
-  bool invalidate = false;           // an older number than the item's is good too, and makes it stale
+  bool invalidate = false;           // an older number than the item's is good too, and makes it stale; the expiry remains
 };
 /// Stores; `stored` is the item then, null where it has expired at once.
 StoreOutcome store_item(Context& ctx, const StoreRequest& request, storage::Entry*& stored);

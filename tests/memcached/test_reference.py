@@ -17,12 +17,12 @@ LONG = b"k" * 250
 
 def normal(reply: bytes) -> bytes:
     """Without what depends on the moment or on how values lie in memory."""
-    reply = re.sub(rb"( size=| la=)\d+", rb"\1?", reply)
+    reply = re.sub(rb"( size=| la=| l)\d+", rb"\1?", reply)
     reply = re.sub(rb" cls=\d+", b" cls=?", reply)
     return re.sub(rb"(?m)^VERSION .*$", b"VERSION ?\r", reply)
 
 
-TIMES = re.compile(rb"(?<= t)\d+|(?<= exp=-)\d+|(?<= l)\d+")
+TIMES = re.compile(rb"(?<= t)\d+|(?<= exp=-)\d+")
 
 
 def same(ours: bytes, theirs: bytes) -> bool:
@@ -147,7 +147,7 @@ ROWS: dict[str, list[bytes]] = {
     "wrong flags": [command + flags + data for command, data in ((b"mg k ", b"\r\n"), (b"ms k 2 ", b"\r\nhi\r\n"), (b"md k ", b"\r\n"), (b"ma k ", b"\r\n"))
                     for flags in (b"v v", b"k v k", b"Tx", b"T", b"T5x", b"Nx", b"Rx", b"Fx", b"F", b"F-1", b"Cx", b"C", b"C-5", b"C18446744073709551616", b"M", b"Mab", b"Dx", b"Jx", b"D", b"Tx Z", b"Z Tx",
                                   b"Tx v v", b"v v Tx", b"P1 P2", b"L1 L2", b"O" + b"x" * 32, b"O" + b"x" * 31, b"k P1 L2")],
-    "too many flags": [command + b" v" * count + b"\r\n" for command in (b"mg k", b"md k", b"ma k", b"me k", b"mn") for count in (15, 16, 17, 18, 19, 40)],
+    "too many flags": [command + b" v" * count + b"\r\n" for command in (b"mg k", b"md k", b"ma k", b"me k") for count in (15, 16, 17, 18, 19, 40)],
     "ms": [b"ms\r\n", b"ms k\r\n", b"ms k x\r\n", b"ms k 2\r\nhi\r\n", b"ms k S2\r\nhi\r\n", b"ms 2 k\r\nhi\r\n", b"ms k 2 T30 F7 c k O9\r\nhi\r\n", b"mg k f t v\r\n", b"ms k -1\r\n", b"ms k 2 q\r\nhi\r\n",
            b"ms k 2 q k O1 c\r\nhi\r\n", b"ms k 2\r\nhiya\r\n", b"ms k 2 q\r\nhiya\r\n", b"mg k v\r\n", b"ms k 0\r\n\r\n", b"mg k v s\r\n", b"ms k 2 T-1\r\nhi\r\n", b"mg k v\r\n", b"ms k 2 T0\r\nhi\r\n",
            b"mg k t\r\n", b"ms k +2\r\nhi\r\n", b"ms k 02 F+5\r\nhi\r\n", b"mg k f\r\n", b"ms k 2147483647\r\n", b"ms k 2 F4294967296\r\nhi\r\n", b"mg k f\r\n", b"ms k 5 T10 hello\r\nhello\r\n", b"mg k v t\r\n",
@@ -181,7 +181,6 @@ ROWS: dict[str, list[bytes]] = {
                                  b"touch k 10\r\n", b"mg k h\r\n", b"append k 0 0 1\r\n1\r\n", b"mg k u h\r\n", b"get k\r\n", b"incr k 1\r\n", b"mg k u h\r\n", b"incr k 99999\r\n", b"mg k u h\r\n", b"gat 10 k\r\n", b"mg k u h\r\n", TEN,
                                  b"ma k\r\n", b"mg k u h\r\n", b"mg k q\r\n", b"mg k u h\r\n", b"ms k 2 MA\r\nhi\r\n", b"mg k u h\r\n"],
     "me": [b"me\r\n", b"me k\r\n", b"ms k 2 T100 F3\r\nhi\r\n", b"me k\r\n", b"me k v\r\n", b"mg k\r\n", b"me k\r\n", b"me k k q\r\n", b"me z q\r\n", b"ms k 2\r\nhi\r\n", b"me k\r\n", b"me k foo bar\r\n"],
-    "mn": [b"mn\r\nget z\r\n", b"mn foo\r\nget z\r\n", b"mn q\r\nget z\r\n"],
     "ma": [b"ma\r\n", b"ma k\r\n", b"ma k q\r\n", b"ma k k O1\r\n", b"ma k k O1 q\r\n", b"ma k N30\r\n", b"mg k v t\r\n", b"ma k\r\n", b"mg k v\r\n", b"ma k v\r\n", b"ma k v t c f k O1\r\n", b"ma k D5 v\r\n", b"ma k MD D3 v\r\n", b"ma k MI v\r\n",
            b"ma k M+ v\r\n", b"ma k M- v\r\n", b"ma k Md v\r\n", b"ma k Mi v\r\n", b"ma k MX v\r\n", b"ma k D0 v\r\n", b"ma k D05 v\r\n", b"ma k D+5 v\r\n", b"ma z J13 v\r\n", b"ma z N0 J13 v t\r\n", b"ma z v\r\n", b"ma y N0 J13 D90 MD v q\r\n",
            b"ma y q\r\n", b"ma y q v\r\n", b"ma y k O1 q\r\n", b"ma x N5 T8\r\n", b"mg x t\r\n", b"ma w T8 N5\r\n", b"mg w t\r\n", b"ma w t T9\r\n", b"ma w t\r\n", b"ma v t N5\r\n", b"mg v t\r\n", b"ma v N9 t\r\n", b"ma u N+5 J+7 v t\r\n"],
@@ -200,8 +199,15 @@ def test_row(pair, name):
     pair.check(*ROWS[name])
 
 
+def test_mn(pair):
+    for request in (b"mn\r\n", b"mn foo\r\n", b"mn q k O1\r\n"):
+        for side in pair.sides:
+            side.send(request)
+            assert side.read(4) == b"MN\r\n"
+
+
 # Random rows. Keys are few, so that commands meet; binary keys are others, because memcached remembers of an item which kind it has.
-KEYS = [b"a", b"b", b"c", b"key:%b" % (b"x" * 100)]
+KEYS = [b"a", b"b", b"c", b"key:%b" % (b"x" * 30)]
 BINARY = [b"AAEC", b"/w=="]
 VALUES = [b"", b"1", b"9", b"10", b"99", b"100", b"hello", b"18446744073709551615", b"-1", b"12 ", b"x" * 1500, b"y" * 20000]
 EXPTIMES = [b"0", b"0", b"100", b"2592000", b"2000000000", b"-1"]
@@ -247,9 +253,10 @@ def random_request(choose: random.Random) -> bytes:
         case "md":
             return b"md " + meta_key + base64_flag + random_flags(choose, "kqCIOT") + b"\r\n"
         case "ma":
-            return b"ma " + meta_key + base64_flag + random_flags(choose, "ckqtvCDJNOTm") + b"\r\n"
+            # memcached forgets a T, and that a key is binary, where the number gets more digits.
+            return b"ma " + key + random_flags(choose, "ckqtvCDJNOm") + b"\r\n"
         case "me":
-            return b"me " + meta_key + base64_flag + b"\r\n"
+            return b"me " + key + b"\r\n"
         case "flush":
             return choose.choice([b"flush_all\r\n", b"version\r\n", b"version\r\n", b"verbosity 1\r\n"])
     return choose.choice([b"get\r\n", b"set a 0 0\r\n", b"incr a x\r\n", b"touch a x\r\n", b"set a x 0 1\r\nz\r\n", b"set a 0 0 1\r\nzzz\r\n", b"mg a Z\r\n", b"mg a v v\r\n", b"ms a 1 MX\r\nz\r\n", b"ms a x\r\nz\r\n", b"ma a MX\r\n",

@@ -7,9 +7,9 @@
 
 namespace quartet::test {
 
-CoreClient::CoreClient(server::Server& core, int port) : core_(core) {
+CoreClient::CoreClient(server::Server& core, int port, std::optional<int> memcached) : core_(core) {
   std::string address = "127.0.0.1:" + std::to_string(port);
-  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_);
+  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_, memcached);
 }
 
 CoreClient::~CoreClient() {

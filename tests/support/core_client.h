@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,8 @@ class ImmediateBackground final : public server::Background {
 class CoreClient : public server::Connection {
  public:
   // Connects from 127.0.0.1 and `port`. A client that is refused is not open.
-  CoreClient(server::Server& core, int port);
+  // Where `memcached` is set it speaks memcached's protocol, in that database.
+  CoreClient(server::Server& core, int port, std::optional<int> memcached = {});
   CoreClient(const CoreClient&) = delete;
   CoreClient& operator=(const CoreClient&) = delete;
   // Disconnects.

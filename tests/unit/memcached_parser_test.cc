@@ -26,7 +26,7 @@ std::string outcome(std::string_view input, const MemcachedLimits& limits = {}, 
       case Status::Complete:
       case Status::TooLarge: {
         std::string request = status == Status::TooLarge ? "large[" : "[";
-        for (const std::string_view word : words) request += (&word == words.data() ? "" : "|") + std::string(word);
+        for (size_t i = 0; i < words.size(); ++i) request += (i == 0 ? "" : "|") + std::string(words[i]);
         say(request + "]");
         break;
       }
