@@ -194,9 +194,10 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
 // --- Databases --------------------------------------------------------------------------------------------------------
 
 void Server::flush(int index) {
+  // What is copied from one database to another is there before.
+  index < 0 ? long_commands.finish_all() : long_commands.finish(database(index));
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
-    if (db->locked()) long_commands.finish(*db);
     watches.database_emptied(*db);
     stats.dirty += db->size();
     db->clear();
