@@ -34,5 +34,11 @@ inline void breathe(Pauses* pauses, size_t work = 1) {
 
 /// Bytes that are copied, compared or counted, as work.
 inline size_t work_of_bytes(size_t bytes) { return bytes / 512 + 1; }
+/// So many bytes are dealt with between two pauses.
+inline constexpr size_t kPieceBytes = 64 * 1024;
+
+/// memcpy and the setting to zero, of many bytes.
+void copy_bytes(char* to, const char* from, size_t bytes, Pauses* pauses);
+void clear_bytes(char* to, size_t bytes, Pauses* pauses);
 
 }  // namespace quartet

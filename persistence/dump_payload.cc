@@ -28,7 +28,7 @@ T load(std::string_view bytes) {
 }
 
 /// So many bytes are read or written between two pauses.
-constexpr size_t kPieceBytes = 2 * 1024;
+constexpr size_t kPieceOfValue = 2 * 1024;
 constexpr size_t kPieceOfChecksum = 16 * 1024;
 
 uint64_t checksum(std::string_view bytes, Pauses* pauses) {
@@ -45,7 +45,7 @@ uint64_t checksum(std::string_view bytes, Pauses* pauses) {
 void append_dump_payload(std::string& out, const storage::Entry& entry, bool compress, Pauses* pauses) {
   const size_t begin = out.size();
   out.push_back(static_cast<char>(RdbWriter::type_of(entry)));
-  RdbWriter(out, compress).value(entry, kPieceBytes, pauses);
+  RdbWriter(out, compress).value(entry, kPieceOfValue, pauses);
   append(out, static_cast<uint16_t>(rdb::kVersion));
   append(out, checksum(std::string_view(out).substr(begin), pauses));
 }
@@ -63,7 +63,7 @@ storage::Entry* load_dump_payload(std::string_view payload, storage::Keyspace& k
   const auto type = static_cast<rdb::RdbType>(in.byte());
   if (!in.ok()) return nullptr;
   values.begin(type, keyspace, key, -1);
-  while (values.step(in.offset() + kPieceBytes)) breathe(pauses, kPieceBytes / 16);
+  while (values.step(in.offset() + kPieceOfValue)) breathe(pauses, kPieceOfValue / 16);
   if (!in.ok()) return nullptr;
   storage::Entry* entry = values.entry();
   if (entry && !in.exhausted()) {

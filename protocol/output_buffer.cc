@@ -90,7 +90,7 @@ void OutputBuffer::append_shared(const SharedBytes& bytes) {
 
 void OutputBuffer::take(OutputBuffer& other) {
   if (other.size_ <= kMergeBytes) {
-    append(other.to_string());
+    for (size_t i = other.first_; i < other.segments_.size(); ++i) append({other.segments_[i].data, other.length_of(i)});
     return other.clear();
   }
   end_run();

@@ -394,6 +394,10 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
   }
   session.last_command = command;
   const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
+  if (!queues && long_commands.running() && must_wait_for_database(session, *command)) {
+    long_commands.wait(session, false);
+    return false;
+  }
   if (!queues && (must_pause(session, *command) || (snapshot && must_wait_for_snapshot(session, *command, args)))) {
     session.paused = true;
     return false;
@@ -401,10 +405,6 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
   if (queues) {
     queue(session, *command, args);
     return true;
-  }
-  if (long_commands.running() && must_wait_for_database(session, *command)) {
-    long_commands.wait(session, false);
-    return false;
   }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   ctx.long_work = long_commands.bounds().work;

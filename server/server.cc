@@ -242,9 +242,10 @@ std::optional<std::string> Server::flush(int index) {
   if (index >= 0 && is_protected(index)) return protected_error("FLUSHDB", index, "");
   for (const auto& db : databases)
     if (index < 0 && db->size() > 0 && is_protected(db->index())) return protected_error("FLUSHALL", db->index(), " and holds keys");
+  // What is copied from one database to another is there before.
+  index < 0 ? long_commands.finish_all() : long_commands.finish(database(index));
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
-    if (db->locked()) long_commands.finish(*db);
     watches.database_emptied(*db);
     stats.database(db->index()).dirty += db->size();
     db->clear();

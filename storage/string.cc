@@ -153,36 +153,38 @@ void StringValue::take(SharedBytes block) {
   entry->set_modified();
 }
 
-char* StringValue::writable(size_t size) {
+size_t StringValue::bytes_to_write(size_t size) const {
+  const size_t old_size = this->size();
+  if (entry->encoding() == Encoding::Shared) {
+    Borrowed block(*entry);
+    if (block->unique() && block->capacity() >= size) return size > old_size ? size - old_size : 0;
+  }
+  return std::max(size, old_size);
+}
+
+char* StringValue::writable(size_t size, Pauses* pauses) {
   entry->forget_cas();
   char scratch[kNumberChars];
   const std::string_view old = view(scratch);
   const size_t old_size = old.size();
   size = std::max(size, old_size);
-  if (entry->encoding() == Encoding::Shared) {
-    SharedBytes block = SharedBytes::adopt(entry->pointer());
-    if (!block.unique() || block.capacity() < size) {
-      SharedBytes larger = SharedBytes::allocate(size, size > old_size ? grown_capacity(size) : size);
-      std::memcpy(larger.data(), block.data(), old_size);
-      keyspace.charge(static_cast<int64_t>(block_memory(larger.allocation())) -
-                      static_cast<int64_t>(block_memory(block.allocation())));
-      block = std::move(larger);
+  const bool shared = entry->encoding() == Encoding::Shared;
+  if (shared) {
+    Borrowed block(*entry);
+    if (block->unique() && block->capacity() >= size) {
+      clear_bytes(block->data() + old_size, size - old_size, pauses);
+      block->set_size(size);
+      entry->set_modified();
+      return block->data();
     }
-    std::memset(block.data() + old_size, 0, size - old_size);
-    block.set_size(size);
-    char* data = block.data();
-    entry->set_pointer(block.release());
-    entry->set_modified();
-    return data;
   }
-  if (size > limits::kInlineStringBytes) {
-    SharedBytes block = SharedBytes::allocate(size, grown_capacity(size));
-    std::memcpy(block.data(), old.data(), old_size);
-    std::memset(block.data() + old_size, 0, size - old_size);
-    keyspace.reencode(entry, Encoding::Shared);
-    keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
+  if (shared || size > limits::kInlineStringBytes) {
+    // The entry keeps the old value until the new one is whole.
+    SharedBytes block = SharedBytes::allocate(size, size > old_size ? grown_capacity(size) : size);
+    copy_bytes(block.data(), old.data(), old_size, pauses);
+    clear_bytes(block.data() + old_size, size - old_size, pauses);
     char* data = block.data();
-    entry->set_pointer(block.release());
+    assign_block(std::move(block));
     entry->set_modified();
     return data;
   }
@@ -196,9 +198,9 @@ char* StringValue::writable(size_t size) {
   return entry->mutable_bytes();
 }
 
-void StringValue::append(std::string_view tail) {
+void StringValue::append(std::string_view tail, Pauses* pauses) {
   const size_t old_size = size();
-  char* data = writable(old_size + tail.size());
+  char* data = writable(old_size + tail.size(), pauses);
   if (!tail.empty()) std::memcpy(data + old_size, tail.data(), tail.size());
 }
 

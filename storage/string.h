@@ -42,8 +42,10 @@ class StringValue : public Handle {
   void set_integer(int64_t value);
   /// Makes the value at least `size` bytes long, new ones zero, and gives write access to all of it. The value becomes
   /// a raw string, as Redis calls it. REQUIRES: size <= limits::kBulkBytes.
-  char* writable(size_t size);
-  void append(std::string_view tail);
+  char* writable(size_t size, Pauses* pauses = nullptr);
+  /// How many bytes `writable` copies or clears.
+  size_t bytes_to_write(size_t size) const;
+  void append(std::string_view tail, Pauses* pauses = nullptr);
   /// Gives it the bytes of a block, as a raw string. REQUIRES: nobody else refers to the block.
   void take(SharedBytes block);
 

@@ -18,9 +18,6 @@ using storage::Entry;
 using storage::StringValue;
 using storage::Type;
 
-/// So much of a long string is dealt with at a time.
-constexpr size_t kPieceBytes = 64 * 1024;
-
 /// Reads the position of a bit that a string may have.
 uint64_t bit_offset(Arguments& in, const Context& ctx) {
   const int64_t offset = in.integer(errors::kBitOffset);
@@ -31,7 +28,11 @@ uint64_t bit_offset(Arguments& in, const Context& ctx) {
 /// Write access to the first `bytes` bytes of a string, which is created or lengthened where need be.
 char* writable(Context& ctx, Entry* entry, std::string_view key, size_t bytes) {
   if (!entry) entry = ctx.db().create(key, Type::String, Encoding::Bytes);
-  return StringValue(ctx.db(), entry).writable(bytes);
+  return StringValue(ctx.db(), entry).writable(bytes, ctx.pauses);
+}
+/// How much work that is.
+size_t work_to_write(Context& ctx, Entry* entry, size_t bytes) {
+  return work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(bytes) : bytes);
 }
 
 // --- SETBIT, GETBIT ---------------------------------------------------------------------------------------------------
@@ -46,6 +47,7 @@ void setbit_command(Context& ctx) {
   if (!ctx.find_write(key, Type::String, entry)) return;
   const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
   const size_t at = offset / 8;
+  if (ctx.takes_long(work_to_write(ctx, entry, at + 1))) return;
   char* bytes = writable(ctx, entry, key, at + 1);
   const int shift = 7 - static_cast<int>(offset % 8);
   const int old = bytes[at] >> shift & 1;
@@ -330,8 +332,12 @@ void get_fields(Context& ctx, const std::vector<FieldOperation>& operations) {
   if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
   char scratch[kNumberChars];
   const std::string_view bytes = entry ? StringValue(ctx.db(), entry).view(scratch) : std::string_view();
+  if (ctx.takes_long(operations.size())) return;
   ctx.reply.array(operations.size());
-  for (const FieldOperation& operation : operations) ctx.reply.integer(operation.field.get(bytes));
+  for (const FieldOperation& operation : operations) {
+    ctx.breathe();
+    ctx.reply.integer(operation.field.get(bytes));
+  }
 }
 
 void change_fields(Context& ctx, const std::vector<FieldOperation>& operations, size_t end_byte) {
@@ -340,10 +346,12 @@ void change_fields(Context& ctx, const std::vector<FieldOperation>& operations, 
   if (!ctx.find_write(key, Type::String, entry)) return;
   const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
   const size_t size = std::max(old_size, end_byte);
+  if (ctx.takes_long(work_to_write(ctx, entry, size) + operations.size())) return;
   char* bytes = writable(ctx, entry, key, size);
   bool wrote = false, differs = false;
   ctx.reply.array(operations.size());
   for (const FieldOperation& operation : operations) {
+    ctx.breathe();
     if (operation.kind == FieldOperation::Get) {
       ctx.reply.integer(operation.field.get({bytes, size}));
     } else if (write_field(ctx, operation, bytes, size, differs)) {

@@ -250,11 +250,11 @@ void hscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
   const HashValue hash(ctx.db(), entry);
   if (ctx.takes_long(std::min(options.count, hash.size()))) return;
-  ScanReply found;
+  ScanReply found(ctx);
   const uint64_t next =
       hash.scan(options.cursor, options.count, [&](std::string_view field, std::string_view value) {
         ctx.breathe();
@@ -262,7 +262,7 @@ void hscan_command(Context& ctx) {
         found.add(field);
         found.add(value);
       });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

@@ -118,16 +118,16 @@ void sscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
   const SetValue set(ctx.db(), entry);
   if (ctx.takes_long(std::min(options.count, set.size()))) return;
-  ScanReply found;
+  ScanReply found(ctx);
   const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
     ctx.breathe();
     if (options.matches(member)) found.add(member);
   });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Chance -----------------------------------------------------------------------------------------------------------

@@ -249,11 +249,11 @@ void zscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
   const SortedSetValue set(ctx.db(), entry);
   if (ctx.takes_long(std::min(options.count, set.size()))) return;
-  ScanReply found;
+  ScanReply found(ctx);
   const bool packed = entry->encoding() == storage::Encoding::Packed;
   const uint64_t next =
       set.scan(options.cursor, options.count, [&](std::string_view member, double score) {
@@ -263,7 +263,7 @@ void zscan_command(Context& ctx) {
         found.add(member);
         found.add({text, packed ? format_packed_score(score, text) : format_double(score, text)});
       });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

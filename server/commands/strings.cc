@@ -232,8 +232,8 @@ void append_command(Context& ctx) {
   } else {
     StringValue string(ctx.db(), entry);
     size += string.size();
-    if (!fits(ctx, static_cast<int64_t>(size))) return;
-    string.append(tail);
+    if (!fits(ctx, static_cast<int64_t>(size)) || ctx.takes_long(work_of_bytes(string.bytes_to_write(size)))) return;
+    string.append(tail, ctx.pauses);
   }
   ctx.changed(key, EventClass::String, "append");
   ctx.reply.integer(static_cast<int64_t>(size));
@@ -252,9 +252,10 @@ void setrange_command(Context& ctx) {
   if (patch.empty()) return ctx.reply.integer(static_cast<int64_t>(old_size));
   if (offset > ctx.server.config.proto_max_bulk_len) return ctx.reply.error(errors::kStringTooLong);
   if (!fits(ctx, offset + static_cast<int64_t>(patch.size()))) return;
-  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
   const size_t end = static_cast<size_t>(offset) + patch.size();
-  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end) + offset);
+  if (ctx.takes_long(work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(end) : end))) return;
+  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
+  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end, ctx.pauses) + offset);
   ctx.changed(key, EventClass::String, "setrange");
   ctx.reply.integer(static_cast<int64_t>(std::max(old_size, end)));
 }
@@ -275,7 +276,10 @@ void getrange_command(Context& ctx) {
   if (end < 0) end = std::max<int64_t>(length + end, 0);
   end = std::min(end, length - 1);
   if (start > end || length == 0) return ctx.reply.bulk("");
-  ctx.reply.bulk(value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1)));
+  const std::string_view part = value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1));
+  if (ctx.takes_long(work_of_bytes(part.size()))) return;
+  if (!ctx.pauses) return ctx.reply.bulk(part);
+  ctx.reply.bulk(part, ctx.pauses);
 }
 
 void substr_command(Context& ctx) { getrange_command(ctx); }

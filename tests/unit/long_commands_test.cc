@@ -339,6 +339,21 @@ TEST_CASE("nothing expires in a database that is locked", "[long]") {
   CHECK_FALSE(server.cache().find_raw("short"));
 }
 
+TEST_CASE("who waits for its turn is not idle", "[long]") {
+  Core server({"--timeout", "1"});
+  CacheClient first(server, 1), second(server, 2), third(server, 3);
+  first.send("KEYS *\r\n");
+  second.send("GET k:1\r\n");
+  server.clock.advance_ms(5000);
+  server.core->tick();
+  for (test::CoreClient* client : {&first, &second, &third}) client->close_if_finished();
+  CHECK(first.open());
+  CHECK(second.open());
+  CHECK_FALSE(third.open());
+  server.slices();
+  CHECK(second.take_output() == "$7\r\nvalue:1\r\n");
+}
+
 TEST_CASE("a snapshot waits for changes in slices, and for nothing else", "[long]") {
   Core server;
   CacheClient client(server, 1);
