@@ -38,8 +38,8 @@ enum CommandFlag : uint32_t {
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kSelects = 1 << 27,           ///< its argument is the database of the session from then on
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
-  kMemcached = 1 << 27,         ///< of memcached's protocol, and no command of RESP
-  kInternal = 1 << 28,          ///< what a client cannot call by its name
+  kMemcached = 1 << 28,         ///< of memcached's protocol, and no command of RESP
+  kInternal = 1 << 29,          ///< what a client cannot call by its name
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
