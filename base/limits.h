@@ -23,6 +23,9 @@ inline constexpr size_t kBatchCommands = 64;
 /// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
 inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 
+/// While memory is short, a transaction that has queued this many bytes is refused more, whatever its commands do.
+inline constexpr size_t kQueueBytesWhenFull = 1024 * 1024;
+
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 

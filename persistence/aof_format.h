@@ -61,6 +61,9 @@ class AofBuffer {
   /// With the annotations, in bytes.
   size_t size() const { return size_; }
 
+  /// What it takes of memory, in bytes.
+  size_t memory() const;
+
   /// Appends a command; where the last batch has limits::kAofBatchBytes already and `starts_batch` allows it, as the
   /// first one of a new batch. Returns the bytes of the command alone. Throws std::bad_alloc.
   size_t append(std::span<const std::string_view> arguments, bool starts_batch);

@@ -37,6 +37,7 @@ enum CommandFlag : uint32_t {
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
+  kSelectsDatabase = 1 << 27,   ///< the session works in the database that the request names from then on
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
@@ -109,6 +110,10 @@ using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
+/// The position of the argument that names another database than the session's, into which the request writes or which it
+/// selects; 0 where it names none.
+using GetDatabase = int (*)(Args args);
+
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
 /// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
 struct Command {
@@ -130,6 +135,7 @@ struct Command {
   /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
   /// into the cache together with the keys.
   int element = 0;
+  GetDatabase get_database = nullptr;
 };
 
 }  // namespace quartet::server

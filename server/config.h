@@ -35,6 +35,10 @@ struct DatabaseSettings {
   bool appendonly = false;
   std::string appendfsync = "everysec";  // everysec | always | no
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+  std::string maxmemory_policy = "noeviction";
+  int64_t maxmemory_samples = 5;
+  int64_t lfu_log_factor = 10;
+  int64_t lfu_decay_time = 1;            // minutes
 };
 
 /// One database: the values in effect, its own or the default.
@@ -89,11 +93,8 @@ struct Config : DatabaseSettings {
   int64_t acllog_max_len = 128;
 
   // memory
-  int64_t maxmemory = 0;
-  std::string maxmemory_policy = "noeviction";
-  int64_t maxmemory_samples = 5;
-  int64_t lfu_log_factor = 10;
-  int64_t lfu_decay_time = 1;
+  int64_t maxmemory = 0;                        // of the whole server, in bytes; 0 is no limit
+  int64_t maxmemory_eviction_tenacity = 10;     // 0 to 100, see MemoryLimit
 
   // persistence
   std::string appenddirname = "appendonlydir";

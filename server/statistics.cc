@@ -1,6 +1,7 @@
 #include "server/statistics.h"
 
 #include <numeric>
+#include <utility>
 
 namespace quartet::server {
 
@@ -18,8 +19,10 @@ void Statistics::reset() {
   fresh.dirty = dirty;
   fresh.peak_memory = peak_memory;
   fresh.startup_memory = startup_memory;
+  fresh.startup_scripts_memory = startup_scripts_memory;
   fresh.last_sample_ms = last_sample_ms;
-  *this = fresh;
+  fresh.databases.resize(databases.size());
+  *this = std::move(fresh);
 }
 
 uint64_t Statistics::Rate::per_second() const {

@@ -5,8 +5,15 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace quartet::server {
+
+/// What is counted for one database, since the start or since CONFIG RESETSTAT. It belongs to the database's number and stays
+/// when SWAPDB gives it other contents.
+struct DatabaseStatistics {
+  uint64_t evicted_keys = 0;
+};
 
 /// Counters since the start or since CONFIG RESETSTAT, as INFO shows them.
 struct Statistics {
@@ -17,6 +24,7 @@ struct Statistics {
   uint64_t net_output_bytes = 0;
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
+  int64_t eviction_exceeded_us = 0;  // how long a limit of memory was exceeded, not counting the present time
   uint64_t keyspace_hits = 0;
   uint64_t keyspace_misses = 0;
   uint64_t unexpected_errors = 0;
@@ -31,8 +39,12 @@ struct Statistics {
   uint64_t dirty = 0;  // changes since the last save
   size_t peak_memory = 0;
   size_t startup_memory = 0;  // in use before the first client came
+  size_t startup_scripts_memory = 0;  // of it, the interpreter's
   /// Errors replied, by code ("ERR", "WRONGTYPE"); bounded, because scripts may invent codes.
   std::map<std::string, uint64_t> errors;
+
+  std::vector<DatabaseStatistics> databases;  // one for each
+  DatabaseStatistics& database(int index) { return databases[static_cast<size_t>(index)]; }
 
   /// Samples of a counter, for the *_per_sec fields.
   struct Rate {

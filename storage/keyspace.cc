@@ -14,7 +14,7 @@ size_t own_memory(const Entry* entry) { return blocks::size(entry, entry->size()
 
 /// A value that was taken out of its keyspace because freeing it takes long.
 struct SlowEntry final : Garbage {
-  explicit SlowEntry(Entry* taken) : entry(taken) {}
+  explicit SlowEntry(Entry* taken) : Garbage(memory_of(*taken)), entry(taken) {}
   ~SlowEntry() override { dispose(entry); }
   Entry* entry;
 };
@@ -182,6 +182,11 @@ void Keyspace::erase(Entry* entry) {
   }
 }
 
+void Keyspace::evict(Entry* entry) {
+  observer_.evicted(*this, entry->key());
+  erase(entry);
+}
+
 void Keyspace::discard(Entry* entry) {
   if (is_slow_to_free(*entry)) {
     observer_.reclaim(std::make_unique<SlowEntry>(entry));
@@ -244,7 +249,7 @@ Entry* Keyspace::drop_expired(Entry* entry) {
 void Keyspace::clear() {
   // An empty database may still hold the table of what it once held.
   if (memory() == 0) return;
-  auto contents = std::make_unique<Contents>();
+  auto contents = std::make_unique<Contents>(memory());
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
   average_ttl_ = ttl_count_ = 0;

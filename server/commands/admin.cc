@@ -46,6 +46,8 @@ void swapdb_command(Context& ctx) {
   // What was swapped once is loaded so, whatever the settings are by now.
   if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
+  if (!ctx.server.durability.loading())
+    if (const std::string* refusal = ctx.server.memory_limit.refusal_to_swap(index[0], index[1])) return ctx.reply.error(*refusal);
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.

@@ -118,6 +118,8 @@ void select_command(Context& ctx) {
   ctx.reply.ok();
 }
 
+int selected_database(Args) { return 1; }
+
 void quit_command(Context& ctx) {
   ctx.reply.ok();
   ctx.server.disconnect(ctx.session, true);
@@ -160,9 +162,9 @@ constexpr Command kCommands[] = {
     {.name = "reset", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "6.2.0",
      .summary = "Sets the connection back to how it began.", .syntax = "",
      .complexity = "O(1)", .handler = reset_command},
-    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
+    {.name = "select", .arity = 2, .flags = kSelectsDatabase | kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
-     .complexity = "O(1)", .handler = select_command},
+     .complexity = "O(1)", .handler = select_command, .get_database = selected_database},
 };
 
 }  // namespace
