@@ -184,7 +184,7 @@ bool read_request(Context& ctx, MetaFlags& flags, std::string_view bad_flag = {}
 
 int64_t seconds_since_access(const Context& ctx, const Entry& item) {
   // The clock of last access counts seconds in 24 bits; under an LFU policy there is none.
-  if (ctx.server.counts_accesses()) return 0;
+  if (ctx.db().counts_accesses()) return 0;
   return (access_clock(ctx.now) - item.access()) & 0xffffff;
 }
 

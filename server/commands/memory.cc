@@ -12,16 +12,24 @@ namespace quartet::server {
 MemoryFigures memory_figures(Server& server) {
   MemoryFigures figures{};
   figures.allocator = allocator_figures();
-  figures.used = figures.allocator.allocated;
+  figures.used = server.used_memory();
   figures.peak = server.stats.peak_memory = std::max(server.stats.peak_memory, figures.used);
   figures.startup = server.stats.startup_memory;
   for (const auto& [id, session] : server.sessions()) figures.clients += client_memory(*session);
   figures.scripts = server.scripting->memory();
+  if (const persistence::AofLog* log = server.durability.log()) figures.log = log->memory();
+  figures.snapshot = server.durability.current_save().memory();
+  figures.garbage = server.garbage_bytes();
+  figures.buffers = server.buffer_memory();
+  figures.statistics = server.commands.stats_memory() + server.slowlog.memory();
+  const size_t scripts_since = figures.scripts - std::min(figures.scripts, server.stats.startup_scripts_memory);
+  figures.own = figures.startup + figures.clients + scripts_since + figures.log + figures.snapshot + figures.garbage +
+                figures.buffers + figures.statistics;
   for (const auto& db : server.databases) {
     figures.tables += db->table_memory();
     figures.keys += db->size();
   }
-  figures.overhead = figures.startup + figures.clients + figures.scripts + figures.tables;
+  figures.overhead = figures.own + figures.tables;
   figures.dataset = figures.used > figures.overhead ? figures.used - figures.overhead : 0;
   figures.resident = resident_bytes();
   return figures;
@@ -67,7 +75,7 @@ void memory_stats_command(Context& ctx) {
   bytes("clients.slaves", 0);
   bytes("clients.normal", figures.clients);
   bytes("cluster.links", 0);
-  bytes("aof.buffer", 0);
+  bytes("aof.buffer", figures.log);
   bytes("lua.caches", figures.scripts);
   bytes("functions.caches", 0);
   for (const auto& db : ctx.server.databases) {
