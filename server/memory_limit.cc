@@ -67,7 +67,7 @@ bool MemoryLimit::over_maxmemory() const {
 }
 
 bool MemoryLimit::may_evict(const storage::Keyspace& db) const {
-  return server_.may_change_data() && of(db).rule.permits(db);
+  return server_.may_change_data() && !db.locked() && of(db).rule.permits(db);
 }
 
 bool MemoryLimit::anything_evictable() const {

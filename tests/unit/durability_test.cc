@@ -439,9 +439,9 @@ TEST_CASE_METHOD(Fixture, "changes since the last save are counted by elements, 
       {"ZREMRANGEBYRANK z 0 -1", 2}, {"RENAME a a2", 1}, {"MOVE a2 1", 1}, {"SWAPDB 0 1", 1}, {"DEL a2 nothing", 1}, {"RPUSH u 3 1 2", 3},
       {"SORT u STORE o", 3}, {"SUNIONSTORE t nothing", 0}, {"FLUSHALL", 5}};
   for (const Count& count : counts) {
-    const uint64_t before = process->core.stats.dirty;
+    const uint64_t before = process->core.stats.sum(&server::DatabaseStatistics::dirty);
     ask(count.request);
     INFO(count.request);
-    CHECK(process->core.stats.dirty - before == count.changes);
+    CHECK(process->core.stats.sum(&server::DatabaseStatistics::dirty) - before == count.changes);
   }
 }

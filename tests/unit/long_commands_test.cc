@@ -135,11 +135,12 @@ TEST_CASE("a change in slices is seen whole or not at all, and is one effect", "
 TEST_CASE("hits and misses are counted once", "[long]") {
   Core server;
   CacheClient client(server, 1);
-  const uint64_t hits = server.core->stats.keyspace_hits, misses = server.core->stats.keyspace_misses;
+  const server::DatabaseStatistics& counted = server.core->stats.database(1);
+  const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   client.send("SUNION set none set\r\nSORT set BY nothing* GET k:* ALPHA\r\n");
   server.slices();
-  CHECK(server.core->stats.keyspace_hits - hits == 3);
-  CHECK(server.core->stats.keyspace_misses - misses == 1 + 2 * 100);
+  CHECK(counted.keyspace_hits - hits == 3);
+  CHECK(counted.keyspace_misses - misses == 1 + 2 * 100);
 }
 
 TEST_CASE("the slow log names who has worked so long in slices, and for how long", "[long]") {
