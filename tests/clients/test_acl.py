@@ -35,8 +35,8 @@ def client(connect):
 def test_users(client):
     assert client.acl_whoami() == "default"
     assert client.acl_users() == ["default"]
-    assert client.acl_setuser("alice", enabled=True, passwords=["+first", "+second"], keys=["cache:*"], channels=["news.*"], categories=["+@read", "-@dangerous"],
-                              commands=["+set"], reset=True)
+    assert client.acl_setuser("alice", enabled=True, passwords=["+first", "+second"], keys=["cache:*"], channels=["news.*"],
+                              categories=["+@read", "-@dangerous"], commands=["+set"], reset=True)
     assert client.acl_users() == ["alice", "default"]
     assert any(line.startswith("user alice on ") for line in client.acl_list())
     assert client.acl_deluser("alice") == 1

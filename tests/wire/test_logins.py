@@ -21,7 +21,9 @@ def own_server():
         yield server
 
 
-@pytest.mark.parametrize("login", [("AUTH", "alice", "wrong"), ("AUTH", "nobody", "wrong"), ("HELLO", "2", "AUTH", "alice", "wrong")], ids=["AUTH", "no such user", "HELLO"])
+@pytest.mark.parametrize("login", [
+    ("AUTH", "alice", "wrong"), ("AUTH", "nobody", "wrong"), ("HELLO", "2", "AUTH", "alice", "wrong"),
+], ids=["AUTH", "no such user", "HELLO"])
 def test_guesses_wait_and_others_do_not(own_server, login):
     """Beside the guesses another client is answered, while the guesser has not got all his answers."""
     with RawClient(own_server.port) as guesser, RawClient(own_server.port) as other:
