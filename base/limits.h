@@ -55,6 +55,16 @@ inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
 /// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
 inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;
 
+/// Users of the ACL: most users, rules of one user, and bytes of one rule; and the longest ACL file, in bytes.
+inline constexpr size_t kAclUsers = 100'000;
+inline constexpr size_t kAclRules = 10'000;
+inline constexpr size_t kAclFileBytes = 16 * 1024 * 1024;
+/// What ACL LOG keeps of a key, a channel or a user's name, in bytes.
+inline constexpr size_t kAclLogObjectBytes = 1024;
+/// Addresses whose failed logins are counted, and the longest that an attempt from one of them has to wait, in ms.
+inline constexpr size_t kLoginAddresses = 4096;
+inline constexpr int64_t kLoginDelayMs = 2000;
+
 /// The append-only file. From this size on a batch is complete, and the next effect begins a new one; only one unit or
 /// command that is longer makes a longer batch.
 inline constexpr size_t kAofBatchBytes = 1024 * 1024;

@@ -7,6 +7,7 @@
 
 namespace quartet::server {
 
+struct Config;
 struct Context;
 using Handler = void (*)(Context&);
 using Args = std::span<const std::string_view>;
@@ -37,6 +38,9 @@ enum CommandFlag : uint32_t {
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
+  kEveryDatabase = 1 << 27,     ///< sees or changes all databases: for users who may reach all
+  kSelectsDatabase = 1 << 28,   ///< the connection goes on in the database that its first argument names
+  kChecksPassword = 1 << 29,    ///< may have to wait where an address sends many wrong ones
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
@@ -109,6 +113,16 @@ using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
+/// Which arguments are channels, as the ACL's rules for channels take them.
+struct ChannelSpec {
+  int first = 0;          // 0: none are
+  bool all = false;       // all arguments from there on
+  bool patterns = false;  // they are patterns of channels
+};
+
+/// Finds the databases, beside that of the connection, that a request names; what names none is left out.
+using GetDatabases = void (*)(Args args, const Config& config, std::vector<int>& databases);
+
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
 /// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
 struct Command {
@@ -130,6 +144,8 @@ struct Command {
   /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
   /// into the cache together with the keys.
   int element = 0;
+  ChannelSpec channels = {};
+  GetDatabases databases = nullptr;
 };
 
 }  // namespace quartet::server
