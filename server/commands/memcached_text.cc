@@ -70,7 +70,7 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
     uint64_t number;
     if (with_numbers) number = unique_number(ctx, item);
     char scratch[kNumberChars];
-    reply.value(key, item->note().client_flags, data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
+    reply.value(key, item->client_flags(), data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
     if (exptime) retime(ctx, key, item, memcached_expiry(ctx, *exptime));
   }
   reply.line("END");

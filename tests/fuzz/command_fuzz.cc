@@ -64,6 +64,7 @@ std::vector<Word> words_of_table() {
   std::vector<Word> words;
   for (const auto family : server::all_families()) {
     for (const server::Command& command : family) {
+      if (command.flags & server::kMemcached) continue;
       const std::string name(command.name);
       words.push_back({{name}, keywords_of(command.syntax)});
       for (const server::Command& sub : command.subcommands)
