@@ -189,6 +189,8 @@ class Server final : public storage::KeyspaceObserver {
 
   /// What the clients of memcached's protocol of a database share.
   MemcachedService& memcached(int index);
+  /// Most bytes of a value that such a client may store in the database.
+  int64_t memcached_item_bytes(int index) const;
   /// A number that no value has had (Note::cas): each is greater than those before.
   uint64_t next_cas();
 
