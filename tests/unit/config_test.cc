@@ -240,6 +240,18 @@ TEST_CASE("listeners are told of changes and can refuse them", "[config]") {
   CHECK(get(store, "port") == "7000");
 }
 
+TEST_CASE("a file that is set again is told of, because it may have changed", "[config]") {
+  ConfigStore store;
+  std::vector<std::string> seen;
+  store.on_change([&](const std::vector<std::string_view>& names) -> std::optional<std::string> {
+    seen.assign(names.begin(), names.end());
+    return {};
+  });
+  CHECK(set(store, {{"tls-cert-file", "a.crt"}, {"tls-key-file", "a.key"}}) == "OK");
+  CHECK(set(store, {{"hz", "10"}, {"tls-cert-file", "a.crt"}}) == "OK");
+  CHECK(seen == std::vector<std::string>{"tls-cert-file"});
+}
+
 TEST_CASE("the command line", "[config]") {
   ConfigStore store;
   SECTION("takes all words up to the next option") {
