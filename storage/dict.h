@@ -22,8 +22,9 @@ namespace quartet::storage {
 ///
 /// Items lie in buckets of one cache line, 64 buckets in a page, up to 7 pages in a segment, segments under a directory
 /// that is indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows by a
-/// page (by less while it is smaller than one), and one of 7 pages splits into two; nothing else moves, so the table grows
-/// without a rehash of the whole and without a second copy of itself, and is never far from full.
+/// page (by less while it is smaller than one), and one of 5 to 7 pages splits into two; nothing else moves, so the table grows
+/// without a rehash of the whole and without a second copy of itself, and is never far from full. How large a segment becomes
+/// depends on its place: hashes fill all segments alike, and those of one size would all split within a few percent of growth.
 ///
 ///   hash:     [ directory index: depth bits | place in the segment: 14 bits | ...    | tag: 8 bits ]
 ///   bucket:   [ tag 0 .. tag 6 | overflow ][ slot 0 ] ... [ slot 6 ]      8 + 7 * 8 = 64 bytes
@@ -223,7 +224,7 @@ class Dict {
  private:
   static constexpr size_t kSlots = 7;
   static constexpr size_t kPageBuckets = 64;
-  static constexpr size_t kMaxPages = 7;
+  static constexpr size_t kMinPages = 5, kMaxPages = 7;  // of a segment that splits
   static constexpr size_t kMaxBuckets = kMaxPages * kPageBuckets;
   static constexpr size_t kProbes = 8;
   /// So many bits of the hash, behind those that choose the segment, choose the bucket in it.
@@ -406,10 +407,17 @@ class Dict {
     directory_[0] = new_segment(1, 0);
   }
 
+  /// From how many buckets on the segment that holds `hash` is split: of any size between the bounds as often as of another.
+  static size_t splits_at(uint64_t hash, int depth) {
+    constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
+    const uint64_t scattered = (first_bits(hash, depth) + 1) * kGoldenRatio;
+    return (kMinPages + (scattered >> 32) % (kMaxPages - kMinPages + 1)) * kPageBuckets;
+  }
+
   /// Makes room in the segment of `hash`.
   void grow(uint64_t hash) {
     const size_t index = directory_index(hash);
-    if (directory_[index].size == kMaxBuckets) {
+    if (directory_[index].size >= splits_at(hash, directory_[index].depth)) {
       split(index);
     } else {
       resize(index, larger(directory_[index].size));
