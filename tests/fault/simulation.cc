@@ -193,9 +193,8 @@ void Simulation::begin_life() {
   core_->server.random = Random(random_.next());
   model_->become(core_->server);
   model_at_ = 0;
-  loaded_ = contents_of(core_->server);
   history_.clear();
-  Era era{0, {}, any_logged(), loaded_from_files_, 0, false, Contents(kDatabases)};
+  Era era{0, {}, any_logged(), loaded_from_files_, 0, false, contents_of(core_->server)};
   for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
   eras_ = {std::move(era)};
   promised_ = 0;
@@ -540,9 +539,9 @@ void Simulation::administer() {
     demand(reply == "OK" || faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
     if (toggles) {
       const bool leaves = wanted.role == Role::Private;
-      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves, eras_.back().left};
+      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves,
+              leaves ? eras_.back().left : Contents(kDatabases)};
       for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
-      era.left[database].clear();
       if (leaves) era.left[database] = contents_of(server)[database];
       eras_.push_back(std::move(era));
     }
@@ -643,11 +642,7 @@ bool Simulation::matches(const Era& era, const Contents& found) {
     if (era.logged[index]) {
       if (!model_->holds(i, found[index])) return false;
     } else if (!found[index].empty()) {
-      // What the files held when the era began is there until the next rewrite.
-      if (i == secret_) return false;
-      const bool left = era.goes_on && found[index] == era.left[index];
-      const bool loaded = &era == &eras_.front() && !loaded_.empty() && found[index] == loaded_[index];
-      if (!left && !loaded) return false;
+      if (i == secret_ || found[index] != era.left[index]) return false;
     }
   }
   return true;

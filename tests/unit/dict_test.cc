@@ -263,7 +263,7 @@ TEST_CASE("A dict with room for what is to come does not grow for it, and grows 
       REQUIRE_FALSE(dictionary.dict.insert_new(dictionary.dict.hash(text), &again, false));
     }
     dictionary.check();
-    if (words > 3000) CHECK(dictionary.dict.memory() < reserved + reserved / 50);
+    if (words > 3000) CHECK(dictionary.dict.memory() < reserved + reserved / 20);
     for (uint64_t i = words; i < 2 * words; ++i) dictionary.insert(numbered(i));
     dictionary.check();
     for (uint64_t i = 0; i < 2 * words; ++i) dictionary.erase(numbered(i));
