@@ -63,6 +63,9 @@ class AofLog final : public Sink {
   uint64_t durable() const { return durable_; }
   /// The position behind the last effect into the database under `always`; 0 where there was none.
   uint64_t last_always(int database) const { return databases_[static_cast<size_t>(database)].last_always; }
+  /// Whether a reply about any database has still to wait.
+  bool owes() const { return last_always_ > durable_; }
+  const std::string& directory() const { return directory_; }
 
   /// What is to be done now, or null: nothing, or a job is under way, or it is too early to try again. `now_us` is
   /// monotonic. To be asked at the end of every turn in which effects came, and some ten times a second.
@@ -99,8 +102,8 @@ class AofLog final : public Sink {
   void adopt_base(uint64_t rewrite, std::string path);
   /// `failure` is what the disk said, if that is the reason.
   void abandon_rewrite(uint64_t rewrite, std::optional<Error> failure = {});
-  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a set of databases that is to be
-  /// logged from now on has to be in the base before anything counts that is added behind it. Positions go on.
+  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a database that is to be logged from now on
+  /// has to be in the base before anything counts that is added behind it. Positions go on.
   /// REQUIRES: no unit is open.
   void begin_anew() { break_off(failure_); }
   /// How many rewrites were adopted, and what the last one that was not failed of.

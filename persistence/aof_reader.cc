@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "base/limits.h"
 #include "base/numbers.h"
-#include "persistence/aof_tail.h"
+#include "persistence/note_format.h"
 
 namespace quartet::persistence {
 namespace {
@@ -51,43 +52,58 @@ AofReader::Status AofReader::corrupt(std::string reason) {
   return Status::Corrupt;
 }
 
-/// Something that may be what a power cut leaves, unless it was on disk once.
+/// Something that may be what a power cut leaves, unless it was on disk once: what is behind it tells.
 AofReader::Status AofReader::torn(std::string reason) {
-  const Result<bool> declared = is_declared_synced(file_, offset());
-  if (!declared) return fail(declared.error());
   reason_ = std::move(reason);
-  return *declared ? Status::Corrupt : Status::Torn;
+  scan_.emplace(file_, offset());
+  return Status::Torn;
 }
 
 /// Something that is no beginning of what belongs here. Without annotations it passes for a torn tail only where it is
 /// the beginning of commands and then zeros.
 AofReader::Status AofReader::damaged(std::string reason) {
   if (offset() < batch_end_) return corrupt(std::move(reason));  // the checksum says that it was written so
-  if (!has_batches_ || left_batches_) {
-    bool does = false;
-    if (const Status status = ends_in_zeros(does); status != Status::More) return status;
-    if (!does) return corrupt(std::move(reason));
-  }
+  only_zeros_ = !has_batches_ || left_batches_;
   return torn(std::move(reason));
 }
 
-AofReader::Status AofReader::ends_in_zeros(bool& does) {
-  const Result<uint64_t> end = zeros_begin(file_, offset());
-  if (!end) return fail(end.error());
-  if (*end == size_) return Status::More;
-  const size_t length = static_cast<size_t>(*end - offset());
-  if (need(length) == Need::Failed) return Status::Failed;
-  std::string_view commands = rest().substr(0, length);
+AofReader::Status AofReader::look_behind_damage(size_t budget) {
+  const Result<bool> more = scan_->step(budget);
+  if (!more) return fail(more.error());
+  if (*more) return Status::More;
+  if (scan_->declared_synced()) return Status::Corrupt;
+  bool does = true;
+  if (only_zeros_ && ends_in_zeros(scan_->zeros_begin(), does) == Need::Failed) return Status::Failed;
+  return does ? Status::Torn : Status::Corrupt;
+}
+
+/// Whether there is nothing but the beginning of commands up to the zeros. No more is read than these commands are long.
+AofReader::Need AofReader::ends_in_zeros(uint64_t zeros_begin, bool& does) {
+  does = false;
+  if (zeros_begin == size_) return Need::Have;
+  const auto length = static_cast<size_t>(zeros_begin - offset());
   std::vector<std::string_view> arguments;
+  size_t at = 0, wanted = 0;
   parser_.reset();
-  while (commands.starts_with('*') &&
-         parser_.next(commands, kFileLimits, arguments) == protocol::RequestParser::Status::Complete) {
-    commands.remove_prefix(parser_.consumed());
+  while (at < length) {
+    wanted = std::min(std::max(wanted, at + 1), length);
+    if (const Need needed = need(wanted); needed != Need::Have) return needed;
+    const std::string_view commands = rest().substr(0, length).substr(at);
+    arguments.clear();
+    if (!commands.starts_with('*')) return Need::Have;
+    const protocol::RequestParser::Status status = parser_.next(commands, kFileLimits, arguments);
+    if (status == protocol::RequestParser::Status::Complete) {
+      at += parser_.consumed();
+    } else if (status != protocol::RequestParser::Status::Incomplete) {
+      return Need::Have;
+    } else if (commands.size() == length - at) {
+      break;
+    } else {
+      wanted = at + std::max(parser_.needed(), commands.size() + 1);
+    }
   }
-  parser_.reset();
-  does = commands.empty() || (commands.starts_with('*') && parser_.next(commands, kFileLimits, arguments) ==
-                                                               protocol::RequestParser::Status::Incomplete);
-  return Status::More;
+  does = true;
+  return Need::Have;
 }
 
 AofReader::Status AofReader::step(size_t budget) {
@@ -97,9 +113,12 @@ AofReader::Status AofReader::step(size_t budget) {
     size_ = *size;
     size_known_ = true;
   }
+  if (scan_) return look_behind_damage(budget);
   const uint64_t target = offset() + budget;
   while (offset() < size_) {
-    if (const Status status = read_item(); status != Status::More) return status;
+    const Status status = read_item();
+    if (scan_) return Status::More;
+    if (status != Status::More) return status;
     if (offset() >= target) return Status::More;
   }
   return Status::Done;
@@ -191,6 +210,20 @@ AofReader::Status AofReader::skip_comment(size_t at, size_t& length) {
   return Status::More;
 }
 
+/// The note of a command, if there is one at `at` of the window. REQUIRES: within a batch.
+AofReader::Status AofReader::take_note(size_t at, size_t& length) {
+  const std::string_view text = rest().substr(at - done_, batch_end_ - offset() - (at - done_));
+  length = 0;
+  note_.reset();
+  if (!text.starts_with(kNoteMark)) return Status::More;
+  const size_t end = text.find("\r\n");
+  if (end == text.npos) return corrupt("a batch ends within a note");
+  note_ = parse_note(text.substr(kNoteMark.size(), end - kNoteMark.size()));
+  if (!note_) return corrupt("a note that makes no sense");
+  length = end + 2;
+  return Status::More;
+}
+
 /// The command at `at` of the window, into `arguments_`. More means that it is there.
 AofReader::Status AofReader::read_command(size_t at) {
   const bool in_batch = offset() < batch_end_;
@@ -235,6 +268,11 @@ AofReader::Status AofReader::read_unit() {
       length += comment;
       continue;
     }
+    if (in_batch) {
+      size_t note = 0;
+      if (const Status status = take_note(done_ + length, note); status != Status::More) return status;
+      length += note;
+    }
     if (const Status status = read_command(done_ + length); status != Status::More) return status;
     length += parser_.consumed();
     if (!in_unit) {
@@ -254,9 +292,14 @@ AofReader::Status AofReader::read_unit() {
 }
 
 AofReader::Status AofReader::deliver_unit(size_t end) {
+  const bool in_batch = offset() < batch_end_;
   size_t at = 0;
   while (at < end) {
-    if (rest()[at] == '#') {
+    if (in_batch) {
+      size_t note = 0;
+      if (const Status status = take_note(done_ + at, note); status != Status::More) return status;
+      at += note;
+    } else if (rest()[at] == '#') {
       at = rest().find('\n', at) + 1;
       continue;
     }
@@ -276,7 +319,8 @@ AofReader::Status AofReader::deliver() {
     database_ = static_cast<int>(*index);
     return Status::More;
   }
-  const Result<void> done = apply_({database_, arguments_});
+  const std::optional<storage::Note> note = std::exchange(note_, {});
+  const Result<void> done = apply_({.database = database_, .arguments = arguments_, .note = note ? &*note : nullptr});
   if (done) return Status::More;
   reason_ = done.error().text;
   return Status::Refused;

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "persistence/aof_format.h"
+#include "persistence/aof_tail.h"
 #include "persistence/file.h"
 #include "protocol/request_parser.h"
 
@@ -32,7 +34,7 @@ class AofReader {
   /// them.
   AofReader(File& file, Apply apply, uint64_t begin = 0);
 
-  /// Reads on until about `budget` more bytes are done.
+  /// Reads on until about `budget` more bytes are done. Behind damage the rest of the file is looked at, in the same slices.
   Status step(size_t budget);
 
   /// What is done, in bytes: everything before is executed. After Torn: where to cut. Never within a unit.
@@ -58,13 +60,15 @@ class AofReader {
   Status read_unit();
   Status read_command(size_t at);
   Status skip_comment(size_t at, size_t& length);
+  Status take_note(size_t at, size_t& length);
   Status deliver_unit(size_t end);
   Status deliver();
   Status fail(const Error& error);
   Status corrupt(std::string reason);
   Status torn(std::string reason);
   Status damaged(std::string reason);
-  Status ends_in_zeros(bool& does);
+  Status look_behind_damage(size_t budget);
+  Need ends_in_zeros(uint64_t zeros_begin, bool& does);
 
   File& file_;
   Apply apply_;
@@ -79,7 +83,11 @@ class AofReader {
   int database_ = 0;
   protocol::RequestParser parser_;
   std::vector<std::string_view> arguments_;
+  std::optional<storage::Note> note_;  // of the command that follows
   std::string reason_;
+  // Once something is there that may be a torn tail, if what is behind it says so:
+  std::optional<TailScan> scan_;
+  bool only_zeros_ = false;  // no annotation would tell of what was on disk, so the file has to end with zeros
 };
 
 }  // namespace quartet::persistence

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -66,6 +67,12 @@ void append_line(std::string& text, const Manifest::Entry& entry, char type) {
 int64_t Manifest::last_base() const { return base ? base->sequence : 0; }
 int64_t Manifest::last_increment() const { return increments.empty() ? 0 : increments.back().sequence; }
 
+bool Manifest::names(std::string_view name) const {
+  const auto is_it = [name](const Entry& entry) { return entry.name == name; };
+  return (base && is_it(*base)) || std::any_of(increments.begin(), increments.end(), is_it) ||
+         std::any_of(history.begin(), history.end(), is_it);
+}
+
 Result<Manifest> Manifest::parse(std::string_view text) {
   Manifest manifest;
   if (text.empty()) return Error{"the manifest is empty"};
@@ -102,6 +109,15 @@ std::string base_name(std::string_view file_name, int64_t sequence) {
 
 std::string increment_name(std::string_view file_name, int64_t sequence) {
   return fmt::format("{}.{}.incr.aof", file_name, sequence);
+}
+
+bool is_base_or_increment(std::string_view file_name, std::string_view name) {
+  if (!name.starts_with(file_name)) return false;
+  name.remove_prefix(file_name.size());
+  if (!name.starts_with('.')) return false;
+  name.remove_prefix(1);
+  const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+  return digits > 0 && (name.substr(digits) == ".base.rdb" || name.substr(digits) == ".incr.aof");
 }
 
 Result<Manifest> read_manifest(Disk& disk, const std::string& directory, std::string_view file_name) {

@@ -33,6 +33,8 @@ struct Manifest {
 
   bool operator==(const Manifest&) const = default;
   bool empty() const { return !base && increments.empty(); }
+  /// Whether a file of this name is in it.
+  bool names(std::string_view name) const;
   /// The last sequence number in use, 0 where there is none.
   int64_t last_base() const;
   int64_t last_increment() const;
@@ -46,6 +48,8 @@ struct Manifest {
 std::string manifest_name(std::string_view file_name);
 std::string base_name(std::string_view file_name, int64_t sequence);
 std::string increment_name(std::string_view file_name, int64_t sequence);
+/// Whether a file has a name that the two above give.
+bool is_base_or_increment(std::string_view file_name, std::string_view name);
 
 /// The manifest of a directory; an empty one where there is none yet.
 Result<Manifest> read_manifest(Disk& disk, const std::string& directory, std::string_view file_name);

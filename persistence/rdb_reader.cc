@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "base/limits.h"
 #include "base/numbers.h"
+#include "persistence/note_format.h"
+#include "storage/string.h"
 
 namespace quartet::persistence {
 
@@ -27,6 +31,10 @@ Result<bool> begins_as_rdb(File& file) {
   return std::string_view(bytes, have) == rdb::kMagic;
 }
 
+RdbReader::~RdbReader() {
+  while (arriving_begin_ != arriving_end_) storage::dispose(arriving_[arriving_begin_++ % kArriving].entry);
+}
+
 RdbReader::Progress RdbReader::step(uint64_t budget_bytes) {
   const uint64_t until = in_.offset() + std::min(budget_bytes, UINT64_MAX - in_.offset());
   do {
@@ -39,6 +47,7 @@ RdbReader::Progress RdbReader::step(uint64_t budget_bytes) {
       case State::End: return Progress::Done;
     }
   } while (in_.ok() && in_.offset() < until);
+  take_all_in();
   if (!in_.ok()) return Progress::Failed;
   return state_ == State::End ? Progress::Done : Progress::More;
 }
@@ -67,16 +76,8 @@ void RdbReader::read_record() {
     case Opcode::Idle: in_.length(); return;
     case Opcode::Frequency: in_.byte(); return;
     case Opcode::SelectDatabase: return select_database();
-    case Opcode::ResizeDatabase:
-      in_.length();
-      in_.length();
-      return;
-    case Opcode::Aux: {
-      const std::string name(in_.string());
-      const std::string_view value = in_.string();
-      if (in_.ok()) loader_.fact(name, value);
-      return;
-    }
+    case Opcode::ResizeDatabase: return make_room();
+    case Opcode::Aux: return read_fact();
     case Opcode::Function:
     case Opcode::FunctionPreview:
       return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION FLUSH "
@@ -87,11 +88,36 @@ void RdbReader::read_record() {
   begin_entry(static_cast<rdb::RdbType>(first));
 }
 
+void RdbReader::read_fact() {
+  const uint64_t begin = in_.offset() - 1;
+  const std::string name(in_.string());
+  const std::string_view value = in_.string();
+  if (!in_.ok()) return;
+  if (name != kNoteFact) return loader_.fact(name, value);
+  const std::optional<storage::Note> note = parse_note(value);
+  if (!note) return in_.fail_at(begin, fmt::format("a note that makes no sense: {}", quoted_form(value.substr(0, kShown))));
+  note_ = *note;
+}
+
 void RdbReader::select_database() {
+  take_all_in();
   const uint64_t index = in_.length();
   if (!in_.ok()) return;
   keyspace_ = loader_.database(index);
   if (!keyspace_) in_.fail(fmt::format("there is no database {} here", index));
+}
+
+/// The numbers of a file are hints, and no more room is made than such a file could need.
+void RdbReader::make_room() {
+  const uint64_t entries = in_.length();
+  in_.length();  // how many of them expire
+  const uint64_t most = std::min<uint64_t>(options_.file_bytes / limits::kRdbEntryBytes, limits::kRdbReservedEntries);
+  if (in_.ok() && keyspace_ && most > 0 && keyspace_->size() == 0 && arriving_begin_ == arriving_end_)
+    keyspace_->reserve(std::min(entries, most));
+}
+
+void RdbReader::fail_twice(uint64_t offset, std::string_view key) {
+  in_.fail_at(offset, fmt::format("the key {} is there twice", quoted_form(key.substr(0, kShown))));
 }
 
 void RdbReader::begin_entry(rdb::RdbType type) {
@@ -99,19 +125,57 @@ void RdbReader::begin_entry(rdb::RdbType type) {
   const std::string_view key = in_.string();
   if (!in_.ok()) return;
   if (!keyspace_) return in_.fail_at(begin, "there is no database 0 here");
-  if (keyspace_->find_raw(key)) return in_.fail_at(begin, fmt::format("the key {} is there twice", quoted_form(key.substr(0, kShown))));
+  if (type == rdb::RdbType::String) {
+    key_ = key;
+    return read_string(begin);
+  }
+  take_all_in();
+  if (keyspace_->find_raw(key)) return fail_twice(begin, key);
   values_.begin(type, *keyspace_, key, expiry_ms_);
   state_ = State::Value;
+}
+
+/// Strings are most often many and small. Each goes into the keyspace only when some others have been read behind it, so that its
+/// bucket has arrived by then: one that is not in the cache costs as much as all the rest.
+void RdbReader::read_string(uint64_t begin) {
+  const std::string_view value = in_.string();
+  if (!in_.ok()) return;
+  if (arriving_end_ - arriving_begin_ == kArriving) take_in(arriving_[arriving_begin_++ % kArriving]);
+  const uint64_t hash = storage::Keyspace::hash(key_);
+  keyspace_->prefetch(hash);
+  arriving_[arriving_end_++ % kArriving] = {storage::StringValue::make(*keyspace_, key_, value, expiry_ms_), hash, begin,
+                                              std::exchange(note_, {})};
+  expiry_ms_ = -1;
+}
+
+void RdbReader::take_all_in() {
+  while (arriving_begin_ != arriving_end_) take_in(arriving_[arriving_begin_++ % kArriving]);
+}
+
+void RdbReader::take_in(const Arriving& arriving) {
+  storage::Entry* entry = arriving.entry;
+  if (!keyspace_->insert_new(arriving.hash, entry)) {
+    fail_twice(arriving.offset, entry->key());
+    return storage::dispose(entry);
+  }
+  keyspace_->set_note(entry, arriving.note);
+  count(entry);
 }
 
 void RdbReader::end_entry() {
   if (!in_.ok()) return;
   state_ = State::Records;
   expiry_ms_ = -1;
-  storage::Entry* entry = values_.entry();
-  if (!entry) {
+  note_ = {};  // only strings have one
+  if (storage::Entry* entry = values_.entry()) {
+    count(entry);
+  } else {
     ++empty_;
-  } else if (entry->expired(options_.now_ms)) {
+  }
+}
+
+void RdbReader::count(storage::Entry* entry) {
+  if (entry->expired(options_.now_ms)) {
     keyspace_->erase(entry);
     ++expired_;
   } else {
@@ -121,6 +185,7 @@ void RdbReader::end_entry() {
 }
 
 void RdbReader::read_end() {
+  take_all_in();
   state_ = State::End;
   if (version_ < rdb::kChecksumVersion) return;
   const uint64_t computed = options_.verify_checksum ? in_.checksum() : 0;

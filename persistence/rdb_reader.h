@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ class RdbLoader {
   virtual ~RdbLoader() = default;
   /// The keyspace of this index, or null where there is none. It stays until the end of the load or the next call.
   virtual storage::Keyspace* database(uint64_t index) = 0;
-  /// A fact about the file: redis-ver, ctime, aof-base, ...
+  /// A fact about the file: redis-ver, ctime, aof-base, ... (and not kNoteFact)
   virtual void fact(std::string_view, std::string_view) {}
   /// An entry has been read to its end, and may be erased.
   virtual void loaded(storage::Keyspace&, storage::Entry*) {}
@@ -36,10 +37,15 @@ class RdbReader {
     int64_t now_ms = 0;
     /// Whether the checksum at the end is compared (where the file has one: 0 stands for none).
     bool verify_checksum = true;
+    /// The size of the file, which bounds what room is made for the entries that it says there are; 0: none is.
+    uint64_t file_bytes = 0;
   };
   enum class Progress { More, Done, Failed };
 
   RdbReader(RdbInput& in, RdbLoader& loader, Options options) : in_(in), values_(in), loader_(loader), options_(options) {}
+  RdbReader(const RdbReader&) = delete;
+  RdbReader& operator=(const RdbReader&) = delete;
+  ~RdbReader();
 
   /// Reads about so many bytes. Done after the checksum: the input then stands behind the file, where the commands of an
   /// append-only file may follow. Failed: the input's error says where and why, and what was loaded before remains.
@@ -55,11 +61,27 @@ class RdbReader {
  private:
   enum class State : uint8_t { Start, Records, Value, End };
 
+  /// A string that has been read, and waits until the bucket that it goes to has arrived in the cache.
+  struct Arriving {
+    storage::Entry* entry;
+    uint64_t hash;
+    uint64_t offset;  // of its record
+    storage::Note note;
+  };
+  static constexpr size_t kArriving = 16;
+
   void read_start();
   void read_record();
+  void read_fact();
   void select_database();
+  void make_room();
   void begin_entry(rdb::RdbType type);
+  void read_string(uint64_t begin);
+  void take_in(const Arriving& arriving);
+  void take_all_in();
   void end_entry();
+  void count(storage::Entry* entry);
+  void fail_twice(uint64_t offset, std::string_view key);
   void read_end();
 
   RdbInput& in_;
@@ -70,6 +92,10 @@ class RdbReader {
   int version_ = 0;
   storage::Keyspace* keyspace_ = nullptr;
   int64_t expiry_ms_ = -1;  // of the entry that follows
+  storage::Note note_;      // the same
+  std::array<Arriving, kArriving> arriving_;  // a ring, all of keyspace_: those from arriving_begin_ to arriving_end_
+  size_t arriving_begin_ = 0, arriving_end_ = 0;
+  std::string key_;
   uint64_t loaded_ = 0, expired_ = 0, empty_ = 0;
 };
 

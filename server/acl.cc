@@ -53,12 +53,15 @@ void read_line(std::string_view line, std::string_view where, const AclTerms& te
     return;
   }
   auto user = std::make_unique<User>(make_user(name, terms));
+  // Every unknown command is told, and of all else what is wrong first.
+  bool other_told = false;
   for (const std::string& rule : rules) {
     const Problem problem = apply_rule(*user, rule, terms);
-    if (problem.empty()) continue;
-    if (problem == kUnknownCommand) errors += fmt::format("{}: Error in applying operation '{}': {}. ", where, rule, problem);
-    else errors += fmt::format("{}: {}. ", where, problem);
-    return;
+    if (problem == kUnknownCommand) {
+      errors += fmt::format("{}: Error in applying operation '{}': {}. ", where, rule, problem);
+    } else if (!problem.empty() && !std::exchange(other_told, true)) {
+      errors += fmt::format("{}: {}. ", where, problem);
+    }
   }
   user->settle();
   users.emplace(name, std::move(user));

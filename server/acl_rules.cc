@@ -13,6 +13,7 @@ namespace quartet::server {
 namespace {
 
 constexpr std::string_view kSyntaxError = "Syntax error";
+constexpr std::string_view kMemcachedPrefix = "memcached|";
 constexpr std::string_view kTooMany = "Too many rules of one kind";
 constexpr std::string_view kBadHash = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters";
 constexpr std::string_view kNoSuchPassword = "The password you are trying to remove from the user does not exist";
@@ -61,10 +62,20 @@ Problem add_category_rule(Selector& selector, bool permits, std::string_view nam
   const uint32_t category = category_bit(name);
   if (!category) return problem(kUnknownCommand);
   CommandRule rule{permits, "@" + to_lower(name), CommandSet(selector.command_count)};
-  terms.commands.for_each([&](const CommandEntry& command) {
+  const auto add = [&](const CommandEntry& command) {
     if (command.categories & category) rule.commands.add(command.id);
-  });
+  };
+  terms.commands.for_each(add);
+  terms.commands.for_each_memcached(add);
   return add_command_rule(selector, std::move(rule));
+}
+
+/// A rule about a command with all its subcommands.
+CommandRule whole_command(const Selector& selector, bool permits, const CommandEntry& command) {
+  CommandRule rule{permits, command.full_name, CommandSet(selector.command_count)};
+  rule.commands.add(command.id);
+  for (const auto& sub : command.subcommands) rule.commands.add(sub->id);
+  return rule;
 }
 
 /// `+select|0`: where only the first argument is permitted.
@@ -81,8 +92,17 @@ Problem add_first_argument(Selector& selector, const CommandEntry& command, std:
   return {};
 }
 
+/// `+memcached|get`: the commands of memcached's protocol.
+Problem add_memcached_command(Selector& selector, bool permits, std::string_view name, const AclTerms& terms) {
+  const CommandEntry* command = terms.commands.find_memcached(to_lower(name));
+  if (!command || (command->flags & kInternal)) return problem(kUnknownCommand);
+  return add_command_rule(selector, whole_command(selector, permits, *command));
+}
+
 Problem add_command(Selector& selector, bool permits, std::string_view name, const AclTerms& terms) {
   if (name.starts_with('@')) return add_category_rule(selector, permits, name.substr(1), terms);
+  if (equals_ignoring_case(name.substr(0, kMemcachedPrefix.size()), kMemcachedPrefix))
+    return add_memcached_command(selector, permits, name.substr(kMemcachedPrefix.size()), terms);
   const CommandEntry* command = terms.commands.find_full(name);
   const size_t bar = name.find('|');
   if (!command && permits && bar != std::string_view::npos) {
@@ -98,10 +118,7 @@ Problem add_command(Selector& selector, bool permits, std::string_view name, con
     return add_first_argument(selector, *container, argument);
   }
   if (!command) return problem(kUnknownCommand);
-  CommandRule rule{permits, command->full_name, CommandSet(selector.command_count)};
-  rule.commands.add(command->id);
-  for (const auto& sub : command->subcommands) rule.commands.add(sub->id);
-  return add_command_rule(selector, std::move(rule));
+  return add_command_rule(selector, whole_command(selector, permits, *command));
 }
 
 // --- Keys and channels ------------------------------------------------------------------------------------------------
@@ -235,7 +252,7 @@ Problem apply_password_rule(User& user, char sign, std::string_view secret) {
 /// `db=cache,3`: the first one takes all others away, as a user may reach all of them at first.
 Problem add_databases(User& user, std::string_view list, const AclTerms& terms) {
   std::vector<bool> databases = user.databases;
-  databases.resize(static_cast<size_t>(terms.config.databases));
+  databases.resize(terms.config.database.size());
   for (size_t begin = 0; begin <= list.size();) {
     const size_t end = std::min(list.find(',', begin), list.size());
     const auto index = find_database(list.substr(begin, end - begin), terms.config);
@@ -248,9 +265,9 @@ Problem add_databases(User& user, std::string_view list, const AclTerms& terms) 
   return {};
 }
 
-void reset_databases(User& user, bool all) {
+void reset_databases(User& user, bool all, const AclTerms& terms) {
   user.all_databases = all;
-  user.databases.clear();
+  user.databases.assign(all ? 0 : terms.config.database.size(), false);
 }
 
 void reset_passwords(User& user) {
@@ -290,9 +307,9 @@ Problem apply_rule(User& user, std::string_view rule, const AclTerms& terms) {
   } else if (equals_ignoring_case(rule, "skip-sanitize-payload")) {
     user.payloads = User::Payloads::Trusted;
   } else if (equals_ignoring_case(rule, "alldbs")) {
-    reset_databases(user, true);
+    reset_databases(user, true, terms);
   } else if (equals_ignoring_case(rule, "resetdbs")) {
-    reset_databases(user, false);
+    reset_databases(user, false, terms);
   } else if (equals_ignoring_case(rule, "clearselectors")) {
     user.selectors.clear();
   } else if (equals_ignoring_case(rule, "reset")) {
@@ -345,16 +362,11 @@ std::string describe_channels(const Selector& selector) {
   return text;
 }
 
-std::string database_label(int database, const Config& config) {
-  const std::string& name = config.database[static_cast<size_t>(database)].name;
-  return name.empty() ? fmt::format("{}", database) : name;
-}
-
 std::string describe_databases(const User& user, const Config& config) {
   if (user.all_databases) return {};
   std::string text;
   for (size_t i = 0; i < user.databases.size(); ++i)
-    if (user.databases[i]) text += fmt::format("{}{}", text.empty() ? "db=" : ",", database_label(static_cast<int>(i), config));
+    if (user.databases[i]) text += fmt::format("{}{}", text.empty() ? "db=" : ",", database_name(static_cast<int>(i), config));
   return text.empty() ? "resetdbs" : text;
 }
 

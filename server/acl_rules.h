@@ -45,7 +45,4 @@ std::vector<std::string_view> describe_flags(const User& user);
 /// A line of ACL LIST and of ACL files: "user alice on #... ~* resetchannels -@all +get".
 std::string describe(const User& user, const Config& config);
 
-/// "cache", or the number of a database that has no name.
-std::string database_label(int database, const Config& config);
-
 }  // namespace quartet::server

@@ -65,9 +65,9 @@ std::unique_ptr<Session> Server::make_session() {
 
 bool Server::must_wait_to_log_in(Session& session, Args args, const Time& now) {
   if (std::exchange(session.login_due, false)) return false;
-  // AUTH by its name, and HELLO by an option.
+  // Who is known already does so with AUTH by its name, and with HELLO by an option.
   const auto says_auth = [](std::string_view word) { return equals_ignoring_case(word, "AUTH"); };
-  if (std::none_of(args.begin(), args.end(), says_auth)) return false;
+  if (!must_log_in(session) && (session.memcached || std::none_of(args.begin(), args.end(), says_auth))) return false;
   const int64_t delay_ms = login_throttle_.delay_ms(session.address, now);
   if (delay_ms == 0) return false;
   login_throttle_.hold(session.id, now.mono_us + delay_ms * 1000);
@@ -75,13 +75,11 @@ bool Server::must_wait_to_log_in(Session& session, Args args, const Time& now) {
   return true;
 }
 
-bool Server::log_in(Context& ctx, std::string_view name, std::string_view password) {
+bool Server::log_in(Context& ctx, std::string_view name, std::string_view password, std::string_view& error) {
   Session& session = ctx.session;
   // Within a transaction nothing can wait, and so nothing is tried.
-  if (ctx.deny_blocking && login_throttle_.delay_ms(session.address, ctx.now) > 0) {
-    ctx.reply.error("ERR Too many failed logins from this address: AUTH is not possible within a transaction");
-    return false;
-  }
+  error = "ERR Too many failed logins from this address: nobody can log in within a transaction";
+  if (ctx.deny_blocking && login_throttle_.delay_ms(session.address, ctx.now) > 0) return false;
   if (const User* user = acl.authenticate(name, password)) {
     session.user = user;
     session.authenticated = true;
@@ -89,11 +87,11 @@ bool Server::log_in(Context& ctx, std::string_view name, std::string_view passwo
   }
   acl.log.add(AclLog::Reason::Auth, ctx.deny_blocking ? AclLog::Source::Multi : AclLog::Source::TopLevel, ctx.arg(0), name,
               client_info(session, ctx.now), ctx.now, static_cast<size_t>(config.acllog_max_len));
-  if (const auto failures = login_throttle_.failed(session.address, ctx.now))
-    // A name that does not exist may be a password in the wrong place.
-    log.notice("Failed login from {} as {}; {} failed from there since this was last told", session.address,
-               acl.find(name) ? quoted_form(name) : "an unknown user", *failures);
-  ctx.reply.error("WRONGPASS invalid username-password pair or user is disabled.");
+  login_throttle_.failed(session.address, ctx.now);
+  // A name that does not exist may be a password in the wrong place.
+  about_clients_.write(log, LogLevel::Notice, ctx.now, "Failed login of client id={} addr={} as {}", session.id, session.address,
+                       acl.find(name) ? quoted_form(name) : "an unknown user");
+  error = "WRONGPASS invalid username-password pair or user is disabled.";
   return false;
 }
 

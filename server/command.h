@@ -37,10 +37,12 @@ enum CommandFlag : uint32_t {
   // Not shown by COMMAND: how the dispatcher treats it.
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
+  kSelects = 1 << 27,           ///< its argument is the database of the session from then on
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
-  kEveryDatabase = 1 << 27,     ///< sees or changes all databases: for users who may reach all
-  kSelectsDatabase = 1 << 28,   ///< the connection goes on in the database that its first argument names
-  kChecksPassword = 1 << 29,    ///< may have to wait where an address sends many wrong ones
+  kMemcached = 1 << 28,         ///< of memcached's protocol, and no command of RESP
+  kInternal = 1 << 29,          ///< what a client cannot call by its name
+  kEveryDatabase = 1 << 30,     ///< sees or changes all databases: for users who may reach all
+  kChecksPassword = 1u << 31,   ///< may have to wait where an address sends many wrong ones
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
@@ -110,6 +112,9 @@ constexpr KeySpec unknown_keys(uint32_t flags) {
 /// Finds the positions of the keys in a request where specifications cannot (SORT ... STORE). False: the arguments make no sense.
 using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 
+/// Which of its subcommands a request is, where the second word does not tell.
+using Choose = size_t (*)(Args args);
+
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
@@ -146,6 +151,7 @@ struct Command {
   int element = 0;
   ChannelSpec channels = {};
   GetDatabases databases = nullptr;
+  Choose choose = nullptr;
 };
 
 }  // namespace quartet::server

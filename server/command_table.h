@@ -35,9 +35,13 @@ struct CommandEntry {
   uint32_t id = 0;          // below CommandTable::id_count()
   std::vector<std::unique_ptr<CommandEntry>> subcommands;
   mutable CommandStats stats;
+
+  bool names_keys() const;
+  /// Whether a client that uses the command works in its database, and not only with the server.
+  bool uses_database() const { return (flags & (kWrite | kReadOnly)) || names_keys(); }
 };
 
-/// All commands by name, without regard to case.
+/// All commands by name, without regard to case, and those of memcached's protocol beside them.
 class CommandTable {
  public:
   explicit CommandTable(std::span<const std::span<const Command>> families);
@@ -49,14 +53,19 @@ class CommandTable {
   /// "get", "client|list" or "client list" style full names.
   const CommandEntry* find_full(std::string_view full_name) const;
 
+  /// The same for memcached's protocol, in which case matters.
+  const CommandEntry* find_memcached(std::string_view name) const;
+
   const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
-  /// Calls `visit(const CommandEntry&)` for every command and subcommand.
+  const std::vector<std::unique_ptr<CommandEntry>>& all_memcached() const { return memcached_; }
+  /// Calls `visit(const CommandEntry&)` for every command and subcommand of RESP, or of memcached's protocol.
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const auto& command : commands_) {
-      visit(*command);
-      for (const auto& sub : command->subcommands) visit(*sub);
-    }
+    for_each_of(commands_, visit);
+  }
+  template <class Visit>
+  void for_each_memcached(Visit visit) const {
+    for_each_of(memcached_, visit);
   }
   size_t id_count() const { return id_count_; }
   void reset_stats() const;
@@ -66,9 +75,19 @@ class CommandTable {
     uint64_t hash = 0;
     const CommandEntry* entry = nullptr;
   };
-  std::vector<std::unique_ptr<CommandEntry>> commands_;
-  std::vector<Slot> slots_;
-  size_t mask_ = 0;
+  using Entries = std::vector<std::unique_ptr<CommandEntry>>;
+  template <class Visit>
+  static void for_each_of(const Entries& entries, Visit& visit) {
+    for (const auto& command : entries) {
+      visit(*command);
+      for (const auto& sub : command->subcommands) visit(*sub);
+    }
+  }
+  /// Where the entries are found by their names. Open addressing; the number of slots is a power of two.
+  static std::vector<Slot> index(const Entries& entries);
+
+  Entries commands_, memcached_;
+  std::vector<Slot> slots_, memcached_slots_;
   size_t id_count_ = 0;
 };
 

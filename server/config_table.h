@@ -40,8 +40,9 @@ struct Directive {
     Immutable = 1,    // only at start
     Protected = 2,    // CONFIG SET wants `enable-protected-configs`
     PerDatabase = 4,  // the default of a member of DatabaseSettings
-    Secret = 8,       // not for logs
-    Hidden = 16,      // only in the file and on the command line: CONFIG GET and SET do not know it
+    Reload = 8,       // CONFIG SET takes effect though the text is the same, because the file that it names may have changed
+    Secret = 16,      // the value is not to be seen in logs
+    Hidden = 32,      // only in the file and on the command line: CONFIG GET and SET do not know it
   };
 
   std::string_view name;

@@ -40,6 +40,11 @@ std::optional<size_t> find_database(std::string_view text, const Config& config)
   return {};
 }
 
+std::string database_name(int index, const Config& config) {
+  const std::string& name = config.database[static_cast<size_t>(index)].name;
+  return name.empty() ? std::to_string(index) : name;
+}
+
 void add_database(std::string_view text, const Config& config, std::vector<int>& databases) {
   if (const auto index = find_database(text, config)) databases.push_back(static_cast<int>(*index));
 }

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "server/acl_rules.h"
+#include "server/config_target.h"
 
 namespace quartet::server {
 
@@ -12,7 +12,7 @@ using Reason = Denial::Reason;
 
 /// "the database 'cache'" or "all databases".
 std::string databases_of(const Denial& denial, const Config& config) {
-  return denial.database < 0 ? "all databases" : fmt::format("the database '{}'", database_label(denial.database, config));
+  return denial.database < 0 ? "all databases" : fmt::format("the database '{}'", database_name(denial.database, config));
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ std::string denied_object(const Denial& denial, const CommandEntry& command, Arg
     case Reason::Channel: return std::string(args[denial.argument]);
     case Reason::Database: break;
   }
-  return denial.database < 0 ? "all" : database_label(denial.database, config);
+  return denial.database < 0 ? "all" : database_name(denial.database, config);
 }
 
 }  // namespace quartet::server

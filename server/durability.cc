@@ -19,8 +19,6 @@ using persistence::SnapshotFile;
 
 /// A slice of loading takes about so long; clients are told LOADING in between.
 constexpr int64_t kLoadSliceUs = 10'000;
-/// Writes are held back for so long at most, so that others can join their sync.
-constexpr int64_t kGatherUs = 1'000;
 /// After a snapshot or a rewrite has failed, the next one waits so long.
 constexpr int64_t kRetryUs = 5'000'000;
 
@@ -69,44 +67,53 @@ Durability::~Durability() {
 
 // --- Start ------------------------------------------------------------------------------------------------------------
 
-std::string Durability::directory() const { return server_.config.dir + "/" + server_.config.appenddirname; }
+std::string Durability::log_directory() const {
+  return log_ ? log_->directory() : server_.config.dir + "/" + server_.config.appenddirname;
+}
 
 bool Durability::any_logged() const {
   const auto& databases = server_.config.database;
   return std::any_of(databases.begin(), databases.end(), [](const DatabaseConfig& database) { return database.appendonly; });
 }
 
-/// Snapshots that an earlier process did not end. Where one stays it does no harm.
-void Durability::remove_temporary(const std::string& directory) {
+/// Where a file stays it does no harm.
+void Durability::remove_leftovers(const std::string& directory, const std::function<bool(std::string_view name)>& is_left_over) {
   const Result<std::vector<std::string>> names = disk_.list(directory);
   if (!names) return;
   for (const std::string& name : *names) {
-    if (!is_temporary(name)) continue;
+    if (!is_left_over(name)) continue;
     const Result<void> removed = disk_.remove(directory + "/" + name);
     static_cast<void>(removed);
   }
+}
+
+/// Takes the directory where anything is to be kept in it.
+std::optional<std::string> Durability::lock() {
+  const Config& config = server_.config;
+  if ((!any_logged() && !saves_by_rule()) || locks_.contains(config.dir)) return {};
+  Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(config.dir);
+  if (!lock) return lock.error().text;
+  locks_.emplace(config.dir, std::move(*lock));
+  return {};
 }
 
 std::optional<std::string> Durability::open() {
   const Config& config = server_.config;
   std::vector<Loading::Part> parts;
   std::string from = config.dir;
-  if (any_logged() || !config.save_rules.empty()) {
-    Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(config.dir);
-    if (!lock) return lock.error().text;
-    lock_ = std::move(*lock);
-  }
+  if (auto error = lock()) return error;
+  const std::string log_at = log_directory();
   if (any_logged()) {
-    if (Result<void> made = disk_.make_directory(directory()); !made) return made.error().text;
+    if (Result<void> made = disk_.make_directory(log_at); !made) return made.error().text;
     if (Result<void> synced = disk_.sync_directory(config.dir); !synced) return synced.error().text;
-    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), config.appendfilename);
+    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, log_at, config.appendfilename);
     if (!manifest) return manifest.error().text;
     manifest_ = std::move(*manifest);
-    remove_temporary(directory());
+    remove_leftovers(log_at, is_temporary);
   }
-  if (lock_) remove_temporary(config.dir);
+  if (!locks_.empty()) remove_leftovers(config.dir, is_temporary);
   if (!manifest_.empty()) {
-    from = directory();
+    from = log_at;
     using Kind = Loading::Part::Kind;
     if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
     for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
@@ -143,7 +150,12 @@ void Durability::loaded() {
   outcomes_.keys_expired = loading_->keys_expired();
   const std::unique_ptr<Loading> finished = std::move(loading_);
   if (any_logged()) {
-    begin_log();
+    // Of rewrites that were not adopted. Without a manifest nobody knows whether files are not somebody's only ones.
+    if (!manifest_.empty())
+      remove_leftovers(log_directory(), [this](std::string_view name) {
+        return persistence::is_base_or_increment(server_.config.appendfilename, name) && !manifest_.names(name);
+      });
+    begin_log(make_log(log_directory()));
     if (!manifest_.empty())
       log_->resume(manifest_, finished->total_bytes(), manifest_.base ? finished->first_size() : 0, finished->last_end());
     // A database that was logged once and is not to be any more leaves the files soon, and does not come back with an old state.
@@ -154,10 +166,21 @@ void Durability::loaded() {
   server_.data_loaded();
 }
 
-void Durability::begin_log() {
-  log_ = ended_log_ ? std::move(ended_log_)
-                    : std::make_unique<AofLog>(disk_, directory(), server_.config.appendfilename,
-                                               static_cast<int>(server_.databases.size()));
+/// One that has ended in this directory, where there is one: a job of it may still be under way in its files.
+std::unique_ptr<AofLog> Durability::take_ended_log(const std::string& directory) {
+  const auto ended = std::find_if(ended_logs_.begin(), ended_logs_.end(), [&](const auto& log) { return log->directory() == directory; });
+  if (ended == ended_logs_.end()) return nullptr;
+  std::unique_ptr<AofLog> log = std::move(*ended);
+  ended_logs_.erase(ended);
+  return log;
+}
+
+std::unique_ptr<AofLog> Durability::make_log(const std::string& directory) {
+  return std::make_unique<AofLog>(disk_, directory, server_.config.appendfilename, static_cast<int>(server_.databases.size()));
+}
+
+void Durability::begin_log(std::unique_ptr<AofLog> log) {
+  log_ = std::move(log);
   set_policies();
   server_.feed.add(*log_);
 }
@@ -166,8 +189,8 @@ void Durability::end_log() {
   server_.feed.remove(*log_);
   leave_files();
   rewrite_scheduled_ = false;
-  ended_log_ = std::move(log_);
-  holds_ = log_failing_ = false;
+  ended_logs_.push_back(std::move(log_));
+  any_always_ = holds_ = log_failing_ = false;
   server_.release_held();
 }
 
@@ -180,33 +203,36 @@ void Durability::leave_files() {
 }
 
 void Durability::set_policies() {
-  // Once replies are held back they go on to be: what was written under `always` may not be durable yet.
+  any_always_ = false;
   for (size_t i = 0; i < server_.config.database.size(); ++i) {
     const DatabaseConfig& database = server_.config.database[i];
     const FsyncPolicy policy = policy_of(database.appendfsync);
     log_->set_database(static_cast<int>(i), database.appendonly, policy);
-    holds_ = holds_ || (database.appendonly && policy == FsyncPolicy::Always);
+    any_always_ = any_always_ || (database.appendonly && policy == FsyncPolicy::Always);
   }
+  decide_holding();
   log_->pause_everysec(server_.config.no_appendfsync_on_rewrite && saving_.running());
 }
 
 std::optional<std::string> Durability::configure() {
   if (loading_) return {};
   const bool wanted = any_logged();
-  if ((wanted || !server_.config.save_rules.empty()) && !lock_) {
-    Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(server_.config.dir);
-    if (!lock) return lock.error().text;
-    lock_ = std::move(*lock);
-  }
-  bool same = static_cast<bool>(log_) == wanted;
-  for (size_t i = 0; same && log_ && i < server_.config.database.size(); ++i)
-    same = log_->logs(static_cast<int>(i)) == server_.config.database[i].appendonly;
-  if (same) {
-    if (log_) set_policies();
-    return {};
-  }
+  if (auto error = lock()) return error;
   if (!wanted) {
     if (log_) end_log();
+    return {};
+  }
+  bool joins = !log_, leaves = false;
+  for (size_t i = 0; log_ && i < server_.config.database.size(); ++i) {
+    const bool logged = log_->logs(static_cast<int>(i)), logs = server_.config.database[i].appendonly;
+    joins = joins || (logs && !logged);
+    leaves = leaves || (logged && !logs);
+  }
+  if (!joins) {
+    set_policies();
+    // What has left stays in the files as it was until they are rewritten, and the others go on in them.
+    if (leaves && rewriting()) rewrite_scheduled_ = true;
+    if (leaves && !rewriting()) rewrite();
     return {};
   }
   // A database that joins has to be in the base before anything counts that is added behind it, so the files begin anew.
@@ -222,16 +248,16 @@ std::optional<std::string> Durability::configure() {
 }
 
 std::optional<std::string> Durability::begin_log_at_run_time() {
-  // One that ended before goes on: a job of it may still be under way in the same files.
-  if (ended_log_) {
-    begin_log();
+  const std::string directory = log_directory();
+  if (std::unique_ptr<AofLog> ended = take_ended_log(directory)) {
+    begin_log(std::move(ended));
     return {};
   }
-  if (Result<void> made = disk_.make_directory(directory()); !made) return made.error().text;
+  if (Result<void> made = disk_.make_directory(directory); !made) return made.error().text;
   if (Result<void> synced = disk_.sync_directory(server_.config.dir); !synced) return synced.error().text;
-  Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory(), server_.config.appendfilename);
+  Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory, server_.config.appendfilename);
   if (!manifest) return manifest.error().text;
-  begin_log();
+  begin_log(make_log(directory));
   log_->supersede(*manifest);
   return {};
 }
@@ -240,29 +266,25 @@ std::optional<std::string> Durability::begin_log_at_run_time() {
 
 bool Durability::end_turn() {
   saving_.slice();
-  while (log_ && !log_->job_under_way()) {
-    if (gathers()) return true;
+  if (!log_) return false;
+  const int64_t now_us = holds_ ? server_.clock.now().mono_us : 0;
+  if (holds_) group_commit_.arrived(now_us, server_.held_count());
+  while (!log_->job_under_way()) {
+    if (holds_ && group_commit_.waits(now_us, server_.held_count())) return true;
     if (!run_job()) break;
   }
   return false;
 }
 
-/// Clients whose replies were let go together mostly come with their next requests together too, and one sync serves them all.
-/// So a job waits for as many clients as the last one let go, but not for longer than half of what that one took.
-bool Durability::gathers() const {
-  const size_t held = server_.held_count();
-  if (held == 0 || held >= gathered_) return false;
-  return server_.clock.now().mono_us - released_us_ < std::min(job_took_us_ / 2, kGatherUs);
-}
-
 bool Durability::run_job() {
-  job_began_us_ = server_.clock.now().mono_us;
-  std::unique_ptr<AofJob> job = log_->take_job(job_began_us_);
+  const int64_t now_us = server_.clock.now().mono_us;
+  std::unique_ptr<AofJob> job = log_->take_job(now_us);
   if (!job) return false;
+  group_commit_.began(now_us);
   // std::function wants something that can be copied.
   const auto shared = std::make_shared<std::unique_ptr<AofJob>>(std::move(job));
-  server_.background.run([shared] { (*shared)->run(); },
-                         [this, shared, log = log_.get()] { job_done(*log, std::move(*shared)); });
+  server_.background.run_ahead([shared] { (*shared)->run(); },
+                               [this, shared, log = log_.get()] { job_done(*log, std::move(*shared)); });
   return true;
 }
 
@@ -277,9 +299,8 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (holds_) {
     const size_t held = server_.held_count();
     server_.release_held();
-    gathered_ = held - server_.held_count();
-    released_us_ = server_.clock.now().mono_us;
-    job_took_us_ = released_us_ - job_began_us_;
+    group_commit_.ended(server_.clock.now().mono_us, held - server_.held_count(), server_.held_count());
+    decide_holding();
   }
   if (shutdown_) shutdown_step();
 }
@@ -290,6 +311,8 @@ bool Durability::rewrite() {
     return false;
   }
   rewrite_scheduled_ = false;
+  // What they have changed is in the snapshot, and has to be carried before it.
+  server_.long_commands.finish_writers();
   const uint64_t number = log_->switch_file();
   rewrite_ = number;
   rewrite_since_us_ = saving_since_us_ = server_.clock.now().mono_us;
@@ -299,7 +322,7 @@ bool Durability::rewrite() {
   server_.log.notice("Background append only file rewriting started");
   const auto path = std::make_shared<std::string>();
   saving_.begin(
-      databases, Facts(server_, true), snapshot_file(directory()),
+      databases, Facts(server_, true), snapshot_file(log_directory()),
       [path](SnapshotFile& file) {
         *path = file.hand_over();
         return Result<void>();
@@ -357,13 +380,17 @@ bool Durability::alike(int a, int b) const {
   return one.appendonly == other.appendonly && (!one.appendonly || one.appendfsync == other.appendfsync);
 }
 
+bool Durability::snapshots_fail() const {
+  return !outcomes_.last_save_ok && server_.config.stop_writes_on_bgsave_error && saves_by_rule();
+}
+
 const std::string* Durability::refusal(int database) {
+  if (!refuses()) return nullptr;
   if (log_ && log_->failure() && log_->logs(database)) {
     refusal_ = "MISCONF Errors writing to the AOF file: " + log_->failure()->text;
     return &refusal_;
   }
-  if (!outcomes_.last_save_ok && server_.config.stop_writes_on_bgsave_error && !server_.config.save_rules.empty() &&
-      is_kept(database)) {
+  if (snapshots_fail() && saves_by_rule(database)) {
     refusal_ =
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
         "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
@@ -398,17 +425,17 @@ void Durability::save_in_background() {
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, changes = server_.stats.dirty](const Result<void>& outcome) {
+      [this, saved = unsaved()](const Result<void>& outcome) {
         outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
-        save_done(outcome, changes);
+        // Who sends SAVE is told of its failure, and nobody else has to be.
+        if (!outcome && !was_given_up(outcome)) outcomes_.last_save_ok = false;
+        save_done(outcome, saved);
       });
 }
 
 std::string Durability::save_in_background(int database) {
   saving_since_us_ = server_.clock.now().mono_us;
-  const std::string& name = server_.config.database[static_cast<size_t>(database)].name;
-  const std::string file_name =
-      fmt::format("{}-{}", name.empty() ? std::to_string(database) : name, server_.config.dbfilename);
+  const std::string file_name = fmt::format("{}-{}", server_.database_name(database), server_.config.dbfilename);
   storage::Keyspace* const databases[] = {&server_.database(database)};
   server_.log.notice("Background saving of one database to {} started", file_name);
   saving_.begin(
@@ -428,22 +455,39 @@ Result<void> Durability::save() {
     rewrite_scheduled_ = true;
     not_before_us_ = 0;
   }
-  const uint64_t changes = server_.stats.dirty;
+  const std::vector<uint64_t> saved = unsaved();
   saving_since_us_ = server_.clock.now().mono_us;
   const auto file = snapshot_file(server_.config.dir);
   const Result<void> outcome = saving_.run(kept_databases(), Facts(server_, false), *file, [&](SnapshotFile& finished) {
     return finished.publish(server_.config.dbfilename);
   });
-  save_done(outcome, changes);
+  save_done(outcome, saved);
   return outcome;
 }
 
-void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
+bool Durability::saves_by_rule(int database) const {
+  return is_kept(database) && !server_.config.database[static_cast<size_t>(database)].save_rules.empty();
+}
+
+bool Durability::saves_by_rule() const {
+  return std::any_of(server_.databases.begin(), server_.databases.end(), [this](const auto& db) { return saves_by_rule(db->index()); });
+}
+
+std::vector<uint64_t> Durability::unsaved() const {
+  std::vector<uint64_t> changes;
+  for (const DatabaseStatistics& database : server_.stats.databases) changes.push_back(database.dirty);
+  return changes;
+}
+
+void Durability::save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved) {
   const Time now = server_.clock.now();
   if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
-  outcomes_.last_save_ok = static_cast<bool>(outcome);
   if (outcome) {
-    server_.stats.dirty -= std::min(changes, server_.stats.dirty);
+    outcomes_.last_save_ok = true;
+    for (size_t i = 0; i < saved.size(); ++i) {
+      uint64_t& dirty = server_.stats.databases[i].dirty;
+      dirty -= std::min(saved[i], dirty);
+    }
     outcomes_.last_save_s = now.wall_us / 1'000'000;
     ++outcomes_.saves;
     server_.log.notice("DB saved on disk");
@@ -457,16 +501,33 @@ bool Durability::save_is_due() const {
   const Time now = server_.clock.now();
   if (saving_.running() || rewrite_ || now.mono_us < not_before_us_) return false;
   // While writes are refused because a snapshot failed, there are no changes that could ask for the next one.
-  if (save_scheduled_ || (!outcomes_.last_save_ok && !server_.config.save_rules.empty())) return true;
+  if (save_scheduled_ || (!outcomes_.last_save_ok && saves_by_rule())) return true;
   const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
-  const auto& rules = server_.config.save_rules;
-  return std::any_of(rules.begin(), rules.end(), [&](const SaveRule& rule) {
-    return server_.stats.dirty >= static_cast<uint64_t>(rule.changes) && since > rule.seconds;
-  });
+  const auto are_due = [&](const std::vector<SaveRule>& rules, uint64_t changes) {
+    return std::any_of(rules.begin(), rules.end(),
+                       [&](const SaveRule& rule) { return changes >= static_cast<uint64_t>(rule.changes) && since > rule.seconds; });
+  };
+  // A database with rules of its own goes by these, the others by the common rules, together. What no snapshot holds asks for none.
+  uint64_t common = 0;
+  for (const auto& db : server_.databases) {
+    if (!is_kept(db->index())) continue;
+    const DatabaseConfig& settings = server_.config.database[static_cast<size_t>(db->index())];
+    const uint64_t changes = server_.stats.database(db->index()).dirty;
+    if (!settings.overrides("save")) {
+      common += changes;
+    } else if (are_due(settings.save_rules, changes)) {
+      return true;
+    }
+  }
+  return are_due(server_.config.save_rules, common);
 }
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
+  // A snapshot begins when no command in slices is in the middle of its changes.
+  const bool due = rewrite_is_due() || save_is_due();
+  server_.long_commands.hold_writers_back(due && server_.long_commands.writing());
+  if (server_.long_commands.writing()) return saving_.running();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
@@ -477,8 +538,9 @@ bool Durability::tick() {
 
 void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool)> ended) {
   if (loading_) return ended(true);  // nothing has changed
+  server_.long_commands.finish_writers();
   if (saving_.running() && !rewriting()) saving_.abort("the server is shutting down");
-  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && !server_.config.save_rules.empty())) {
+  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && saves_by_rule())) {
     if (const Result<void> saved = save(); !saved && !force) return ended(false);
   }
   if (!log_) return ended(true);

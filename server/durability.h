@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "persistence/aof_log.h"
 #include "persistence/file.h"
+#include "server/group_commit.h"
 #include "server/loading.h"
 #include "server/saving.h"
 
@@ -60,6 +62,8 @@ class Durability {
   }
   bool is_durable(uint64_t position) const { return !log_ || log_->durable() >= position; }
 
+  /// Whether commands that change some database are refused.
+  bool refuses() const { return (log_ && log_->failure()) || (!outcomes_.last_save_ok && snapshots_fail()); }
   /// Why commands that change this database are refused; null where they are not.
   const std::string* refusal(int database);
   /// Whether what is done in one database is kept as well and as long as what is done in the other.
@@ -84,7 +88,7 @@ class Durability {
 
   struct Outcomes {
     int64_t last_save_s = 0;            // when, seconds since the epoch
-    bool last_save_ok = true;           // of BGSAVE and SAVE
+    bool last_save_ok = true;           // of BGSAVE, or of a SAVE that succeeded since
     int64_t last_save_took_s = -1;      // of BGSAVE
     uint64_t saves = 0;
     bool last_rewrite_ok = true;
@@ -101,44 +105,54 @@ class Durability {
   int64_t saving_since_us() const { return saving_since_us_; }
 
  private:
-  bool gathers() const;
   bool run_job();
   void job_done(persistence::AofLog& log, std::unique_ptr<persistence::AofJob> job);
   void loaded();
-  void begin_log();
+  std::unique_ptr<persistence::AofLog> take_ended_log(const std::string& directory);
+  std::unique_ptr<persistence::AofLog> make_log(const std::string& directory);
+  void begin_log(std::unique_ptr<persistence::AofLog> log);
   [[nodiscard]] std::optional<std::string> begin_log_at_run_time();
   void end_log();
   /// Gives up the present files and the rewrite that may be under way.
   void leave_files();
   void set_policies();
+  /// Replies are held as long as a database is under `always`, or something is not durable that was written when one was.
+  void decide_holding() { holds_ = any_always_ || log_->owes(); }
   bool any_logged() const;
+  bool snapshots_fail() const;
   /// Whether snapshots of all databases hold this one: not where its own settings say that it is not to be kept.
   bool is_kept(int database) const;
   std::vector<storage::Keyspace*> kept_databases() const;
-  void save_done(const Result<void>& outcome, uint64_t changes);
+  /// Whether rules of `save` may ask for snapshots: of all databases, or of this one.
+  bool saves_by_rule() const;
+  bool saves_by_rule(int database) const;
+  /// The unsaved changes of each database.
+  std::vector<uint64_t> unsaved() const;
+  void save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved);
   void base_written(uint64_t number, const Result<void>& outcome, const std::string& path);
   void follow_rewrite();
   bool save_is_due() const;
   bool rewrite_is_due() const;
   void shutdown_step();
-  std::string directory() const;
-  void remove_temporary(const std::string& directory);
+  /// Where the append-only file is: a log that runs stays where it began, whatever `dir` says since.
+  std::string log_directory() const;
+  [[nodiscard]] std::optional<std::string> lock();
+  void remove_leftovers(const std::string& directory, const std::function<bool(std::string_view name)>& is_left_over);
   std::unique_ptr<persistence::SnapshotFile> snapshot_file(const std::string& directory);
 
   Server& server_;
   persistence::Disk& disk_;
-  std::unique_ptr<persistence::DirectoryLock> lock_;
+  std::map<std::string, std::unique_ptr<persistence::DirectoryLock>> locks_;  // by directory, until the end
   std::unique_ptr<Loading> loading_;
   persistence::Manifest manifest_;        // of the files being loaded
   std::unique_ptr<persistence::AofLog> log_;
-  std::unique_ptr<persistence::AofLog> ended_log_;  // that `log_` was until nothing was to be logged any more
-  bool holds_ = false;                    // a database is or was under `always`
+  std::vector<std::unique_ptr<persistence::AofLog>> ended_logs_;  // that `log_` was until nothing was to be logged any more
+  bool any_always_ = false;               // a database is under `always`
+  bool holds_ = false;
   Saving saving_;
   int64_t saving_since_us_ = 0;
 
-  // Of the last job that let replies go: how many clients had one, when that was, and how long it had taken.
-  size_t gathered_ = 0;
-  int64_t released_us_ = 0, job_began_us_ = 0, job_took_us_ = 0;
+  GroupCommit group_commit_;
 
   std::optional<uint64_t> rewrite_;       // the one under way: its number
   int64_t rewrite_since_us_ = 0;

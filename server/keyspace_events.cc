@@ -1,6 +1,7 @@
 #include "server/keyspace_events.h"
 
-#include "base/limits.h"
+#include <fmt/format.h>
+
 #include "base/numbers.h"
 #include "server/context.h"
 
@@ -65,14 +66,14 @@ std::string format_event_flags(uint32_t flags) {
   return text;
 }
 
-int database_of_event_channel(std::string_view channel) {
-  constexpr std::string_view kByKey = "__keyspace@", kByName = "__keyevent@", kEnd = "__:";
-  if (!channel.starts_with(kByKey) && !channel.starts_with(kByName)) return -1;
-  channel.remove_prefix(kByKey.size());
-  const size_t end = channel.find(kEnd);
-  if (end == std::string_view::npos) return -1;
-  const auto number = parse_int(channel.substr(0, end));
-  return number && *number >= 0 && *number < limits::kDatabases ? static_cast<int>(*number) : -1;
+bool is_event_channel_of(int database, std::string_view channel, bool is_pattern) {
+  for (const std::string_view kind : {"__keyspace@", "__keyevent@"}) {
+    // Nearly all channels end here.
+    if (!is_pattern && !channel.starts_with(kind)) continue;
+    const std::string beginning = fmt::format("{}{}__:", kind, database);
+    if (is_pattern ? glob_match_beginning(channel, beginning) : channel.starts_with(beginning)) return true;
+  }
+  return false;
 }
 
 }  // namespace quartet::server

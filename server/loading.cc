@@ -69,13 +69,14 @@ Loading::Status Loading::open_part() {
   persistence::RdbReader::Options options;
   if (part.kind == Part::Kind::Snapshot) options.now_ms = now_ms_;
   options.verify_checksum = server_.config.rdbchecksum;
+  options.file_bytes = sizes_[at_];
   snapshot_.emplace(*input_, *this, options);
   return Status::More;
 }
 
 void Loading::begin_commands(uint64_t offset) {
   const auto replay = [this](const persistence::Effect& effect) {
-    return server_.replay(*session_, effect.database, effect.arguments);
+    return server_.replay(*session_, effect.database, effect.arguments, effect.note);
   };
   commands_.emplace(*file_, replay, offset);
 }

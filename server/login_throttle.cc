@@ -15,40 +15,29 @@ constexpr int64_t kForgivenMs = 10 * kFailureMs;
 constexpr int64_t kFirstDelayMs = 50;
 /// More debt than this is forgotten, so that a minute of peace always ends it.
 constexpr int64_t kMostDebtMs = 60 * kFailureMs;
-/// The log is told once in so many ms of each address.
-constexpr int64_t kLogMs = 10'000;
 
 std::string_view without_port(std::string_view address) { return address.substr(0, address.rfind(':')); }
 
 }  // namespace
 
-LoginThrottle::Debt& LoginThrottle::debt_of(std::string_view address, const Time& now) {
-  const auto found = debts_.find(address);
-  if (found != debts_.end()) return found->second;
-  if (debts_.size() >= limits::kLoginAddresses) {
-    std::erase_if(debts_, [&](const auto& item) { return item.second.paid_ms <= now.mono_ms(); });
+void LoginThrottle::failed(std::string_view address, const Time& now) {
+  const int64_t now_ms = now.mono_ms();
+  auto found = debts_.find(without_port(address));
+  if (found == debts_.end()) {
+    if (debts_.size() >= limits::kLoginAddresses) std::erase_if(debts_, [&](const auto& debt) { return debt.second <= now_ms; });
     // Where all are in debt, the one with the least makes room.
     if (debts_.size() >= limits::kLoginAddresses)
-      debts_.erase(std::min_element(debts_.begin(), debts_.end(), [](const auto& a, const auto& b) { return a.second.paid_ms < b.second.paid_ms; }));
+      debts_.erase(std::min_element(debts_.begin(), debts_.end(), [](const auto& a, const auto& b) { return a.second < b.second; }));
+    found = debts_.emplace(without_port(address), now_ms).first;
   }
-  return debts_[std::string(address)];
-}
-
-std::optional<size_t> LoginThrottle::failed(std::string_view address, const Time& now) {
-  const int64_t now_ms = now.mono_ms();
-  Debt& debt = debt_of(without_port(address), now);
-  debt.paid_ms = std::min(std::max(debt.paid_ms, now_ms) + kFailureMs, now_ms + kMostDebtMs);
-  ++debt.unlogged;
-  if (debt.logged_ms && now_ms - debt.logged_ms < kLogMs) return {};
-  debt.logged_ms = now_ms;
-  return std::exchange(debt.unlogged, 0);
+  found->second = std::min(std::max(found->second, now_ms) + kFailureMs, now_ms + kMostDebtMs);
 }
 
 int64_t LoginThrottle::delay_ms(std::string_view address, const Time& now) const {
   if (debts_.empty()) return 0;
   const auto found = debts_.find(without_port(address));
   if (found == debts_.end()) return 0;
-  const int64_t excess_ms = found->second.paid_ms - now.mono_ms() - kForgivenMs;
+  const int64_t excess_ms = found->second - now.mono_ms() - kForgivenMs;
   if (excess_ms <= 0) return 0;
   const int64_t doublings = std::min<int64_t>(excess_ms / kFailureMs, 20);
   return std::min(kFirstDelayMs << doublings, limits::kLoginDelayMs);

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,12 +19,13 @@ namespace quartet::server {
 /// and ever longer, up to limits::kLoginDelayMs. Others are not touched, nor are clients that have logged in.
 class LoginThrottle {
  public:
-  /// A login from `address` ("127.0.0.1:50000"; the port does not count) has failed. How many have since the log was told
-  /// last, where it is time to tell it.
-  std::optional<size_t> failed(std::string_view address, const Time& now);
+  /// A login from `address` ("127.0.0.1:50000"; the port does not count) has failed.
+  void failed(std::string_view address, const Time& now);
 
   /// How long an attempt from there has to wait, in ms.
   int64_t delay_ms(std::string_view address, const Time& now) const;
+  /// How many addresses are in debt, or were of late: at most limits::kLoginAddresses.
+  size_t addresses() const { return debts_.size(); }
 
   // Sessions that wait.
   void hold(uint64_t session, int64_t until_us) { held_.emplace(until_us, session); }
@@ -35,18 +35,12 @@ class LoginThrottle {
   std::vector<uint64_t> take_due(const Time& now);
 
  private:
-  struct Debt {
-    int64_t paid_ms = 0;    // monotonic: when the last of it is paid off
-    int64_t logged_ms = 0;  // monotonic: when the log was told; 0: never
-    size_t unlogged = 0;
-  };
-  Debt& debt_of(std::string_view address, const Time& now);
-
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  std::unordered_map<std::string, Debt, Hash, std::equal_to<>> debts_;  // by address without port
+  /// By address without port: when the last of its debt is paid off, in monotonic ms.
+  std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> debts_;
   std::set<std::pair<int64_t, uint64_t>> held_;
 };
 

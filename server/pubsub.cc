@@ -92,10 +92,9 @@ size_t PubSub::subscribers(Kind kind, std::string_view channel) const {
 
 size_t PubSub::channel_count(Kind kind) const { return channels_of(kind).size(); }
 
-size_t PubSub::publish(Kind kind, std::string_view channel, std::string_view message, int of_database) {
+size_t PubSub::publish(Kind kind, std::string_view channel, std::string_view message) {
   size_t receivers = 0;
   const auto send = [&](Session& session, std::string_view word, std::string_view pattern) {
-    if (of_database >= 0 && !session.user->may_reach(of_database)) return;
     protocol::Reply& reply = session.reply;
     reply.push(pattern.data() ? 4 : 3);
     reply.bulk(word);

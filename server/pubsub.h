@@ -26,9 +26,8 @@ class PubSub {
   /// At the end of a session, and for RESET: nothing is written.
   void forget(Session& session);
 
-  /// Returns how many clients received it. Kind is Channel (patterns are matched too) or Shard. Where it tells of the keys of a
-  /// database, only those whose user may reach that receive it.
-  size_t publish(Kind kind, std::string_view channel, std::string_view message, int of_database = -1);
+  /// Returns how many clients received it. Kind is Channel (patterns are matched too) or Shard.
+  size_t publish(Kind kind, std::string_view channel, std::string_view message);
 
   std::vector<std::string_view> channels(Kind kind, std::string_view pattern) const;
   size_t subscribers(Kind kind, std::string_view channel) const;

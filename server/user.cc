@@ -30,15 +30,11 @@ bool for_each_channel(const Command& command, Args args, Look look) {
   return true;
 }
 
-bool declares_keys(const Command& command) {
-  return std::any_of(command.keys.begin(), command.keys.end(), [](const KeySpec& spec) { return !(spec.flags & kKeyNotKey); });
-}
-
 /// Whether a request looks into the connection's database, or changes it.
 bool uses_database(const CommandEntry& command, RequestKeys& keys) {
   // What a script without keys calls is checked when it calls it.
   if (command.flags & kNoMandatoryKeys) return !keys.get().empty();
-  return (command.flags & (kWrite | kReadOnly)) || declares_keys(*command.spec);
+  return command.uses_database();
 }
 
 }  // namespace
@@ -72,8 +68,8 @@ bool CommandSet::change(const CommandSet& other, bool add) {
 // --- Selector ---------------------------------------------------------------------------------------------------------
 
 bool Selector::permits_command(const CommandEntry& command, Args args) const {
-  // Everybody may log in, as another user too.
-  if (commands.contains(command.id) || (command.flags & kNoAuth)) return true;
+  // Everybody may log in, as another user too. What memcached's protocol does so with has another meaning then.
+  if (commands.contains(command.id) || ((command.flags & kNoAuth) && !(command.flags & kMemcached))) return true;
   const auto found = first_arguments.find(command.id);
   return found != first_arguments.end() && args.size() > 1 &&
          std::any_of(found->second.begin(), found->second.end(),
@@ -102,7 +98,7 @@ bool Selector::reads_all_keys() const {
 
 std::optional<Denial> Selector::check(const CommandEntry& command, Args args, RequestKeys& request_keys) const {
   if (!permits_command(command, args)) return Denial{Denial::Reason::Command};
-  if (!all_keys && declares_keys(*command.spec))
+  if (!all_keys && command.names_keys())
     for (const KeyUse& use : request_keys.get()) {
       const auto position = static_cast<size_t>(use.position);
       if (!permits_key(args[position], use.flags)) return Denial{Denial::Reason::Key, position};
@@ -154,11 +150,16 @@ std::optional<Denial> User::check_databases(const CommandEntry& command, Args ar
   if (!may_reach(database) && uses_database(command, keys)) return Denial{Denial::Reason::Database, 0, database};
   std::optional<Denial> denial;
   for_each_channel(*command.spec, args, [&](size_t i) {
-    const int watched = database_of_event_channel(args[i]);
-    if (watched >= 0 && !may_reach(watched)) denial = Denial{Denial::Reason::Channel, i};
+    if (tells_of_others(args[i], command.spec->channels.patterns)) denial = Denial{Denial::Reason::Channel, i};
     return !denial;
   });
   return denial;
+}
+
+bool User::tells_of_others(std::string_view channel, bool is_pattern) const {
+  for (size_t i = 0; i < databases.size(); ++i)
+    if (!databases[i] && is_event_channel_of(static_cast<int>(i), channel, is_pattern)) return true;
+  return false;
 }
 
 bool User::reads_all_keys(const CommandEntry& command, Args args) const {
@@ -167,10 +168,7 @@ bool User::reads_all_keys(const CommandEntry& command, Args args) const {
 }
 
 bool User::permits_channel(std::string_view channel, bool is_pattern) const {
-  if (!all_databases) {
-    const int watched = database_of_event_channel(channel);
-    if (watched >= 0 && !may_reach(watched)) return false;
-  }
+  if (!all_databases && tells_of_others(channel, is_pattern)) return false;
   const auto permits = [&](const Selector& selector) { return selector.permits_channel(channel, is_pattern); };
   return permits(root) || std::any_of(selectors.begin(), selectors.end(), permits);
 }

@@ -107,7 +107,7 @@ struct User {
   Selector root;
   std::vector<Selector> selectors;
   bool all_databases = true;
-  std::vector<bool> databases;  // by index, where they are not all
+  std::vector<bool> databases;  // where they are not all: which, of those that there are
 
   /// Whether there is nothing that it may not do: one test on the way of every command. `settle` finds it out.
   bool unrestricted() const { return unrestricted_; }
@@ -115,7 +115,7 @@ struct User {
   void settle();
 
   bool may_reach(int database) const {
-    return all_databases || (static_cast<size_t>(database) < databases.size() && databases[static_cast<size_t>(database)]);
+    return all_databases || databases[static_cast<size_t>(database)];
   }
   /// Whether anybody is let in as this user.
   bool open_to_all() const { return enabled && nopass; }
@@ -130,6 +130,8 @@ struct User {
   bool permits_channel(std::string_view channel, bool is_pattern) const;
 
  private:
+  /// Whether it is a channel of events in a database that the user may not reach, or a pattern that matches one.
+  bool tells_of_others(std::string_view channel, bool is_pattern) const;
   std::optional<Denial> check_databases(const CommandEntry& command, Args args, int database, const Config& config, RequestKeys& keys) const;
 
   bool unrestricted_ = false;

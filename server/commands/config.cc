@@ -19,11 +19,9 @@ void config_get_command(Context& ctx) {
 void config_set_command(Context& ctx) {
   if (ctx.args.size() % 2 != 0) return ctx.reply.error(errors::kSyntax);
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
-  for (size_t i = 2; i < ctx.args.size(); i += 2) {
-    pairs.emplace_back(ctx.arg(i), ctx.arg(i + 1));
-    const auto target = find_target(ctx.arg(i), ctx.server.config);
-    if (target && target->directive->flags & Directive::Secret) ctx.redact(i + 1);
-  }
+  for (size_t i = 2; i < ctx.args.size(); i += 2) pairs.emplace_back(ctx.arg(i), ctx.arg(i + 1));
+  for (size_t i = 2; i < ctx.args.size(); i += 2)
+    if (const Directive* directive = find_directive(ctx.arg(i)); directive && directive->flags & Directive::Secret) ctx.redact(i + 1);
   const bool local = ctx.session.loopback || ctx.session.unix_socket;
   if (const auto error = ctx.server.config_store.set(pairs, local)) return ctx.reply.error(*error);
   ctx.reply.ok();

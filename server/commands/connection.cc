@@ -18,7 +18,10 @@ void auth_command(Context& ctx) {
     return ctx.reply.error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?");
-  if (ctx.server.log_in(ctx, with_user ? ctx.arg(1) : ctx.server.acl.default_user().name, ctx.args.back())) ctx.reply.ok();
+  std::string_view error;
+  if (!ctx.server.log_in(ctx, with_user ? ctx.arg(1) : ctx.server.acl.default_user().name, ctx.args.back(), error))
+    return ctx.reply.error(error);
+  ctx.reply.ok();
 }
 
 void reply_hello(Context& ctx) {
@@ -51,7 +54,8 @@ void hello_command(Context& ctx) {
       ctx.redact(in.position());
       ctx.redact(in.position() + 1);
       const std::string_view user = in.next();
-      if (!ctx.server.log_in(ctx, user, in.next())) return;
+      std::string_view error;
+      if (!ctx.server.log_in(ctx, user, in.next(), error)) return ctx.reply.error(error);
     } else if (in.option("SETNAME", 1)) {
       const std::string_view name = in.next();
       if (!valid_client_name(name))
@@ -94,7 +98,7 @@ void select_command(Context& ctx) {
       return ctx.reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
     return ctx.reply.error(errors::kDbIndex);
   }
-  ctx.session.database = index;
+  if (!ctx.server.enter_database(ctx.session, index)) return ctx.reply.error(ctx.server.full_error(index));
   ctx.reply.ok();
 }
 
@@ -110,12 +114,13 @@ void reset_command(Context& ctx) {
   ctx.server.discard_transaction(session);
   ctx.server.pubsub.forget(session);
   ctx.server.remove_monitor(session);
-  session.database = 0;
+  ctx.server.leave_database(session);
   session.name.clear();
   session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;
   session.user = &ctx.server.acl.default_user();
   session.authenticated = session.user->open_to_all();
+  session.unauthenticated_since_us = ctx.now.mono_us;
   ctx.reply.set_version(2);
   ctx.reply.simple("RESET");
 }
@@ -143,7 +148,7 @@ constexpr Command kCommands[] = {
     {.name = "reset", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "6.2.0",
      .summary = "Sets the connection back to how it began.", .syntax = "",
      .complexity = "O(1)", .handler = reset_command},
-    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelectsDatabase, .categories = kConnection, .group = "connection", .since = "1.0.0",
+    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
      .complexity = "O(1)", .handler = select_command, .databases = selected_database},
 };

@@ -30,11 +30,12 @@ void slowlog_get_command(Context& ctx) {
   Arguments in(ctx, 2);
   const int64_t count = in.more() ? in.integer_in(-1, INT64_MAX, kBadCount) : kDefaultCount;
   if (in.failed()) return ctx.reply.error(kBadCount);
-  const auto& items = ctx.server.slowlog.items();
-  const size_t shown = count < 0 ? items.size() : std::min(items.size(), static_cast<size_t>(count));
-  ctx.reply.array(shown);
-  for (size_t i = 0; i < shown; ++i) {
-    const SlowLog::Item& item = items[i];
+  const protocol::Reply::Open open = ctx.reply.begin();
+  int64_t shown = 0;
+  for (const SlowLog::Item& item : ctx.server.slowlog.items()) {
+    if (shown == count) break;
+    if (!ctx.session.user->may_reach(item.database)) continue;
+    ++shown;
     ctx.reply.array(6);
     ctx.reply.integer(static_cast<int64_t>(item.id));
     ctx.reply.integer(item.time);
@@ -44,9 +45,13 @@ void slowlog_get_command(Context& ctx) {
     ctx.reply.bulk(item.address);
     ctx.reply.bulk(item.name);
   }
+  ctx.reply.end_array(open, static_cast<size_t>(shown));
 }
 
-void slowlog_len_command(Context& ctx) { ctx.reply.integer(static_cast<int64_t>(ctx.server.slowlog.items().size())); }
+void slowlog_len_command(Context& ctx) {
+  const auto& items = ctx.server.slowlog.items();
+  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) { return ctx.session.user->may_reach(item.database); }));
+}
 
 void slowlog_reset_command(Context& ctx) {
   ctx.server.slowlog.clear();
@@ -152,7 +157,10 @@ void latency_doctor_command(Context& ctx) {
   }
   report += "\n";
   const int64_t threshold_us = ctx.server.config.latency_monitor_threshold * 1000;
-  if (ctx.server.config.slowlog_log_slower_than < 0 || ctx.server.config.slowlog_log_slower_than > threshold_us)
+  const auto& settings = ctx.server.config.database;
+  if (std::any_of(settings.begin(), settings.end(), [&](const DatabaseConfig& database) {
+        return database.slowlog_log_slower_than < 0 || database.slowlog_log_slower_than > threshold_us;
+      }))
     report += fmt::format("- The slow log does not hold commands as fast as these. \"CONFIG SET slowlog-log-slower-than {}\" would show them.\n",
                           threshold_us);
   report += "- SLOWLOG GET shows which commands took long.\n";
@@ -242,7 +250,7 @@ constexpr Command k_slowlog_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "6.2.0",
      .summary = "Shows the subcommands.", .syntax = "",
      .complexity = "O(1)", .handler = slowlog_help_command},
-    {.name = "get", .arity = -2, .flags = kAdmin | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "2.2.12",
+    {.name = "get", .arity = -2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",
      .summary = "Gives the latest entries of the slow log.", .syntax = "[count]",
      .complexity = "O(N)", .handler = slowlog_get_command, .tips = k_slowlog_get_tips},
     {.name = "reset", .arity = 2, .flags = kAdmin | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "2.2.12",

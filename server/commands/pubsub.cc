@@ -1,6 +1,5 @@
 #include "server/commands/families.h"
 #include "server/commands/help.h"
-#include "server/keyspace_events.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -31,7 +30,7 @@ void punsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Pattern); }
 void sunsubscribe_command(Context& ctx) { unsubscribe(ctx, Kind::Shard); }
 
 void publish_to(Context& ctx, Kind kind) {
-  const size_t receivers = ctx.server.pubsub.publish(kind, ctx.arg(1), ctx.arg(2), database_of_event_channel(ctx.arg(1)));
+  const size_t receivers = ctx.server.pubsub.publish(kind, ctx.arg(1), ctx.arg(2));
   ctx.reply.integer(static_cast<int64_t>(receivers));
 }
 

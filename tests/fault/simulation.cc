@@ -13,8 +13,8 @@ namespace {
 constexpr int kDatabases = 5;
 constexpr int64_t kTickUs = 100'000;
 constexpr std::string_view kPolicies[] = {"always", "everysec", "no"};
-// The settings want a directory that there is; nothing is written to it.
-const std::string kDirectory = "/tmp";
+// The settings want directories that there are; nothing is written to them.
+const std::string kDirectory = "/tmp", kElsewhere = "/var";
 
 }  // namespace
 
@@ -100,7 +100,7 @@ bool Simulation::any_logged() const {
 bool Simulation::ended() const { return !problem_.empty() || !disk_.has_power() || core_->host.ended; }
 
 std::string Simulation::run() {
-  if (!disk_.make_directory(kDirectory) || !disk_.sync_directory("")) return "no directory";
+  if (!disk_.make_directory(kDirectory) || !disk_.make_directory(kElsewhere) || !disk_.sync_directory("")) return "no directory";
   choose_settings();
   model_ = std::make_unique<Model>(kDatabases);
   const uint64_t lives = 1 + random_.below(4);
@@ -156,7 +156,8 @@ void Simulation::choose_faults() {
 std::vector<std::string> Simulation::arguments() const {
   std::vector<std::string> arguments = {"--dir", kDirectory, "--databases", std::to_string(kDatabases), "--appendonly", "no",
                                         "--save", save_rules_, "--auto-aof-rewrite-percentage", "60", "--auto-aof-rewrite-min-size", "3000",
-                                        "--no-appendfsync-on-rewrite", pauses_everysec_ ? "yes" : "no"};
+                                        "--no-appendfsync-on-rewrite", pauses_everysec_ ? "yes" : "no",
+                                        "--enable-protected-configs", "yes"};
   for (int i = 0; i < kDatabases; ++i) {
     const Setting& setting = setting_[static_cast<size_t>(i)];
     const std::string prefix = "--db." + std::to_string(i) + ".";
@@ -192,15 +193,14 @@ void Simulation::begin_life() {
   core_->server.random = Random(random_.next());
   model_->become(core_->server);
   model_at_ = 0;
-  loaded_ = contents_of(core_->server);
   history_.clear();
-  Era era{0, {}, any_logged(), loaded_from_files_, 0};
+  Era era{0, {}, any_logged(), loaded_from_files_, 0, false, contents_of(core_->server)};
   for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
   eras_ = {std::move(era)};
   promised_ = 0;
   everysec_since_ = SIZE_MAX;
   saves_seen_ = core_->server.durability.outcomes().saves;
-  forced_ = false;
+  forced_ = elsewhere_ = false;
   next_tick_us_ = mono_us_;
   core_->recorder = std::make_unique<Recorder>(*this);
   core_->server.feed.add(*core_->recorder);
@@ -425,8 +425,12 @@ void Simulation::observe() {
     counts_.saves += saves - saves_seen_;
     saves_seen_ = saves;
     // Only the last that began has been going on.
-    if (!dumps_.empty()) dumps_.erase(dumps_.begin(), dumps_.end() - 1);
-    may_have_no_dump_ = dumps_.empty();
+    if (!dumps_.empty() && dumps_.back().elsewhere) {
+      dumps_.pop_back();
+    } else {
+      if (!dumps_.empty()) dumps_.erase(dumps_.begin(), dumps_.end() - 1);
+      may_have_no_dump_ = dumps_.empty();
+    }
   }
 }
 
@@ -496,6 +500,9 @@ void Simulation::administer() {
     } else if (choice < 55) {
       command = {"BGSAVE", "DB", number};
       secret_saved_ = secret_saved_ || static_cast<int>(database) == secret_;
+    } else if (choice < 57 && eras_.front().has_log) {
+      // The log stays where it began, which is where the next start looks for it.
+      command = {"CONFIG", "SET", "dir", elsewhere_ ? kDirectory : kElsewhere};
     } else if (choice < 60) {
       command = {"SAVE"};
     } else if (choice < 75 || (choice < 94 && !toggles_)) {
@@ -528,10 +535,14 @@ void Simulation::administer() {
   if (reply == "Background saving started") snapshot_began(at, at);
   if (command[0] == "CONFIG") {
     if (reply == "OK") setting_[database] = wanted;
+    if (reply == "OK" && command[2] == "dir") elsewhere_ = !elsewhere_;
     demand(reply == "OK" || faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
     if (toggles) {
-      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0};
+      const bool leaves = wanted.role == Role::Private;
+      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves,
+              leaves ? eras_.back().left : Contents(kDatabases)};
       for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
+      if (leaves) era.left[database] = contents_of(server)[database];
       eras_.push_back(std::move(era));
     }
   }
@@ -540,7 +551,7 @@ void Simulation::administer() {
 }
 
 void Simulation::snapshot_began(size_t first, size_t last) {
-  Dump dump{first, last, {}, {}};
+  Dump dump{first, last, elsewhere_, {}, {}};
   for (const Setting& setting : setting_) dump.kept.push_back(setting.role != Role::Private);
   dumps_.push_back(std::move(dump));
 }
@@ -575,7 +586,8 @@ void Simulation::expect_after_end() {
     promised_ = history_.size();
     promised_by_ = "SHUTDOWN";
   }
-  if (!had_faults_ && !pauses_everysec_ && eras_.size() == 1) {
+  const bool one_row = std::all_of(eras_.begin() + 1, eras_.end(), [](const Era& era) { return era.goes_on; });
+  if (!had_faults_ && !pauses_everysec_ && one_row) {
     // A second, the turn that notices, and the jobs that are under way: each takes its way there and back and some syncs.
     const int64_t allowed_us = 1'000'000 + 2 * kTickUs + 6 * delay_us_ + 12 * sync_us_;
     for (size_t i = history_.size(); i > std::max(promised_, everysec_since_); --i) {
@@ -593,9 +605,10 @@ void Simulation::expect_after_end() {
 }
 
 void Simulation::match() {
-  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false, 0});
+  if (eras_.empty()) eras_.push_back({0, std::vector<bool>(kDatabases, false), any_logged(), false, 0, false, Contents(kDatabases)});
   const Contents found = contents_of(core_->server);
   search_for_secret();
+  std::erase_if(dumps_, [](const Dump& dump) { return dump.elsewhere; });
   materialise_dumps();
   const bool known = std::any_of(eras_.begin(), eras_.end(), [](const Era& era) { return era.adopted; });
   if (any_logged() && matches_files(found)) return;
@@ -610,6 +623,7 @@ bool Simulation::matches_files(const Contents& found) {
   size_t first = eras_.size();
   while (first > 0 && !eras_[first - 1].adopted) --first;
   if (first > 0) --first;
+  while (eras_[first].goes_on) --first;
   model_->go_back();
   model_at_ = 0;
   for (size_t at = 0;;) {
@@ -628,8 +642,7 @@ bool Simulation::matches(const Era& era, const Contents& found) {
     if (era.logged[index]) {
       if (!model_->holds(i, found[index])) return false;
     } else if (!found[index].empty()) {
-      // What the files held when the era began is there until the next rewrite.
-      if (&era != &eras_.front() || i == secret_ || loaded_.empty() || found[index] != loaded_[index]) return false;
+      if (i == secret_ || found[index] != era.left[index]) return false;
     }
   }
   return true;
@@ -667,7 +680,7 @@ void Simulation::materialise_dumps() {
 
 void Simulation::search_for_secret() {
   if (secret_ < 0) return;
-  for (const std::string& directory : {kDirectory, kDirectory + "/appendonlydir"}) {
+  for (const std::string& directory : {kDirectory, kDirectory + "/appendonlydir", kElsewhere}) {
     const Result<std::vector<std::string>> names = disk_.list(directory);
     if (!names) continue;
     for (const std::string& name : *names) {

@@ -59,10 +59,13 @@ class Simulation {
     bool has_log;
     bool adopted;  // its files are the ones that a start finds
     uint64_t rewrites_before;  // of the log, when it began
+    bool goes_on;              // in the files of the era before, from which a database has left
+    Contents left;             // what the files hold of databases that are not logged any more, until they are rewritten
   };
   /// A snapshot that may be the one that a start finds: of some place of the history, or of an earlier life.
   struct Dump {
     size_t first, last;
+    bool elsewhere;  // in a directory that no start looks into
     std::vector<bool> kept;
     std::vector<Contents> contents;
   };
@@ -128,7 +131,6 @@ class Simulation {
   std::vector<Dump> dumps_;        // the oldest first; any of them may be found
   bool may_have_no_dump_ = true;
   uint64_t saves_seen_ = 0;
-  Contents loaded_;
   bool loaded_from_files_ = false;  // there was a manifest
   size_t promised_ = 0;            // so many effects have to be found
   std::string promised_by_;
@@ -136,6 +138,7 @@ class Simulation {
   size_t model_at_ = 0;
   int64_t next_tick_us_ = 0;
   bool forced_ = false;            // SHUTDOWN FORCE was said
+  bool elsewhere_ = false;         // `dir` is not where the files are
   int ports_ = 0;
   std::string problem_;
   Counts counts_;

@@ -190,6 +190,31 @@ TEST_CASE("no changed byte goes unnoticed, and what was synced is told from what
   }
 }
 
+TEST_CASE("what is behind damage is looked at in slices", "[aof]") {
+  std::vector<std::string> commands;
+  const std::string text = every_record(commands);
+  constexpr size_t kRest = 10'000'000, kSlice = 64 * 1024;
+  for (const bool synced_behind : {false, true}) {
+    SimulatedDisk disk{1};
+    std::string damaged = text + std::string(kRest, 'x');
+    if (synced_behind) {
+      char annotation[kAnnotationBytes];
+      write_annotation({0, text.size() + 1, 0}, damaged.size(), annotation);
+      damaged.append(annotation, sizeof annotation);
+    }
+    REQUIRE(replace_file(disk, "", "file", damaged));
+    Result<std::unique_ptr<File>> file = disk.open_read("file");
+    REQUIRE(file);
+    AofReader reader(**file, [](const Effect&) { return Result<void>(); });
+    size_t steps = 0;
+    Status status;
+    while ((status = reader.step(kSlice)) == Status::More) ++steps;
+    CHECK(status == (synced_behind ? Status::Corrupt : Status::Torn));
+    CHECK(reader.offset() == text.size());
+    CHECK(steps >= kRest / kSlice);
+  }
+}
+
 TEST_CASE("files of redis-server are read", "[aof]") {
   const std::string select = resp({"SELECT", "1"}), set = resp({"SET", "a", "1"}), multi = resp({"MULTI"}),
                     exec = resp({"EXEC"});

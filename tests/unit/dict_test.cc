@@ -247,3 +247,26 @@ TEST_CASE("Words that are erased in the order of the table leave the others wher
     CHECK(dictionary.dict.empty());
   }
 }
+
+TEST_CASE("A dict with room for what is to come does not grow for it, and grows beyond") {
+  for (const uint64_t words : {0, 1, 7, 8, 500, 3000, 100000}) {
+    Dictionary dictionary;
+    dictionary.dict.reserve(words);
+    const size_t reserved = dictionary.dict.memory();
+    CHECK(reserved < 21 * words + 1024);
+    for (uint64_t i = 0; i < words; ++i) {
+      const std::string text = numbered(i);
+      auto word = std::make_unique<Word>(Word{text});
+      REQUIRE(dictionary.dict.insert_new(dictionary.dict.hash(text), word.get(), i % 3 == 0));
+      dictionary.model[text] = {std::move(word), i % 3 == 0};
+      Word again{text};
+      REQUIRE_FALSE(dictionary.dict.insert_new(dictionary.dict.hash(text), &again, false));
+    }
+    dictionary.check();
+    if (words > 3000) CHECK(dictionary.dict.memory() < reserved + reserved / 20);
+    for (uint64_t i = words; i < 2 * words; ++i) dictionary.insert(numbered(i));
+    dictionary.check();
+    for (uint64_t i = 0; i < 2 * words; ++i) dictionary.erase(numbered(i));
+    CHECK(dictionary.dict.memory() < 1024);
+  }
+}

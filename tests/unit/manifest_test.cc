@@ -90,3 +90,17 @@ TEST_CASE("after a power cut there is the old manifest or the new one", "[manife
   CHECK(old_ones > 0);
   CHECK(new_ones > 0);
 }
+
+TEST_CASE("names of bases and increments are told from others, and from those of another log", "[manifest]") {
+  CHECK(is_base_or_increment("a.aof", base_name("a.aof", 12)));
+  CHECK(is_base_or_increment("a.aof", increment_name("a.aof", 1)));
+  for (const char* name : {"a.aof.manifest", "a.aof.1.incr.aof.old", "a.aof.x.incr.aof", "a.aof..incr.aof", "a.aof1.incr.aof", "b.aof.1.incr.aof",
+                           "a.aof.1.base.aof", "a.aof.1", "a.aof", ""})
+    CHECK_FALSE(is_base_or_increment("a.aof", name));
+  Manifest manifest;
+  manifest.base = {"base", 1};
+  manifest.increments = {{"one", 1}, {"two", 2}};
+  manifest.history = {{"past", 1}};
+  for (const char* name : {"base", "one", "two", "past"}) CHECK(manifest.names(name));
+  CHECK_FALSE(manifest.names("other"));
+}

@@ -320,6 +320,39 @@ TEST_CASE("Values that no writer would have written are refused") {
   CHECK_THAT(error(with_key(2, "\x82\x01"s)), Catch::EndsWith("no length begins with the byte 0x82"));
 }
 
+TEST_CASE("A key that is there twice is found, however many others are read between, and whatever they hold") {
+  const std::string string = text("v"), list = "\x01"s + text("v");
+  for (const char first : {'\0', '\1'})
+    for (const char second : {'\0', '\1'})
+      for (const size_t between : {0, 1, 14, 15, 16, 17, 40}) {
+        std::string records = first + text("twice") + (first ? list : string);
+        for (size_t i = 0; i < between; ++i) records += '\0' + text("other" + std::to_string(i)) + string;
+        const size_t at = 9 + records.size();
+        records += second + text("twice") + (second ? list : string);
+        for (size_t i = 0; i < 3; ++i) records += '\0' + text("behind" + std::to_string(i)) + string;
+        test::Databases databases;
+        CHECK(test::load_error(test::file_of(records), databases) == std::to_string(at) + ": the key \"twice\" is there twice");
+        CHECK(databases[0].size() >= 1 + between);
+        check_accounts(databases);
+      }
+}
+
+TEST_CASE("Room is made for the entries that a file says there are, and for no more than can be in it") {
+  const std::string huge = "\x81"s + std::string(1, '\x3f') + std::string(7, '\xff'), entry = '\0' + text("k") + text("v");
+  const auto loaded = [&](const std::string& count, uint64_t file_bytes) {
+    auto databases = std::make_unique<test::Databases>();
+    CHECK(test::load_error(test::file_of("\xfe\x01\xfb"s + count + '\0' + entry), *databases, {.file_bytes = file_bytes}) == "");
+    CHECK((*databases)[1].size() == 1);
+    check_accounts(*databases);
+    return databases;
+  };
+  CHECK((*loaded(huge, 0))[1].capacity() < 100);
+  CHECK((*loaded(huge, 16'000))[1].capacity() >= 1000);
+  CHECK((*loaded(huge, 16'000))[1].table_memory() < 16'000);
+  CHECK((*loaded("\x40\xc8"s, 1'000'000))[1].capacity() >= 200);
+  CHECK((*loaded("\x40\xc8"s, 1'000'000))[1].capacity() < 500);
+}
+
 TEST_CASE("Lengths are not believed before the bytes have come") {
   const std::string far = "\x81"s + std::string(1, '\x3f') + std::string(7, '\xff');
   const std::string four_gb = "\x80\xff\xff\xff\x00"s;
