@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "server/server.h"
+#include "storage/eviction_pool.h"
 
 namespace quartet::server {
 
@@ -32,6 +33,9 @@ int grown_database(const Server& server, int database, const CommandEntry& comma
 }
 
 }  // namespace
+
+MemoryLimit::MemoryLimit(Server& server) : server_(server) {}
+MemoryLimit::~MemoryLimit() = default;
 
 void MemoryLimit::configure() {
   const Config& config = server_.config;

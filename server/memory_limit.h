@@ -9,6 +9,10 @@
 #include "server/context.h"
 #include "storage/eviction.h"
 
+namespace quartet::storage {
+class EvictionPool;
+}
+
 namespace quartet::server {
 
 /// Keeps the databases within their budgets, and the whole server within `maxmemory`.
@@ -23,7 +27,8 @@ namespace quartet::server {
 /// A command that needs memory is refused only where a limit is exceeded and no policy lets a key go that would help.
 class MemoryLimit {
  public:
-  explicit MemoryLimit(Server& server) : server_(server) {}
+  explicit MemoryLimit(Server& server);
+  ~MemoryLimit();
 
   /// Follows the settings, those of Server's configuration.
   void configure();

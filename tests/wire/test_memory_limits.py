@@ -67,8 +67,6 @@ def test_a_cache_that_is_written_ten_times_over_takes_nothing_from_the_others(se
         assert other.call("DBSIZE") == 1000
         assert 0.95 * BUDGET < used_by_database(cache, 1) < 1.01 * BUDGET
         assert int(info(cache, "evicted_keys")) > 9 * BUDGET // 1100
-        # What was written last is there, because it was used last.
-        assert cache.call("EXISTS", f"key:{10 * BUDGET // 1000 // batch * batch - 1}") == 1
 
 
 def test_memory_that_another_thread_frees_comes_back_to_the_account(server):

@@ -1,4 +1,4 @@
-#include "storage/eviction.h"
+#include "storage/eviction_pool.h"
 
 #include <algorithm>
 
@@ -15,12 +15,11 @@ uint64_t basis_of(const Entry& entry, EvictionPolicy policy) {
   return policy == EvictionPolicy::VolatileTtl ? static_cast<uint64_t>(entry.expiry()) : entry.access();
 }
 
-/// Among equal counters the longest idle goes first.
 uint64_t rank_of(uint64_t basis, const EvictionRule& rule, const Time& now) {
   if (rule.policy == EvictionPolicy::VolatileTtl) return ~basis;
   const auto access = static_cast<uint32_t>(basis);
   if (!rule.counts_accesses()) return LruAccess::idle(access, now);
-  return uint64_t{255 - LfuAccess::counter(access, now, rule.lfu_decay_time)} << 16 | LfuAccess::idle(access, now);
+  return 255 - LfuAccess::counter(access, now, rule.lfu_decay_time);
 }
 
 }  // namespace
@@ -44,7 +43,7 @@ Entry* EvictionPool::choose(const Keyspace& keyspace, const EvictionRule& rule, 
       best->rank = rank_of(best->basis, rule, now);
       continue;
     }
-    *best = candidates_[--count_];
+    remove(best);
     if (permitted) return entry;
   }
   return nullptr;
@@ -77,8 +76,15 @@ void EvictionPool::consider(const Candidate& candidate) {
     candidates_[count_++] = candidate;
   } else {
     const auto worst = std::min_element(candidates_.begin(), end, [](const Candidate& a, const Candidate& b) { return a.rank < b.rank; });
-    if (worst->rank < candidate.rank) *worst = candidate;
+    if (worst->rank >= candidate.rank) return;
+    remove(&*worst);
+    candidates_[count_++] = candidate;
   }
+}
+
+void EvictionPool::remove(Candidate* candidate) {
+  std::move(candidate + 1, candidates_.data() + count_, candidate);
+  --count_;
 }
 
 }  // namespace quartet::storage
