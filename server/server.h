@@ -257,6 +257,7 @@ class Server final : public storage::KeyspaceObserver {
     struct Request {
       size_t first_argument, end_argument, end_byte;
       const CommandEntry* command;  // null where there is no such command
+      bool quiet = false;           // of memcached's protocol: the client waits for no reply
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;

@@ -157,6 +157,34 @@ TEST_CASE("protected mode holds for clients of memcached's protocol too", "[memc
   process.core.close_session(*session);
 }
 
+TEST_CASE("who wants no reply gets none of a guard either", "[memcached]") {
+  Disk disk;
+  Process process(disk, {"--requirepass", "secret"});
+  test::CoreClient client(process.core, 1, 1);
+  CHECK(ask(client, "get k\r\n") == "CLIENT_ERROR unauthenticated\r\n");
+  CHECK(ask(client, "add k 0 0 1 noreply\r\na\r\nincr k 1 noreply\r\ndelete k 0 noreply\r\n") == "");
+  CHECK(ask(client, "add k 0 0 7\r\nnoreply\r\n") == "CLIENT_ERROR unauthenticated\r\n");
+  CHECK(ask(client, "set a 0 0 14 noreply\r\ndefault secret\r\nget k\r\n") == "STORED\r\nEND\r\n");
+}
+
+TEST_CASE("requests wait for the end of a pause, with the data that are passed over", "[memcached]") {
+  Disk disk;
+  Process process(disk, {"--db.1.memcached-item-size-max", "10"});
+  test::CoreClient client(process.core, 1, 1), resp(process.core, 2);
+  const std::string large = "set k 0 0 100\r\nget x\r\n" + std::string(93, 'x') + "\r\n";
+  for (const size_t piece : {size_t{1}, size_t{10}, size_t{1000}}) {
+    CHECK(ask(resp, "CLIENT PAUSE 1000 WRITE\r\n") == "+OK\r\n");
+    CHECK(ask(client, "get k\r\n") == "END\r\n");
+    client.send("get k\r\nset k 0 0 1\r\na\r\n" + large + "get k\r\n" + large + "set j 0 0 1\r\nb\r\nget j\r\n", piece);
+    CHECK(client.take_output() == "END\r\n");
+    process.pass(1001);
+    process.core.run_timeouts();
+    const std::string error = "SERVER_ERROR object too large for cache\r\n";
+    CHECK(client.take_output() == "STORED\r\n" + error + "END\r\n" + error + "STORED\r\nVALUE j 0 1\r\nb\r\nEND\r\n");
+    CHECK(ask(client, "delete j\r\n") == "DELETED\r\n");
+  }
+}
+
 TEST_CASE("a change by either protocol gives an item another number", "[memcached]") {
   Disk disk;
   Process process(disk);
