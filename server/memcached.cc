@@ -16,6 +16,11 @@ MemcachedService& Server::memcached(int index) {
   return *service;
 }
 
+int64_t Server::memcached_item_bytes(int index) const {
+  const int64_t own = config.database[static_cast<size_t>(index)].memcached_item_size_max;
+  return own > 0 ? own : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes);
+}
+
 bool Server::memcached_is_full(int index) {
   const int64_t most = config.database[static_cast<size_t>(index)].memcached_maxclients;
   MemcachedService& service = memcached(index);
@@ -28,10 +33,8 @@ bool Server::memcached_is_full(int index) {
 void Server::parse_memcached(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::MemcachedParser::Status;
   protocol::MemcachedParser& parser = session.memcached->parser;
-  const DatabaseConfig& database_config = config.database[static_cast<size_t>(session.database)];
   protocol::MemcachedLimits parser_limits;
-  parser_limits.item_bytes = database_config.memcached_item_size_max > 0 ? database_config.memcached_item_size_max
-                                                                        : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes);
+  parser_limits.item_bytes = memcached_item_bytes(session.database);
   if (!session.authenticated) {
     parser_limits.item_bytes = std::min(parser_limits.item_bytes, limits::kUnauthenticatedBulkBytes);
     parser_limits.keys_line_bytes = parser_limits.line_bytes;

@@ -219,6 +219,8 @@ class Server final : public storage::KeyspaceObserver {
   void await_expiry(int database, std::string_view key);
   /// What the clients of memcached's protocol of a database share.
   MemcachedService& memcached(int index);
+  /// Most bytes of a value that such a client may store in the database.
+  int64_t memcached_item_bytes(int index) const;
   /// A number that no value has had (Note::cas): each is greater than those before.
   uint64_t next_cas();
 

@@ -120,8 +120,7 @@ void settings_stats(Context& ctx) {
   out.field("binding_protocol", "ascii");
   out.field("auth_enabled_sasl", "no");
   out.field("auth_enabled_ascii", config.requirepass.empty() ? "no" : "yes");
-  out.field("item_size_max", settings.memcached_item_size_max > 0 ? settings.memcached_item_size_max
-                                                                   : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes));
+  out.field("item_size_max", ctx.server.memcached_item_bytes(ctx.db().index()));
   out.field("idle_timeout", settings.memcached_timeout);
   out.end();
 }
