@@ -130,6 +130,8 @@ void LongCommands::leave(std::unique_ptr<Session> session) {
   Run& run = **at;
   assert(!run.running);
   session->connection = nullptr;
+  // It is in no database's count of clients any more, but what it did is still told of this one.
+  session->database = run.ctx.database->index();
   run.left = std::move(session);
   if (!run.writes()) give_up(at);
 }
