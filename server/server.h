@@ -219,6 +219,8 @@ class Server final : public storage::KeyspaceObserver {
   void await_expiry(int database, std::string_view key);
   /// What the clients of memcached's protocol of a database share.
   MemcachedService& memcached(int index);
+  /// Most bytes of a value that such a client may store in the database.
+  int64_t memcached_item_bytes(int index) const;
   /// A number that no value has had (Note::cas): each is greater than those before.
   uint64_t next_cas();
 
@@ -257,6 +259,7 @@ class Server final : public storage::KeyspaceObserver {
     struct Request {
       size_t first_argument, end_argument, end_byte;
       const CommandEntry* command;  // null where there is no such command
+      bool quiet = false;           // of memcached's protocol: the client waits for no reply
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;

@@ -120,8 +120,7 @@ void settings_stats(Context& ctx) {
   out.field("binding_protocol", "ascii");
   out.field("auth_enabled_sasl", "no");
   out.field("auth_enabled_ascii", config.requirepass.empty() ? "no" : "yes");
-  out.field("item_size_max", settings.memcached_item_size_max > 0 ? settings.memcached_item_size_max
-                                                                   : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes));
+  out.field("item_size_max", ctx.server.memcached_item_bytes(ctx.db().index()));
   out.field("idle_timeout", settings.memcached_timeout);
   out.end();
 }
@@ -196,7 +195,7 @@ void flush_all_command(Context& ctx) {
   MemcachedReply reply(ctx.reply);
   if (ctx.args.size() > 3) return reply.error(kError);
   const size_t mark = reply.mark();
-  const bool quiet = ctx.args.size() > 1 && protocol::says_noreply(ctx.args.back());
+  const bool quiet = ctx.session.memcached->quiet;
   const bool with_delay = ctx.args.size() > 1 + (quiet ? 1u : 0u);
   std::optional<std::string> refusal;
   const auto delay = with_delay ? protocol::parse_memcached_int(ctx.arg(1)) : 0;
@@ -230,7 +229,7 @@ void verbosity_command(Context& ctx) {
   MemcachedReply reply(ctx.reply);
   if (ctx.args.size() < 2 || ctx.args.size() > 3) return reply.error(kError);
   const size_t mark = reply.mark();
-  const bool quiet = protocol::says_noreply(ctx.args.back());
+  const bool quiet = ctx.session.memcached->quiet;
   if (quiet || protocol::parse_memcached_uint(ctx.arg(1))) {
     reply.line("OK");
   } else {
