@@ -75,9 +75,10 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
 void Server::end_malformed_memcached(Session& session) {
   const protocol::MemcachedParser& parser = session.memcached->parser;
   if (parser.binary()) {
-    log.warning("Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
-                "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
-                session.id, session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active,
+                         "Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
+                         "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
+                         session.id, session.address);
     return;
   }
   session.reply.count_error(parser.error());

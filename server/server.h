@@ -196,6 +196,8 @@ class Server final : public storage::KeyspaceObserver {
   /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere. Where one stands in the way that is
   /// protected (`flush`), nothing is done, and the error is returned.
   [[nodiscard]] std::optional<std::string> flush(int database);
+  /// The error with which `flush` of this one database would be refused.
+  std::optional<std::string> flush_refusal(int database) const;
   /// Why keys must not leave `from` for `to` by this command: there, a flush would take what is protected from it here.
   std::optional<std::string> leaving_refusal(std::string_view command, int from, int to) const;
   void swap_databases(int a, int b);

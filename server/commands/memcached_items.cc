@@ -71,7 +71,7 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
   }
   // It counts as a new item, with the flags of the old one.
   const bool renewed = string.entry->note().stale || string.entry->note().won;
-  const Note note{.client_flags = string.entry->note().client_flags};
+  const Note note{.client_flags = string.entry->client_flags()};
   ctx.db().set_note(string.entry, note);
   string.entry->set_fetched(false);
   stored = string.entry;
@@ -200,7 +200,7 @@ CountOutcome count_item(Context& ctx, std::string_view key, uint64_t delta, bool
   string.set(digits);
   if (digits.size() > length) {
     // memcached makes a new item of it.
-    ctx.db().set_note(string.entry, {.client_flags = string.entry->note().client_flags});
+    ctx.db().set_note(string.entry, {.client_flags = string.entry->client_flags()});
     string.entry->set_fetched(false);
   }
   counted = string.entry;

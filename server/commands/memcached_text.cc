@@ -24,20 +24,6 @@ constexpr std::string_view kError = "ERROR";
 constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
 constexpr std::string_view kBadExptime = "CLIENT_ERROR invalid exptime argument";
 
-/// The reply of one command, which is taken back at its end where the request says noreply.
-class TextReply : public MemcachedReply {
- public:
-  explicit TextReply(Context& ctx) : MemcachedReply(ctx.reply), mark_(mark()), quiet_(ctx.session.memcached->quiet) {}
-  TextReply(const TextReply&) = delete;
-  ~TextReply() {
-    if (quiet_) forget(mark_);
-  }
-
- private:
-  const size_t mark_;
-  const bool quiet_;
-};
-
 /// False, with the error written, where the line has fewer or more words than it may have.
 bool has_words(Context& ctx, size_t least, size_t most) {
   if (ctx.args.size() >= least && ctx.args.size() <= most) return true;
@@ -68,7 +54,7 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
     uint64_t number;
     if (with_numbers) number = unique_number(ctx, item);
     char scratch[kNumberChars];
-    reply.value(key, item->note().client_flags, data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
+    reply.value(key, item->client_flags(), data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
     if (exptime) retime(ctx, key, item, memcached_expiry(ctx, *exptime));
   }
   reply.line("END");
