@@ -20,6 +20,7 @@ int64_t smoothed(int64_t mean, int64_t measured) {
 }  // namespace
 
 void GroupCommit::ended(int64_t now_us, size_t released, size_t held) {
+  if (released == 0) return;  // it was for other databases
   const size_t waited = released + held;
   if (awaits_return_) returned(now_us, waited > held_ ? waited - held_ : 0);
   clients_ = std::max(waited, clients_ - (clients_ + 7) / 8);
@@ -27,7 +28,7 @@ void GroupCommit::ended(int64_t now_us, size_t released, size_t held) {
   ended_us_ = now_us;
   released_ = released;
   held_ = held;
-  awaits_return_ = released > 0;
+  awaits_return_ = true;
 }
 
 /// `clients` of those that were let go have come again, from which it follows how long all take who take part.
