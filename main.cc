@@ -21,6 +21,13 @@
 #include "server/net/reactor.h"
 #include "server/server.h"
 
+// jemalloc reads this at its start: a thread of its own gives freed memory back to the system, which takes milliseconds where it
+// is much, and would otherwise happen in the middle of some command.
+extern "C" {
+extern const char* const malloc_conf;
+const char* const malloc_conf = "background_thread:true,max_background_threads:1";
+}
+
 namespace {
 
 using namespace quartet;

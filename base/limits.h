@@ -13,6 +13,8 @@ inline constexpr int64_t kArguments = 2147483647;
 /// The same two for a client that has not authenticated yet.
 inline constexpr int64_t kUnauthenticatedArguments = 10;
 inline constexpr int64_t kUnauthenticatedBulkBytes = 16 * 1024;
+/// Replies that a client which has not authenticated may leave unread, in bytes of memory.
+inline constexpr size_t kUnauthenticatedOutputBytes = 64 * 1024;
 /// Default of `proto-max-bulk-len`: longest single argument and longest string value, in bytes.
 inline constexpr int64_t kBulkBytes = 512LL * 1024 * 1024;
 
@@ -22,6 +24,15 @@ inline constexpr size_t kReadBufferBytes = 64 * 1024;
 inline constexpr size_t kBatchCommands = 64;
 /// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
 inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
+
+/// memcached's protocol: the longest key and the longest line of a command that takes many keys, in bytes (other lines are
+/// at most kInlineBytes long), most words in a line of a meta command, the longest opaque token, and the largest value of
+/// `memcached-item-size-max`.
+inline constexpr size_t kMemcachedKeyBytes = 250;
+inline constexpr size_t kMemcachedKeysLineBytes = 4 * 1024 * 1024;
+inline constexpr size_t kMemcachedMetaWords = 19;
+inline constexpr size_t kMemcachedOpaqueBytes = 31;
+inline constexpr int64_t kMemcachedItemBytes = 1024LL * 1024 * 1024;
 
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
@@ -48,8 +59,17 @@ inline constexpr int64_t kDatabases = 16384;
 inline constexpr size_t kDatabaseNameBytes = 64;
 inline constexpr size_t kConfigFileBytes = 1024 * 1024;
 
+/// Lists of one database that DB STATS and INFO show by name, the longest ones, and the longest name that they show, in bytes.
+inline constexpr size_t kShownQueues = 32;
+inline constexpr size_t kQueueNameBytes = 256;
+
 /// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
 inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
+
+/// A command that has so much work before it (see Pauses) is done in slices, between which other databases get their turn; so many
+/// commands at most at a time, each of which has a stack.
+inline constexpr size_t kLongWork = 4096;
+inline constexpr size_t kLongCommands = 16;
 
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;

@@ -9,6 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/limits.h"
+#include "persistence/note_format.h"
 
 namespace quartet::persistence {
 namespace {
@@ -109,12 +110,21 @@ void AofBuffer::start_batch() {
 
 void AofBuffer::append_empty_batch() { start_batch(); }
 
-size_t AofBuffer::append(std::span<const std::string_view> arguments, bool starts_batch) {
+size_t AofBuffer::append(std::span<const std::string_view> arguments, bool starts_batch, const storage::Note* note) {
   if (batches_.empty() || (starts_batch && size_ - batches_.back() >= limits::kAofBatchBytes)) start_batch();
   size_t most = kHeaderBytes;
+  if (note) most += kNoteMark.size() + kNoteTextBytes + kLineEndBytes;
   for (const std::string_view argument : arguments) most += kHeaderBytes + argument.size() + kLineEndBytes;
   reserve(most);
-  char* p = write_header(data_ + size_, '*', arguments.size());
+  char* p = data_ + size_;
+  if (note) {
+    p = std::copy(kNoteMark.begin(), kNoteMark.end(), p);
+    const std::string text = note_text(*note);
+    p = std::copy(text.begin(), text.end(), p);
+    *p++ = '\r';
+    *p++ = '\n';
+  }
+  p = write_header(p, '*', arguments.size());
   for (const std::string_view argument : arguments) {
     p = write_header(p, '$', argument.size());
     p = std::copy(argument.begin(), argument.end(), p);

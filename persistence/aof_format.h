@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "persistence/feed.h"
+#include "storage/entry.h"
 
 namespace quartet::persistence {
 
@@ -28,7 +29,7 @@ namespace quartet::persistence {
 /// An increment begins with an empty batch, which is on disk before the manifest names the file. redis-server appends
 /// commands without annotations to such a file; they may follow any batch, and batches may follow them.
 ///
-/// Changes of several databases are told apart by SELECT, which each file begins with; a unit of several changes stands
+/// A note (note_format.h) may precede a command of a batch. Changes of several databases are told apart by SELECT, which each file begins with; a unit of several changes stands
 /// between MULTI and EXEC, the SELECTs that it needs among them.
 struct Annotation {
   uint64_t length = 0;
@@ -61,9 +62,10 @@ class AofBuffer {
   /// With the annotations, in bytes.
   size_t size() const { return size_; }
 
-  /// Appends a command; where the last batch has limits::kAofBatchBytes already and `starts_batch` allows it, as the
-  /// first one of a new batch. Returns the bytes of the command alone. Throws std::bad_alloc.
-  size_t append(std::span<const std::string_view> arguments, bool starts_batch);
+  /// Appends a command, behind its note where it has one; where the last batch has limits::kAofBatchBytes already and
+  /// `starts_batch` allows it, as the first one of a new batch. Returns the bytes of the command and its note alone.
+  /// Throws std::bad_alloc.
+  size_t append(std::span<const std::string_view> arguments, bool starts_batch, const storage::Note* note = nullptr);
   /// Appends a batch without commands.
   void append_empty_batch();
   /// Removes bytes of the last batch: what an opened unit turned out not to need.

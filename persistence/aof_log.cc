@@ -72,7 +72,7 @@ void AofLog::append(const Effect& effect) {
     bytes += open_.append(select, !in_unit_);
     selected_ = effect.database;
   }
-  position_ += bytes + open_.append(effect.arguments, !in_unit_ && bytes == 0);
+  position_ += bytes + open_.append(effect.arguments, !in_unit_ && bytes == 0, effect.note);
   if (in_unit_) ++unit_effects_;
   // A unit's end is not known yet, but written() and durable() never stand within one.
   if (database.policy == FsyncPolicy::Always) {

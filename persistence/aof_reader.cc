@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "base/limits.h"
 #include "base/numbers.h"
+#include "persistence/note_format.h"
 
 namespace quartet::persistence {
 namespace {
@@ -208,6 +210,20 @@ AofReader::Status AofReader::skip_comment(size_t at, size_t& length) {
   return Status::More;
 }
 
+/// The note of a command, if there is one at `at` of the window. REQUIRES: within a batch.
+AofReader::Status AofReader::take_note(size_t at, size_t& length) {
+  const std::string_view text = rest().substr(at - done_, batch_end_ - offset() - (at - done_));
+  length = 0;
+  note_.reset();
+  if (!text.starts_with(kNoteMark)) return Status::More;
+  const size_t end = text.find("\r\n");
+  if (end == text.npos) return corrupt("a batch ends within a note");
+  note_ = parse_note(text.substr(kNoteMark.size(), end - kNoteMark.size()));
+  if (!note_) return corrupt("a note that makes no sense");
+  length = end + 2;
+  return Status::More;
+}
+
 /// The command at `at` of the window, into `arguments_`. More means that it is there.
 AofReader::Status AofReader::read_command(size_t at) {
   const bool in_batch = offset() < batch_end_;
@@ -252,6 +268,11 @@ AofReader::Status AofReader::read_unit() {
       length += comment;
       continue;
     }
+    if (in_batch) {
+      size_t note = 0;
+      if (const Status status = take_note(done_ + length, note); status != Status::More) return status;
+      length += note;
+    }
     if (const Status status = read_command(done_ + length); status != Status::More) return status;
     length += parser_.consumed();
     if (!in_unit) {
@@ -271,9 +292,14 @@ AofReader::Status AofReader::read_unit() {
 }
 
 AofReader::Status AofReader::deliver_unit(size_t end) {
+  const bool in_batch = offset() < batch_end_;
   size_t at = 0;
   while (at < end) {
-    if (rest()[at] == '#') {
+    if (in_batch) {
+      size_t note = 0;
+      if (const Status status = take_note(done_ + at, note); status != Status::More) return status;
+      at += note;
+    } else if (rest()[at] == '#') {
       at = rest().find('\n', at) + 1;
       continue;
     }
@@ -293,7 +319,8 @@ AofReader::Status AofReader::deliver() {
     database_ = static_cast<int>(*index);
     return Status::More;
   }
-  const Result<void> done = apply_({database_, arguments_});
+  const std::optional<storage::Note> note = std::exchange(note_, {});
+  const Result<void> done = apply_({.database = database_, .arguments = arguments_, .note = note ? &*note : nullptr});
   if (done) return Status::More;
   reason_ = done.error().text;
   return Status::Refused;

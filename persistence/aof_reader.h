@@ -60,6 +60,7 @@ class AofReader {
   Status read_unit();
   Status read_command(size_t at);
   Status skip_comment(size_t at, size_t& length);
+  Status take_note(size_t at, size_t& length);
   Status deliver_unit(size_t end);
   Status deliver();
   Status fail(const Error& error);
@@ -82,6 +83,7 @@ class AofReader {
   int database_ = 0;
   protocol::RequestParser parser_;
   std::vector<std::string_view> arguments_;
+  std::optional<storage::Note> note_;  // of the command that follows
   std::string reason_;
   // Once something is there that may be a torn tail, if what is behind it says so:
   std::optional<TailScan> scan_;

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/entry.h"
+
 namespace quartet::persistence {
 
 /// One change of data, as a command that makes the same change on any copy of the data: deterministic and absolute.
@@ -12,6 +14,9 @@ struct Effect {
   int database;
   std::span<const std::string_view> arguments;
   int other = -1;  ///< a second database that it changes (MOVE, COPY, SWAPDB)
+  /// What the string under the first key has beside its value once the command is done, where that is to be told; but for its
+  /// number.
+  const storage::Note* note = nullptr;
 };
 
 /// A consumer of changes: the append-only file, a replica.

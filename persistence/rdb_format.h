@@ -10,7 +10,8 @@
 /// what a running redis-server 7.0 writes and loads.
 ///
 ///   file:    "REDIS" [ version: four digits ] [ record ] ... [ kEof ] [ CRC-64 of all before, little endian; from version 5 on ]
-///   record:  kAux string string                        a fact about the file: redis-ver, ctime, ...
+///   record:  kAux string string                        a fact about the file: redis-ver, ctime, ...; or a note of the
+///                                                      entry that follows (note_format.h)
 ///            kSelectDatabase length                    the entries that follow are in this database
 ///            kResizeDatabase length length             how many entries it has, and how many of them expire
 ///            [ expiry ][ idle ][ freq ] type key value one entry, where `type` is one of RdbType

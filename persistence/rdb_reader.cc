@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/numbers.h"
+#include "persistence/note_format.h"
 #include "storage/string.h"
 
 namespace quartet::persistence {
@@ -75,12 +77,7 @@ void RdbReader::read_record() {
     case Opcode::Frequency: in_.byte(); return;
     case Opcode::SelectDatabase: return select_database();
     case Opcode::ResizeDatabase: return make_room();
-    case Opcode::Aux: {
-      const std::string name(in_.string());
-      const std::string_view value = in_.string();
-      if (in_.ok()) loader_.fact(name, value);
-      return;
-    }
+    case Opcode::Aux: return read_fact();
     case Opcode::Function:
     case Opcode::FunctionPreview:
       return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION FLUSH "
@@ -89,6 +86,17 @@ void RdbReader::read_record() {
     case Opcode::Eof: return read_end();
   }
   begin_entry(static_cast<rdb::RdbType>(first));
+}
+
+void RdbReader::read_fact() {
+  const uint64_t begin = in_.offset() - 1;
+  const std::string name(in_.string());
+  const std::string_view value = in_.string();
+  if (!in_.ok()) return;
+  if (name != kNoteFact) return loader_.fact(name, value);
+  const std::optional<storage::Note> note = parse_note(value);
+  if (!note) return in_.fail_at(begin, fmt::format("a note that makes no sense: {}", quoted_form(value.substr(0, kShown))));
+  note_ = *note;
 }
 
 void RdbReader::select_database() {
@@ -135,7 +143,8 @@ void RdbReader::read_string(uint64_t begin) {
   if (arriving_end_ - arriving_begin_ == kArriving) take_in(arriving_[arriving_begin_++ % kArriving]);
   const uint64_t hash = storage::Keyspace::hash(key_);
   keyspace_->prefetch(hash);
-  arriving_[arriving_end_++ % kArriving] = {storage::StringValue::make(*keyspace_, key_, value, expiry_ms_), hash, begin};
+  arriving_[arriving_end_++ % kArriving] = {storage::StringValue::make(*keyspace_, key_, value, expiry_ms_), hash, begin,
+                                              std::exchange(note_, {})};
   expiry_ms_ = -1;
 }
 
@@ -149,6 +158,7 @@ void RdbReader::take_in(const Arriving& arriving) {
     fail_twice(arriving.offset, entry->key());
     return storage::dispose(entry);
   }
+  keyspace_->set_note(entry, arriving.note);
   count(entry);
 }
 
@@ -156,6 +166,7 @@ void RdbReader::end_entry() {
   if (!in_.ok()) return;
   state_ = State::Records;
   expiry_ms_ = -1;
+  note_ = {};  // only strings have one
   if (storage::Entry* entry = values_.entry()) {
     count(entry);
   } else {

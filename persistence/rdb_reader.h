@@ -21,7 +21,7 @@ class RdbLoader {
   virtual ~RdbLoader() = default;
   /// The keyspace of this index, or null where there is none. It stays until the end of the load or the next call.
   virtual storage::Keyspace* database(uint64_t index) = 0;
-  /// A fact about the file: redis-ver, ctime, aof-base, ...
+  /// A fact about the file: redis-ver, ctime, aof-base, ... (and not kNoteFact)
   virtual void fact(std::string_view, std::string_view) {}
   /// An entry has been read to its end, and may be erased.
   virtual void loaded(storage::Keyspace&, storage::Entry*) {}
@@ -66,11 +66,13 @@ class RdbReader {
     storage::Entry* entry;
     uint64_t hash;
     uint64_t offset;  // of its record
+    storage::Note note;
   };
   static constexpr size_t kArriving = 16;
 
   void read_start();
   void read_record();
+  void read_fact();
   void select_database();
   void make_room();
   void begin_entry(rdb::RdbType type);
@@ -90,6 +92,7 @@ class RdbReader {
   int version_ = 0;
   storage::Keyspace* keyspace_ = nullptr;
   int64_t expiry_ms_ = -1;  // of the entry that follows
+  storage::Note note_;      // the same
   std::array<Arriving, kArriving> arriving_;  // a ring, all of keyspace_: those from arriving_begin_ to arriving_end_
   size_t arriving_begin_ = 0, arriving_end_ = 0;
   std::string key_;

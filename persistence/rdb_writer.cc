@@ -8,6 +8,7 @@
 
 #include "base/numbers.h"
 #include "base/shared_bytes.h"
+#include "persistence/note_format.h"
 #include "storage/hash.h"
 #include "storage/intset.h"
 #include "storage/list.h"
@@ -110,6 +111,7 @@ void RdbWriter::entry(const Entry& entry) {
 void RdbWriter::end() { opcode(Opcode::Eof); }
 
 void RdbWriter::preface(const Entry& entry) {
+  if (entry.noted()) note(entry.note());
   char start[10];
   char* at = start;
   if (entry.expires()) {
@@ -119,6 +121,14 @@ void RdbWriter::preface(const Entry& entry) {
   at = store(at, static_cast<uint8_t>(type_of(entry)));
   raw({start, static_cast<size_t>(at - start)});
   string(entry.key());
+}
+
+void RdbWriter::note(storage::Note note) {
+  note.cas = 0;
+  if (note.empty()) return;
+  opcode(Opcode::Aux);
+  string(kNoteFact);
+  string(note_text(note));
 }
 
 // Parts
@@ -238,7 +248,7 @@ void RdbWriter::sorted_set(std::string_view bytes) {
   listpack(packed_, 2 * block.size());
 }
 
-void RdbWriter::value(const Entry& entry) {
+void RdbWriter::value(const Entry& entry, size_t piece_bytes, Pauses* pauses) {
   switch (entry.encoding()) {
     case Encoding::Bytes: return string(entry.bytes());
     case Encoding::Int: return integer(entry.integer());
@@ -246,7 +256,7 @@ void RdbWriter::value(const Entry& entry) {
     case Encoding::Shared:
     case Encoding::Table: {
       RdbEntrySlices slices(*this, entry, RdbEntrySlices::ValueOnly{});
-      slices.step(SIZE_MAX);
+      while (slices.step(piece_bytes)) breathe(pauses, piece_bytes / 32);
       return;
     }
     case Encoding::Packed: break;

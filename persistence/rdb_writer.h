@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pauses.h"
 #include "persistence/rdb_format.h"
 #include "storage/entry.h"
 
@@ -32,9 +33,11 @@ class RdbWriter {
   // The parts of an entry, as DUMP and RdbEntrySlices need them.
 
   static rdb::RdbType type_of(const storage::Entry& entry);
-  /// Expiry, type and key.
+  /// Note, expiry, type and key.
   void preface(const storage::Entry& entry);
-  void value(const storage::Entry& entry);
+  void value(const storage::Entry& entry) { value(entry, SIZE_MAX, nullptr); }
+  /// The same with pauses after about so many bytes. The entry must not change, nor move, meanwhile.
+  void value(const storage::Entry& entry, size_t piece_bytes, Pauses* pauses);
 
   void length(uint64_t length);
   void string(std::string_view text);
@@ -52,6 +55,7 @@ class RdbWriter {
 
  private:
   void byte(uint8_t value) { out_.push_back(static_cast<char>(value)); }
+  void note(storage::Note note);
   void opcode(rdb::Opcode opcode) { byte(static_cast<uint8_t>(opcode)); }
   /// The decimal text of an integer.
   void integer(int64_t value);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <new>
 
 namespace quartet::protocol {
@@ -85,6 +86,24 @@ void OutputBuffer::append_shared(const SharedBytes& bytes) {
   }
   size_ += bytes.size();
   held_ += bytes.capacity();
+}
+
+void OutputBuffer::take(OutputBuffer& other) {
+  if (other.size_ <= kMergeBytes) {
+    for (size_t i = other.first_; i < other.segments_.size(); ++i) append({other.segments_[i].data, other.length_of(i)});
+    return other.clear();
+  }
+  end_run();
+  segments_.insert(segments_.end(), std::make_move_iterator(other.segments_.begin() + static_cast<ptrdiff_t>(other.first_)),
+                   std::make_move_iterator(other.segments_.end()));
+  size_ += other.size_;
+  held_ += other.held_;
+  // What the other one's last block has still room for is filled from here.
+  cursor_ = other.cursor_;
+  limit_ = other.limit_;
+  other.segments_ = {};
+  other.first_ = other.size_ = other.held_ = 0;
+  other.cursor_ = other.limit_ = nullptr;
 }
 
 OutputBuffer::Place OutputBuffer::defer() {

@@ -54,6 +54,7 @@ class OutputBuffer {
   OutputBuffer& operator=(const OutputBuffer&) = delete;
   ~OutputBuffer() { clear(); }
 
+  BlockPool& pool() const { return pool_; }
   bool empty() const { return size_ == 0; }
   /// Bytes appended and not yet consumed.
   size_t size() const { return size_; }
@@ -75,6 +76,8 @@ class OutputBuffer {
     cursor_ += n;
     size_ += n;
   }
+  /// Appends all that the other one holds, which is empty then. REQUIRES: they are of one pool; `other` has no open place.
+  void take(OutputBuffer& other);
   /// Appends without copying, from kReferenceBytes on.
   void append_shared(const SharedBytes& bytes);
 

@@ -21,13 +21,20 @@ void Reply::line(char type, std::string_view text) {
 
 void Reply::simple(std::string_view text) { line('+', text); }
 
-void Reply::error(std::string_view text) {
+void Reply::count_error(std::string_view text) {
   ++errors_;
   const std::string_view code = text.substr(0, text.find(' '));
   last_error_length_ = std::min(code.size(), sizeof last_error_);
   std::copy_n(code.data(), last_error_length_, last_error_);
+}
 
-  out_.append("-");
+void Reply::error(std::string_view text) {
+  count_error(text);
+  if (version_ == kMemcached && text.starts_with("NOAUTH ")) {
+    out_.append("CLIENT_ERROR unauthenticated\r\n");
+    return;
+  }
+  out_.append(version_ == kMemcached ? "SERVER_ERROR " : "-");
   // A line end would end the reply early; the parts between are appended as they are.
   for (size_t end; (end = text.find_first_of(kLineEnd)) != text.npos; text.remove_prefix(end + 1)) {
     out_.append(text.substr(0, end));
@@ -41,6 +48,15 @@ void Reply::bulk(const SharedBytes& bytes) {
   if (bytes.size() < OutputBuffer::kReferenceBytes) return bulk(bytes.view());
   header('$', static_cast<int64_t>(bytes.size()));
   out_.append_shared(bytes);
+  out_.append(kLineEnd);
+}
+
+void Reply::bulk(std::string_view bytes, Pauses* pauses) {
+  header('$', static_cast<int64_t>(bytes.size()));
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), BlockPool::kBlockBytes))) {
+    breathe(pauses, work_of_bytes(BlockPool::kBlockBytes));
+    out_.append(bytes.substr(0, BlockPool::kBlockBytes));
+  }
   out_.append(kLineEnd);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "base/shared_bytes.h"
 #include "protocol/output_buffer.h"
 
@@ -13,8 +14,13 @@ namespace quartet::protocol {
 /// Writes replies in the client's version of RESP (2 or 3). What RESP3 has a type for and RESP2 has not is written as
 /// Redis writes it to RESP2 clients: maps as flat arrays, sets as arrays, doubles and verbatim strings as bulk strings,
 /// booleans as 1 and 0, nulls as `$-1` or `*-1`. Aggregates are announced with their length, their items follow.
+///
+/// To clients of memcached's protocol only errors are written here, in the form that they know; MemcachedReply writes the rest.
 class Reply {
  public:
+  /// The version of clients of memcached's protocol.
+  static constexpr int kMemcached = 0;
+
   explicit Reply(OutputBuffer& out, int version = 2) : out_(out), version_(version) {}
 
   int version() const { return version_; }
@@ -37,6 +43,8 @@ class Reply {
     out_.commit(static_cast<size_t>(p - begin));
   }
   void bulk(const SharedBytes& bytes);
+  /// Of any length, in pieces.
+  void bulk(std::string_view bytes, Pauses* pauses);
   /// The decimal form of an integer as a bulk string.
   void bulk_integer(int64_t value);
   /// RESP3 double; to RESP2 a bulk string of the same text (see format_double).
@@ -67,6 +75,9 @@ class Reply {
 
   /// Bytes that are a reply already.
   void raw(std::string_view bytes) { out_.append(bytes); }
+
+  /// Counts an error that has been written as such, by the code that its text begins with.
+  void count_error(std::string_view text);
 
   /// Errors written so far, and the code of the last one (up to the first space), for statistics and EXEC.
   uint64_t errors() const { return errors_; }

@@ -5,7 +5,7 @@ jobs=${QUARTET_JOBS:-$(nproc)}
 
 server_packages=(g++ cmake ninja-build pkg-config libuv1-dev libfmt-dev libtomlplusplus-dev liblua5.1-0-dev lua-cjson-dev
                  libssl-dev libjemalloc-dev liblzf-dev)
-test_packages=(catch2 libbenchmark-dev libhiredis-dev redis-server redis-tools python3-venv)
+test_packages=(catch2 libbenchmark-dev libhiredis-dev openssl redis-server redis-tools memcached libmemcached-tools python3-venv)
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -25,8 +25,9 @@ missing_packages() {
   comm -23 <(printf '%s\n' "$@" | sort -u) <(sort -u <<<"$installed")
 }
 
-# Debian starts a service as its package is installed, and redis-server's would take port 6379. A policy forbids starts
-# while packages are installed, and the unit is disabled, so that it does not come up with the next boot either.
+# Debian starts a service as its package is installed, and those of redis-server and memcached would take ports 6379 and
+# 11211. A policy forbids starts while packages are installed, and the units are disabled, so that they do not come up with the
+# next boot either.
 install_packages() {
   local policy=/usr/sbin/policy-rc.d own_policy=no status=0
   if [[ ! -e $policy ]]; then
@@ -37,9 +38,12 @@ install_packages() {
   { as_root apt-get update -q &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } </dev/null >&2 || status=$?
   [[ $own_policy == no ]] || as_root rm -f "$policy"
-  if [[ $status -eq 0 && " $* " == *" redis-server "* && -d /run/systemd/system ]]; then
-    as_root systemctl disable --now redis-server.service >&2 || status=$?
-  fi
+  local service
+  for service in redis-server memcached; do
+    if [[ $status -eq 0 && " $* " == *" $service "* && -d /run/systemd/system ]]; then
+      as_root systemctl disable --now "$service.service" >&2 || status=$?
+    fi
+  done
   return "$status"
 }
 

@@ -7,8 +7,12 @@
 namespace quartet::server {
 
 void Blocking::block(Session& session, BlockedCommand command) {
-  for (const std::string& key : command.keys) queues_[{command.database, key}].push_back(&session);
+  for (const std::string& key : command.keys) {
+    const auto queue = queues_.try_emplace({command.database, key}).first;
+    command.places.push_back({queue, queue->second.insert(queue->second.end(), &session)});
+  }
   if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
+  ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));
   ++waiting_;
 }
@@ -16,13 +20,12 @@ void Blocking::block(Session& session, BlockedCommand command) {
 void Blocking::forget(Session& session) {
   if (!session.blocked) return;
   const BlockedCommand& blocked = *session.blocked;
-  for (const std::string& key : blocked.keys) {
-    const auto queue = queues_.find(Key(blocked.database, key));
-    if (queue == queues_.end()) continue;
-    queue->second.remove(&session);
-    if (queue->second.empty()) queues_.erase(queue);
+  for (const BlockedCommand::Place& place : blocked.places) {
+    place.queue->second.erase(place.position);
+    if (place.queue->second.empty()) queues_.erase(place.queue);
   }
   if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
+  --server_.stats.database(blocked.database).blocked_clients;
   session.blocked.reset();
   --waiting_;
 }
@@ -56,13 +59,20 @@ void Blocking::databases_swapped(int a, int b) {
 }
 
 void Blocking::serve() {
+  // Keys that a command in slices has changed are ready when it has ended.
+  std::deque<Key> locked;
   // Serving may push to other keys (BLMOVE), which then become ready behind those that are.
   while (!ready_.empty()) {
-    const Key key = std::move(ready_.front());
+    Key key = std::move(ready_.front());
     ready_.pop_front();
+    if (server_.database(key.first).locked()) {
+      locked.push_back(std::move(key));
+      continue;
+    }
     ready_set_.erase(key);
     serve_key(key);
   }
+  ready_.swap(locked);
 }
 
 void Blocking::serve_key(const Key& key) {

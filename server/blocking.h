@@ -25,6 +25,14 @@ struct BlockedCommand {
   Context::Unserved unserved;
   int64_t deadline_us;         // on the monotonic clock; 0: none
   Time since;
+
+  /// Where the session stands in the queue of each key; Blocking keeps it.
+  using Queues = std::map<std::pair<int, std::string>, std::list<Session*>, std::less<>>;
+  struct Place {
+    Queues::iterator queue;
+    std::list<Session*>::iterator position;
+  };
+  std::vector<Place> places = {};
 };
 
 /// Who waits for which key, and which keys became ready. Keys are served in the order they became ready, the clients of
@@ -63,7 +71,7 @@ class Blocking {
 
   Server& server_;
   size_t waiting_ = 0;
-  std::map<Key, std::list<Session*>, std::less<>> queues_;
+  BlockedCommand::Queues queues_;
   std::deque<Key> ready_;
   std::set<Key> ready_set_;
   std::set<std::pair<int64_t, uint64_t>> deadlines_;  // deadline, session id

@@ -11,7 +11,7 @@ std::string client_flags(const Session& session) {
   if (session.monitor) flags += 'O';
   if (session.subscribed()) flags += 'P';
   if (session.in_multi) flags += 'x';
-  if (session.blocked || session.paused) flags += 'b';
+  if (session.blocked || session.paused || session.waits_for_database) flags += 'b';
   if (session.watch_touched) flags += 'd';
   if (session.closing) flags += 'c';
   if (session.unix_socket) flags += 'U';

@@ -38,6 +38,8 @@ enum CommandFlag : uint32_t {
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kSelects = 1 << 27,           ///< its argument is the database of the session from then on
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
+  kMemcached = 1 << 28,         ///< of memcached's protocol, and no command of RESP
+  kInternal = 1 << 29,          ///< what a client cannot call by its name
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
@@ -107,6 +109,9 @@ constexpr KeySpec unknown_keys(uint32_t flags) {
 /// Finds the positions of the keys in a request where specifications cannot (SORT ... STORE). False: the arguments make no sense.
 using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 
+/// Which of its subcommands a request is, where the second word does not tell.
+using Choose = size_t (*)(Args args);
+
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
@@ -131,6 +136,7 @@ struct Command {
   /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
   /// into the cache together with the keys.
   int element = 0;
+  Choose choose = nullptr;
 };
 
 }  // namespace quartet::server

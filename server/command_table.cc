@@ -27,7 +27,8 @@ std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry
   auto entry = std::make_unique<CommandEntry>();
   entry->spec = &spec;
   entry->parent = parent;
-  entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(spec.name);
+  const std::string_view protocol = spec.flags & kMemcached ? "memcached|" : "";
+  entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(protocol).append(spec.name);
   entry->flags = spec.flags | (has_movable_keys(spec) ? uint32_t{kMovableKeys} : 0);
   entry->id = next_id++;
   for (const Command& sub : spec.subcommands) entry->subcommands.push_back(make_entry(sub, entry.get(), next_id));
@@ -44,30 +45,49 @@ uint64_t hash_name(std::string_view name, char* folded) {
 
 CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
   uint32_t next_id = 0;
-  for (const auto family : families)
-    for (const Command& command : family) commands_.push_back(make_entry(command, nullptr, next_id));
-  std::sort(commands_.begin(), commands_.end(),
-            [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
+  for (const auto family : families) {
+    for (const Command& command : family) {
+      const bool memcached = command.flags & kMemcached;
+      (memcached ? memcached_ : commands_).push_back(make_entry(command, nullptr, next_id));
+    }
+  }
+  for (Entries* entries : {&commands_, &memcached_})
+    std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
+  slots_ = index(commands_);
+  memcached_slots_ = index(memcached_);
+}
 
-  mask_ = std::bit_ceil(commands_.size() * 4 + 1) - 1;
-  slots_.resize(mask_ + 1);
-  for (const auto& entry : commands_) {
+std::vector<CommandTable::Slot> CommandTable::index(const Entries& entries) {
+  std::vector<Slot> slots(std::bit_ceil(entries.size() * 4 + 1));
+  const size_t mask = slots.size() - 1;
+  for (const auto& entry : entries) {
     assert(entry->spec->name.size() <= kLongestName);
     char folded[kLongestName];
     const uint64_t hash = hash_name(entry->spec->name, folded);
-    size_t at = hash & mask_;
-    while (slots_[at].entry) at = (at + 1) & mask_;
-    slots_[at] = {hash, entry.get()};
+    size_t at = hash & mask;
+    while (slots[at].entry) at = (at + 1) & mask;
+    slots[at] = {hash, entry.get()};
   }
+  return slots;
 }
 
 const CommandEntry* CommandTable::find(std::string_view name) const {
   if (name.size() > kLongestName) return nullptr;
   char folded[kLongestName];
   const uint64_t hash = hash_name(name, folded);
-  for (size_t at = hash & mask_; slots_[at].entry; at = (at + 1) & mask_)
+  const size_t mask = slots_.size() - 1;
+  for (size_t at = hash & mask; slots_[at].entry; at = (at + 1) & mask)
     if (slots_[at].hash == hash && slots_[at].entry->spec->name == std::string_view(folded, name.size()))
       return slots_[at].entry;
+  return nullptr;
+}
+
+const CommandEntry* CommandTable::find_memcached(std::string_view name) const {
+  if (name.size() > kLongestName) return nullptr;
+  const uint64_t hash = hash_bytes(name, 0);
+  const size_t mask = memcached_slots_.size() - 1;
+  for (size_t at = hash & mask; memcached_slots_[at].entry; at = (at + 1) & mask)
+    if (memcached_slots_[at].hash == hash && memcached_slots_[at].entry->spec->name == name) return memcached_slots_[at].entry;
   return nullptr;
 }
 
@@ -85,9 +105,11 @@ const CommandEntry* CommandTable::find_full(std::string_view full_name) const {
 }
 
 void CommandTable::reset_stats() const {
-  for (const auto& command : commands_) {
-    command->stats = {};
-    for (const auto& sub : command->subcommands) sub->stats = {};
+  for (const Entries* entries : {&commands_, &memcached_}) {
+    for (const auto& command : *entries) {
+      command->stats = {};
+      for (const auto& sub : command->subcommands) sub->stats = {};
+    }
   }
 }
 

@@ -31,7 +31,7 @@ struct CommandEntry {
   mutable CommandStats stats;
 };
 
-/// All commands by name, without regard to case.
+/// All commands by name, without regard to case, and those of memcached's protocol beside them.
 class CommandTable {
  public:
   explicit CommandTable(std::span<const std::span<const Command>> families);
@@ -43,7 +43,11 @@ class CommandTable {
   /// "get", "client|list" or "client list" style full names.
   const CommandEntry* find_full(std::string_view full_name) const;
 
+  /// The same for memcached's protocol, in which case matters.
+  const CommandEntry* find_memcached(std::string_view name) const;
+
   const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
+  const std::vector<std::unique_ptr<CommandEntry>>& all_memcached() const { return memcached_; }
   void reset_stats() const;
 
  private:
@@ -51,9 +55,12 @@ class CommandTable {
     uint64_t hash = 0;
     const CommandEntry* entry = nullptr;
   };
-  std::vector<std::unique_ptr<CommandEntry>> commands_;
-  std::vector<Slot> slots_;
-  size_t mask_ = 0;
+  using Entries = std::vector<std::unique_ptr<CommandEntry>>;
+  /// Where the entries are found by their names. Open addressing; the number of slots is a power of two.
+  static std::vector<Slot> index(const Entries& entries);
+
+  Entries commands_, memcached_;
+  std::vector<Slot> slots_, memcached_slots_;
 };
 
 /// One key that a request names and what the command does to it (KeyFlag bits), for COMMAND GETKEYSANDFLAGS.

@@ -170,8 +170,10 @@ std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::str
   }
   std::vector<std::string> names;
   std::set<Target> seen;
-  for (const Target& target : targets)
-    if (differs(target, config_, wanted) && seen.insert(target).second) names.push_back(indexed_name(target));
+  for (const Target& target : targets) {
+    const bool applied = differs(target, config_, wanted) || target.directive->flags & Directive::Reload;
+    if (applied && seen.insert(target).second) names.push_back(indexed_name(target));
+  }
   const std::vector<std::string_view> changed(names.begin(), names.end());
   if (changed.empty()) return {};
 

@@ -34,7 +34,21 @@ struct SaveRule {
 struct DatabaseSettings {
   bool appendonly = false;
   std::string appendfsync = "everysec";  // everysec | always | no
+  std::vector<SaveRule> save_rules;      // of `save`
+  int64_t notify_keyspace_events = 0;    // bits, see keyspace_events.h
+  int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+  int64_t default_ttl = 0;               // seconds; 0: keys that are written without an expiry have none
+  std::string flush = "allowed";         // allowed | protected
+  int64_t client_limit = 0;              // `maxclients` of the database; 0 is no limit
+
+  // The listener for memcached's protocol.
+  int64_t memcached_port = 0;                                      // 0: no TCP
+  std::vector<std::string> memcached_bind = {"127.0.0.1", "-::1"};
+  std::string memcached_unixsocket;
+  int64_t memcached_maxclients = 0;                                // 0: no cap but that of the server
+  int64_t memcached_timeout = 0;                                   // seconds; 0: never
+  int64_t memcached_item_size_max = 0;                             // bytes; 0: `proto-max-bulk-len`
 };
 
 /// One database: the values in effect, its own or the default.
@@ -61,10 +75,26 @@ struct Config : DatabaseSettings {
   int64_t tcp_keepalive = 300; // seconds
   bool protected_mode = true;
   int64_t maxclients = 10000;
+  int64_t maxclients_per_address = 0;        // 0: no limit
+  bool maxclients_per_address_local = false;  // whether it holds for this machine's own addresses too
+  int64_t handshake_timeout = 30;            // seconds; 0: never
   std::array<OutputLimit, 3> client_output_buffer_limit = {OutputLimit{0, 0, 0}, OutputLimit{268435456, 67108864, 60},
                                                            OutputLimit{33554432, 8388608, 60}};
   int64_t client_query_buffer_limit = limits::kQueryBufferBytes;
   int64_t proto_max_bulk_len = limits::kBulkBytes;
+
+  // TLS
+  int64_t tls_port = 0;
+  std::string tls_cert_file, tls_key_file, tls_key_file_pass;
+  std::string tls_ca_cert_file, tls_ca_cert_dir;
+  std::string tls_dh_params_file;
+  std::string tls_auth_clients = "yes";  // yes | no | optional
+  std::string tls_protocols;             // empty: TLSv1.2 and TLSv1.3
+  std::string tls_ciphers, tls_ciphersuites;
+  bool tls_prefer_server_ciphers = false;
+  bool tls_session_caching = true;
+  int64_t tls_session_cache_size = 20480;
+  int64_t tls_session_cache_timeout = 300;  // seconds
 
   // general
   int64_t databases = 16;
@@ -105,7 +135,6 @@ struct Config : DatabaseSettings {
   bool aof_use_rdb_preamble = true;    // known, so that `yes` is accepted
   bool aof_timestamp_enabled = false;  // known, so that `no` is accepted
   bool aof_rewrite_incremental_fsync = true;
-  std::vector<SaveRule> save_rules;  // of `save`
   std::string dbfilename = "dump.rdb";
   bool rdbcompression = true;
   bool rdbchecksum = true;
@@ -122,8 +151,6 @@ struct Config : DatabaseSettings {
   int64_t zset_max_listpack_value = 64;
 
   // events, logs, scripts
-  int64_t notify_keyspace_events = 0;  // bits, see keyspace_events.h
-  int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t slowlog_max_len = 128;
   int64_t latency_monitor_threshold = 0;  // ms
   bool latency_tracking = true;
@@ -158,7 +185,7 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
 
-  /// Called after a successful set with the names that changed: `appendonly` where the default did, which databases without
+  /// Called after a successful set with the names that changed (or that are to be read anew, as certificates are): `appendonly` where the default did, which databases without
   /// their own value follow, and `db.1.appendonly`, always by the index, where a database got its own. If it returns an
   /// error (the reason, without "ERR"), the set is undone, and every listener that was called is called again with the old
   /// values in place.

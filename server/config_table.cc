@@ -26,13 +26,17 @@ constexpr size_t kBindAddresses = 16;
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning"};
 constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
 constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
+constexpr std::string_view kFlush[] = {"allowed", "protected"};
+constexpr std::string_view kAuthClients[] = {"no", "yes", "optional"};
 constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
                                           "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
 
-Problem check_bind(Config& config) {
-  if (config.bind.size() > kBindAddresses) return "Too many bind addresses specified.";
+Problem check_addresses(const std::vector<std::string>& addresses) {
+  if (addresses.size() > kBindAddresses) return "Too many bind addresses specified.";
   return {};
 }
+Problem check_bind(Config& config) { return check_addresses(config.bind); }
+Problem check_memcached_bind(Config& config) { return check_addresses(config.memcached_bind); }
 
 Problem check_dir(Config& config) {
   const std::unique_ptr<char, decltype(&std::free)> path(::realpath(config.dir.c_str(), nullptr), &std::free);
@@ -110,8 +114,8 @@ constexpr Directive choice(std::string_view name, std::string C::*member, std::s
 constexpr Directive string(std::string_view name, std::string C::*member, uint8_t flags = 0, D::Check check = nullptr) {
   return {.name = name, .kind = Kind::String, .member = member, .flags = flags, .check = check};
 }
-constexpr Directive special(std::string_view name, Kind kind, D::Member member, D::Check check = nullptr) {
-  return {.name = name, .kind = kind, .member = member, .check = check};
+constexpr Directive special(std::string_view name, Kind kind, D::Member member, uint8_t flags = 0, D::Check check = nullptr) {
+  return {.name = name, .kind = kind, .member = member, .flags = flags, .check = check};
 }
 constexpr Directive also(std::string_view alias, Directive directive) {
   directive.alias = alias;
@@ -120,7 +124,7 @@ constexpr Directive also(std::string_view alias, Directive directive) {
 
 constexpr Directive kDirectives[] = {
     // network
-    special("bind", Kind::Words, &C::bind, check_bind),
+    special("bind", Kind::Words, &C::bind, 0, check_bind),
     integer("port", &C::port, 0, 65535),
     string("unixsocket", &C::unixsocket, D::Immutable),
     {.name = "unixsocketperm", .kind = Kind::Octal, .member = &C::unixsocketperm, .flags = D::Immutable, .maximum = 0777},
@@ -129,9 +133,29 @@ constexpr Directive kDirectives[] = {
     integer("tcp-keepalive", &C::tcp_keepalive, 0, kInt),
     boolean("protected-mode", &C::protected_mode),
     integer("maxclients", &C::maxclients, 1, std::numeric_limits<uint32_t>::max()),
+    integer("maxclients-per-address", &C::maxclients_per_address, 0, std::numeric_limits<uint32_t>::max()),
+    boolean("maxclients-per-address-local", &C::maxclients_per_address_local),
+    integer("handshake-timeout", &C::handshake_timeout, 0, kInt),
     special("client-output-buffer-limit", Kind::OutputLimits, &C::client_output_buffer_limit),
     memory("client-query-buffer-limit", &C::client_query_buffer_limit, kMegabyte),
     memory("proto-max-bulk-len", &C::proto_max_bulk_len, kMegabyte),
+
+    // TLS
+    integer("tls-port", &C::tls_port, 0, 65535),
+    string("tls-cert-file", &C::tls_cert_file, D::Reload),
+    string("tls-key-file", &C::tls_key_file, D::Reload),
+    string("tls-key-file-pass", &C::tls_key_file_pass, D::Reload | D::Secret),
+    string("tls-ca-cert-file", &C::tls_ca_cert_file, D::Reload),
+    string("tls-ca-cert-dir", &C::tls_ca_cert_dir, D::Reload),
+    string("tls-dh-params-file", &C::tls_dh_params_file, D::Reload),
+    choice("tls-auth-clients", &C::tls_auth_clients, kAuthClients),
+    string("tls-protocols", &C::tls_protocols, D::Reload),
+    string("tls-ciphers", &C::tls_ciphers, D::Reload),
+    string("tls-ciphersuites", &C::tls_ciphersuites, D::Reload),
+    boolean("tls-prefer-server-ciphers", &C::tls_prefer_server_ciphers),
+    boolean("tls-session-caching", &C::tls_session_caching),
+    integer("tls-session-cache-size", &C::tls_session_cache_size, 0, kInt),
+    integer("tls-session-cache-timeout", &C::tls_session_cache_timeout, 0, kInt),
 
     // general
     integer("databases", &C::databases, 1, limits::kDatabases, D::Immutable),
@@ -150,7 +174,7 @@ constexpr Directive kDirectives[] = {
     boolean("lazyfree-lazy-server-del", &C::lazyfree_lazy_server_del),
 
     // security
-    string("requirepass", &C::requirepass),
+    string("requirepass", &C::requirepass, D::Secret),
     choice("enable-debug-command", &C::enable_debug_command, kPermissions, D::Immutable),
     choice("enable-protected-configs", &C::enable_protected_configs, kPermissions, D::Immutable),
     integer("acllog-max-len", &C::acllog_max_len, 0, kLong),
@@ -174,7 +198,7 @@ constexpr Directive kDirectives[] = {
     boolean("aof-use-rdb-preamble", &C::aof_use_rdb_preamble, 0, check_preamble),
     boolean("aof-timestamp-enabled", &C::aof_timestamp_enabled, 0, check_timestamps),
     boolean("aof-rewrite-incremental-fsync", &C::aof_rewrite_incremental_fsync),
-    special("save", Kind::SaveRules, &C::save_rules),
+    special("save", Kind::SaveRules, &C::save_rules, D::PerDatabase),
     string("dbfilename", &C::dbfilename, D::Protected, check_dbfilename),
     boolean("rdbcompression", &C::rdbcompression),
     boolean("rdbchecksum", &C::rdbchecksum, D::Immutable),
@@ -191,8 +215,8 @@ constexpr Directive kDirectives[] = {
     also("zset-max-ziplist-value", memory("zset-max-listpack-value", &C::zset_max_listpack_value)),
 
     // events, logs, scripts
-    special("notify-keyspace-events", Kind::Events, &C::notify_keyspace_events),
-    integer("slowlog-log-slower-than", &C::slowlog_log_slower_than, -1, kLong),
+    special("notify-keyspace-events", Kind::Events, &C::notify_keyspace_events, D::PerDatabase),
+    integer("slowlog-log-slower-than", &C::slowlog_log_slower_than, -1, kLong, D::PerDatabase),
     integer("slowlog-max-len", &C::slowlog_max_len, 0, kLong),
     integer("latency-monitor-threshold", &C::latency_monitor_threshold, 0, kLong),
     boolean("latency-tracking", &C::latency_tracking),
@@ -205,6 +229,16 @@ constexpr Directive kDirectives[] = {
 /// What is said for a database and has no default that could be said for all of them.
 constexpr Directive kDatabaseDirectives[] = {
     memory("maxmemory", &C::budget, 0, check_budget),
+    integer("default-ttl", &C::default_ttl, 0, kInt),
+    choice("flush", &C::flush, kFlush),
+    integer("maxclients", &C::client_limit, 0, std::numeric_limits<uint32_t>::max()),
+    integer("memcached-port", &C::memcached_port, 0, 65535),
+    special("memcached-bind", Kind::Words, &C::memcached_bind, 0, check_memcached_bind),
+    string("memcached-unixsocket", &C::memcached_unixsocket, D::Immutable),
+    integer("memcached-maxclients", &C::memcached_maxclients, 0, std::numeric_limits<uint32_t>::max()),
+    integer("memcached-timeout", &C::memcached_timeout, 0, kInt),
+    {.name = "memcached-item-size-max", .kind = Kind::Memory, .member = &C::memcached_item_size_max,
+     .maximum = limits::kMemcachedItemBytes},
 };
 
 constexpr bool per_database(const Directive& directive) { return directive.flags & D::PerDatabase; }

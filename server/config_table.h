@@ -39,6 +39,8 @@ struct Directive {
     Immutable = 1,    // only at start
     Protected = 2,    // CONFIG SET wants `enable-protected-configs`
     PerDatabase = 4,  // the default of a member of DatabaseSettings
+    Reload = 8,       // CONFIG SET takes effect though the text is the same, because the file that it names may have changed
+    Secret = 16,      // the value is not to be seen in logs
   };
 
   std::string_view name;

@@ -9,7 +9,7 @@ namespace quartet::server {
 
 namespace {
 
-void touch(const Context& ctx, storage::Entry* entry) {
+void date(const Context& ctx, storage::Entry* entry) {
   if (ctx.session.no_touch) return;
   if (ctx.server.counts_accesses()) {
     const Config& config = ctx.server.config;
@@ -23,18 +23,27 @@ void touch(const Context& ctx, storage::Entry* entry) {
 
 storage::Entry* Context::find_read(std::string_view key) {
   storage::Entry* entry = find_untouched(key);
-  if (entry) touch(*this, entry);
+  if (entry) touch(entry);
   return entry;
+}
+
+void Context::touch(storage::Entry* entry) const {
+  date(*this, entry);
+  entry->set_fetched(true);
 }
 
 storage::Entry* Context::find_untouched(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
+  if (repeated_lookups > 0) [[unlikely]] {
+    --repeated_lookups;
+    return entry;
+  }
   if (!entry) {
-    ++server.stats.keyspace_misses;
+    ++server.stats.database(database->index()).keyspace_misses;
     notify(key, EventClass::KeyMiss, "keymiss");
     return nullptr;
   }
-  ++server.stats.keyspace_hits;
+  ++server.stats.database(database->index()).keyspace_hits;
   return entry;
 }
 
@@ -46,7 +55,7 @@ storage::Entry* Context::find_write(std::string_view key) {
 
 storage::Entry* Context::find_replace(std::string_view key) {
   storage::Entry* entry = database->find(key, now_ms());
-  if (entry) touch(*this, entry);
+  if (entry) date(*this, entry);
   return entry;
 }
 
@@ -95,19 +104,52 @@ void Context::effect(std::initializer_list<std::string_view> arguments) {
 
 void Context::effect(Args arguments) { effect_in(*database, arguments); }
 
+void Context::effect(std::initializer_list<std::string_view> arguments, const storage::Note& note) {
+  effect(arguments);
+  storage::Note kept = note;
+  kept.cas = 0;
+  if (server.feed.active() && !kept.empty()) server.effects_.back().note = kept;
+}
+
 void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {
   effect_in(db, Args(arguments.begin(), arguments.size()));
 }
 
 void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, -1});
+  if (!server.feed.active()) return;
+  Server::SaidEffect said{db.index(), {}, -1};
+  said.arguments.reserve(arguments.size());
+  for (const std::string_view argument : arguments) {
+    breathe();
+    said.arguments.emplace_back(argument);
+  }
+  server.effects_.push_back(std::move(said));
 }
 
 void Context::effect_between(const storage::Keyspace& db, const storage::Keyspace& other,
                              std::initializer_list<std::string_view> arguments) {
   explicit_effect = true;
   if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
+}
+
+void Context::written_anew(std::string_view key) { server.await_expiry(database->index(), key); }
+
+bool Context::enters(storage::Keyspace& other) {
+  if (!other.locked()) return true;
+  if (long_work == kUndivided) {
+    server.long_commands.finish(other);
+    return true;
+  }
+  call_again = CallAgain::WhenFree;
+  return false;
+}
+
+bool Context::enters_all() {
+  if (!server.long_commands.running()) return true;
+  for (const auto& each : server.databases)
+    if (!enters(*each)) return false;
+  return true;
 }
 
 void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserved) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pauses.h"
 #include "protocol/reply.h"
 #include "server/command_table.h"
 #include "server/errors.h"
@@ -59,6 +60,8 @@ struct Context {
   storage::Entry* find_read(std::string_view key);
   /// The same for commands that ask about the entry and do not use it (TYPE, TTL, EXISTS): it is not touched.
   storage::Entry* find_untouched(std::string_view key);
+  /// Marks an entry that find_untouched gave as used and read.
+  void touch(storage::Entry* entry) const;
   /// The live entry of a key for changing it, or null.
   storage::Entry* find_write(std::string_view key);
   /// The same for erasing it, or for giving it a new value altogether by one of the functions `assign`: where a snapshot has still to
@@ -90,14 +93,45 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
+  /// The same with what the string under the first key has beside its value then.
+  void effect(std::initializer_list<std::string_view> arguments, const storage::Note& note);
   /// The same in another database, which may be kept on disk in another way.
   void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);
   void effect_in(const storage::Keyspace& db, Args arguments);
   /// The same where it changes another database too, which is kept in the same way (see Durability::alike).
   void effect_between(const storage::Keyspace& db, const storage::Keyspace& other, std::initializer_list<std::string_view> arguments);
 
+  // --- Expiry by default ------------------------------------------------------------------------------------------
+
+  /// When a key expires that is written now without an expiry: by `default-ttl`, in ms since the epoch; -1 where that is off.
+  int64_t default_expiry_ms() const;
+  /// The key, which was there before, got a new value altogether and has lost its expiry: `default-ttl` gives it one, as it does
+  /// to keys that did not exist, when the command has ended.
+  void written_anew(std::string_view key);
+  /// The keys that the command makes keep what expiry they have, or have none, because they are not new (RENAME).
+  void keep_expiries() { keeps_expiries = true; }
+
   /// The argument is a secret: logs and monitors show "(redacted)" in its place.
   void redact(size_t argument) { secrets.push_back(argument); }
+
+  // --- Long work --------------------------------------------------------------------------------------------------
+
+  // Where one of these says that the handler has to return at once, it has written and changed nothing before, and will be
+  // called again, from its beginning. See LongCommands.
+
+  /// Says how much work (see Pauses) the handler is about to do. True: it has to return, and the work will be done in slices.
+  [[nodiscard]] bool takes_long(size_t work) {
+    if (work < long_work) [[likely]]
+      return false;
+    call_again = CallAgain::InSlices;
+    return true;
+  }
+  /// Says that some of it is done: the slice may end here. Until the handler has returned nobody else touches db().
+  void breathe(size_t work = 1) { quartet::breathe(pauses, work); }
+  /// Says that the handler is about to touch another database, or all of them. False: it has to return, and the client waits
+  /// until nothing is done there in slices.
+  [[nodiscard]] bool enters(storage::Keyspace& other);
+  [[nodiscard]] bool enters_all();
 
   // --- Blocking ---------------------------------------------------------------------------------------------------
 
@@ -117,7 +151,15 @@ struct Context {
   bool from_script = false;
   bool dirty = false;           // changed() was called
   bool explicit_effect = false;
+  bool keeps_expiries = false;
   std::vector<size_t> secrets = {};
+  /// So much work is divided. It is set for a client's own command outside of transactions, when it is called for the first time.
+  static constexpr size_t kUndivided = SIZE_MAX;
+  size_t long_work = kUndivided;
+  /// How the handler, which has returned too early, is to be called again.
+  enum class CallAgain : uint8_t { No, InSlices, WhenFree } call_again = CallAgain::No;
+  Pauses* pauses = nullptr;     // set where it runs in slices
+  size_t repeated_lookups = 0;  // so many have been counted in the first call
 };
 
 }  // namespace quartet::server

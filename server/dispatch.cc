@@ -31,6 +31,13 @@ std::string_view quoted(std::string_view text, size_t most = 128) {
 /// ends the connection before the body is read.
 bool is_http(std::string_view word) { return equals_ignoring_case(word, "POST") || equals_ignoring_case(word, "Host:"); }
 
+/// Whether a client that uses the command works in its database, and not only with the server.
+bool uses_database(const CommandEntry& command) {
+  const auto& keys = command.spec->keys;
+  return command.flags & (kWrite | kReadOnly) ||
+         std::any_of(keys.begin(), keys.end(), [](const KeySpec& spec) { return !(spec.flags & kKeyNotKey); });
+}
+
 std::string unknown_command(Args args) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
   const size_t shown = text.size();
@@ -53,7 +60,7 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
     return {shared.get() + shared_begin(), limits::kReadBufferBytes};
   }
   const size_t have = session.input.size();
-  const size_t needed = session.parser.needed();
+  const size_t needed = session.needed_input();
   const size_t missing = needed > have ? needed - have : 0;
   const size_t room = std::clamp(missing, limits::kReadBufferBytes, kReadAhead);
   // Beyond the request that is being received, growth doubles, so that copying stays linear.
@@ -64,6 +71,8 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
 void Server::received(Session& session, size_t n) {
   ++stats.reads_processed;
   stats.net_input_bytes += n;
+  stats.database(session.database).net_input_bytes += n;
+  if (session.memcached) session.memcached->service.stats.bytes_read += n;
   if (session.input.empty()) {
     const std::string_view input(read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), n);
     if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
@@ -110,7 +119,7 @@ void Server::execute_received() {
 void Server::execute_read(Session& session, std::string_view input, Batch& batch, Time& now) {
   size_t done = 0;
   if (session.input_paused()) {
-    session.parser.reset();
+    session.reset_parser();
   } else {
     done = execute_input(session, input, batch, now);
   }
@@ -120,10 +129,12 @@ void Server::execute_read(Session& session, std::string_view input, Batch& batch
 
 void Server::finish_read(Session& session) {
   if (static_cast<int64_t>(session.input.size()) > config.client_query_buffer_limit && !session.closing) {
-    log.warning("Closing client that reached max query buffer length: id={} addr={}", session.id, session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active, "Closing client that reached max query buffer length: id={} addr={}",
+                         session.id, session.address);
     ++stats.query_buffer_limit_disconnections;
     disconnect(session, false);
   }
+  session.input.trim();
   output_added(session);
   if (depth_ == 0) resume_sessions();
 }
@@ -146,6 +157,8 @@ void Server::resume_sessions() {
       if (!session || session->executing) continue;
       execute_waiting(*session);
       output_added(*session);
+      // One whose command waits for a key is gone at once: it must not be served what it cannot receive.
+      if (session->input_ended && !session->closing && !session->waits_its_turn()) disconnect(*session, true);
       if (session->connection && !session->input_paused()) session->connection->resume_input();
     }
   }
@@ -154,6 +167,7 @@ void Server::resume_sessions() {
 void Server::parse_batch(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::RequestParser::Status;
   batch.clear();
+  if (session.memcached) return parse_memcached(session, input, batch);
   protocol::ParserLimits parser_limits;
   parser_limits.bulk_bytes = config.proto_max_bulk_len;
   parser_limits.authenticated = session.authenticated;
@@ -180,6 +194,11 @@ size_t Server::execute_input(Session& session, std::string_view input, Batch& ba
   size_t done = 0;
   session.executing = true;
   while (execute_batch(session, batch, now, done) && done < input.size()) {
+    // What an unknown client may leave unread is so little that one read could bring far more than that.
+    if (!session.authenticated) {
+      output_added(session);
+      if (session.closing) break;
+    }
     parse_batch(session, input.substr(done), batch);
     if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }
@@ -195,7 +214,7 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
     if (executed && !session.input_paused() && !stopping_) continue;
     if (executed && i + 1 == batch.requests.size()) break;
     // The parser may be in the middle of a request behind those that wait; it will meet them all again.
-    session.parser.reset();
+    session.reset_parser();
     if (executed) {
       done += request.end_byte;
     } else if (i > 0) {
@@ -205,7 +224,11 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
   }
   done += batch.bytes;
   if (!batch.well_formed) {
-    session.reply.error(session.parser.error());
+    if (session.memcached) {
+      end_malformed_memcached(session);
+    } else {
+      session.reply.error(session.parser.error());
+    }
     disconnect(session, true);
   }
   return !session.input_paused() && !stopping_;
@@ -239,12 +262,12 @@ const CommandEntry* Server::resolve(const CommandEntry* command, Args args, prot
 void Server::reject(Session& session, const CommandEntry& command, std::string_view error) {
   ++command.stats.rejected;
   session.reply.error(error);
-  count_error(session);
+  count_error(session.reply);
 }
 
-void Server::count_error(const Session& session) {
+void Server::count_error(const protocol::Reply& reply) {
   ++stats.error_replies;
-  const std::string code(session.reply.last_error());
+  const std::string code(reply.last_error());
   constexpr size_t kKnownCodes = 128;  // a script can make up codes; the table of them stays bounded
   if (stats.errors.size() < kKnownCodes || stats.errors.contains(code)) ++stats.errors[code];
 }
@@ -290,6 +313,10 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
     reject(session, command, "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
     return false;
   }
+  if (!session.placed && uses_database(command) && !enter_database(session, session.database)) {
+    reject(session, command, full_error(session.database));
+    return false;
+  }
   return true;
 }
 
@@ -317,8 +344,8 @@ void Server::queue(Session& session, const CommandEntry& command, Args args) {
 void Server::refuse(Session& session, Args args, size_t mark) {
   const CommandEntry* command = commands.find(args[0]);
   if (!command && is_http(args[0])) {
-    log.warning("Possible SECURITY ATTACK detected: a web browser at {} talks to this port. Connection closed.",
-                session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active,
+                         "Possible SECURITY ATTACK detected: a web browser at {} talks to this port. Connection closed.", session.address);
     session.out.truncate(mark);
     return disconnect(session, true);
   }
@@ -346,23 +373,31 @@ bool Server::dispatch(Session& session, const CommandEntry* command, Args args, 
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
   if (!admit_and_execute(session, command, args, mark, now)) return false;
+  if (!session.in_slices) finish_reply(session, mark);
+  return true;
+}
+
+void Server::finish_reply(Session& session, size_t mark) {
   if (awaited_) hold(session, mark);
   if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
   }
-  return true;
 }
 
 bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(named, args, session.reply);
   if (!command || !admitted(session, *command)) {
-    if (!command) count_error(session);
+    if (!command) count_error(session.reply);
     refuse(session, args, mark);
     return true;
   }
   session.last_command = command;
   const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
+  if (!queues && long_commands.running() && must_wait_for_database(session, *command)) {
+    long_commands.wait(session, false);
+    return false;
+  }
   if (!queues && (must_pause(session, *command) || (snapshot && must_wait_for_snapshot(session, *command, args)))) {
     session.paused = true;
     return false;
@@ -372,13 +407,45 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
     return true;
   }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
+  ctx.long_work = long_commands.bounds().work;
+  const DatabaseStatistics& counted = stats.database(session.database);
+  const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
-  return true;
+  return ctx.call_again == Context::CallAgain::No || call_again(ctx, hits, misses);
+}
+
+bool Server::must_wait_for_database(const Session& session, const CommandEntry& command) const {
+  const auto locked = [&](int index) { return databases[static_cast<size_t>(index)]->locked(); };
+  // What a transaction depends on may be in other databases.
+  if ((command.flags & kEndsMulti) &&
+      std::any_of(session.watches.begin(), session.watches.end(), [&](const auto& watch) { return locked(watch->database); }))
+    return true;
+  if (!locked(session.database)) return false;
+  const auto touches_data = [](const CommandEntry& entry) {
+    return entry.flags & (kWrite | kReadOnly) || (!entry.spec->keys.empty() && !(entry.flags & kPubSub));
+  };
+  if (!(command.flags & kEndsMulti)) return touches_data(command);
+  return std::any_of(session.queue.begin(), session.queue.end(),
+                     [&](const QueuedCommand& queued) { return touches_data(*queued.command); });
+}
+
+bool Server::call_again(const Context& ctx, uint64_t hits, uint64_t misses) {
+  DatabaseStatistics& counted = stats.database(ctx.database->index());
+  if (ctx.call_again == Context::CallAgain::InSlices && long_commands.may_begin(ctx)) {
+    long_commands.begin(ctx, counted.keyspace_hits - hits + counted.keyspace_misses - misses);
+    return true;
+  }
+  counted.keyspace_hits = hits;
+  counted.keyspace_misses = misses;
+  long_commands.wait(ctx.session, ctx.call_again == Context::CallAgain::WhenFree);
+  return false;
 }
 
 // --- Execution --------------------------------------------------------------------------------------------------------
 
 void Server::call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now) {
+  // The client has waited for its own database. Another one, which was selected since, is made free now.
+  if (database(session.database).locked()) long_commands.finish(database(session.database));
   Context ctx{*this, session, command, args, session.reply, now, &database(session.database)};
   ctx.deny_blocking = options.deny_blocking;
   ctx.from_script = options.from_script;
@@ -393,7 +460,12 @@ void Server::invoke(Context& ctx, Time& now) {
   const bool outermost = depth_++ == 0;
   const size_t effects_before = effects_.size();
   ctx.command.spec->handler(ctx);
+  if (ctx.call_again != Context::CallAgain::No) [[unlikely]] {
+    --depth_;
+    return;
+  }
   now = clock.now();
+  if (!new_keys_.empty()) give_expiries(ctx);
   carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
@@ -402,8 +474,8 @@ void Server::invoke(Context& ctx, Time& now) {
   if (outermost && blocking.ready()) blocking.serve();
 }
 
-void Server::carry(int index, Args effect, int other) {
-  feed.append({index, effect, other});
+void Server::carry(int index, Args effect, int other, const storage::Note* note) {
+  feed.append({index, effect, other, note});
   if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(index));
 }
 
@@ -418,7 +490,7 @@ void Server::carry_effects(Context& ctx) {
   if (unit) feed.begin_unit();
   for (const SaidEffect& effect : effects_) {
     const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
-    carry(effect.database, arguments, effect.other);
+    carry(effect.database, arguments, effect.other, effect.note ? &*effect.note : nullptr);
   }
   if (unit) feed.end_unit();
 }
@@ -447,7 +519,7 @@ void Server::release_held() {
   held_.resize(kept);
 }
 
-Result<void> Server::replay(Session& session, int index, Args args) {
+Result<void> Server::replay(Session& session, int index, Args args, const storage::Note* note) {
   if (index < 0 || index >= config.databases) return Error{fmt::format("database {} is not one of the {}", index, config.databases)};
   session.database = index;
   const uint64_t errors = session.reply.errors();
@@ -461,6 +533,8 @@ Result<void> Server::replay(Session& session, int index, Args args) {
     ++depth_;
     command->spec->handler(ctx);
     --depth_;
+    storage::Entry* entry = note && args.size() > 1 ? ctx.db().find_raw(args[1]) : nullptr;
+    if (entry && entry->type() == storage::Type::String) ctx.db().set_note(entry, *note);
   }
   session.out.clear();
   if (session.reply.errors() == errors) return {};
@@ -483,19 +557,37 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   command_stats.microseconds += static_cast<uint64_t>(microseconds);
   if (errors) {
     ++command_stats.failed;
-    count_error(ctx.session);
+    count_error(ctx.reply);
   }
+  const int database = ctx.database->index();
+  DatabaseStatistics& database_stats = stats.database(database);
+  ++database_stats.commands_of(ctx.command.flags);
   if (config.latency_tracking) {
+    const size_t bucket = LatencyHistogram::bucket_of(static_cast<uint64_t>(microseconds) * 1000);
     if (!command_stats.histogram) command_stats.histogram = std::make_unique<LatencyHistogram>();
-    command_stats.histogram->add(static_cast<uint64_t>(microseconds) * 1000);
+    if (!database_stats.latencies) database_stats.latencies = std::make_unique<LatencyHistogram>();
+    command_stats.histogram->add_to(bucket);
+    database_stats.latencies->add_to(bucket);
   }
-  if (config.slowlog_log_slower_than >= 0 && microseconds >= config.slowlog_log_slower_than &&
-      !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script)
-    slowlog.add(ctx.session, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+  if (microseconds >= slow_from_us_ && !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script) {
+    const int64_t slower_than = config.database[static_cast<size_t>(database)].slowlog_log_slower_than;
+    if (slower_than >= 0 && microseconds >= slower_than) {
+      ++database_stats.slow_commands;
+      slowlog.add(ctx.session, database, without_secrets(ctx, shown), microseconds, end, static_cast<size_t>(config.slowlog_max_len));
+    }
+  }
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
-    latency.add(ctx.command.flags & kFast ? "fast-command" : "command", static_cast<uint32_t>(microseconds / 1000),
-                end.wall_us / 1'000'000);
+    note_spike(ctx, microseconds, end);
   if (!(ctx.command.flags & (kSkipMonitor | kAdmin))) show_to_monitors(ctx);
+}
+
+void Server::note_spike(const Context& ctx, int64_t microseconds, const Time& end) {
+  const std::string event = ctx.command.flags & kFast ? "fast-command" : "command";
+  const auto ms = static_cast<uint32_t>(microseconds / 1000);
+  latency.add(event, ms, end.wall_us / 1'000'000);
+  // Those who have given their databases names want to know in which it was.
+  const std::string& name = config.database[static_cast<size_t>(ctx.database->index())].name;
+  if (!name.empty()) latency.add(event + "@" + name, ms, end.wall_us / 1'000'000);
 }
 
 void Server::show_to_monitors(const Context& ctx) {
@@ -527,6 +619,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   // What the command that made the key ready has to wait for is its own.
   const uint64_t outer = std::exchange(awaited_, 0);
   const bool served = blocked.serve(ctx, key);
+  if (!new_keys_.empty()) give_expiries(ctx);
   if (served) carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;

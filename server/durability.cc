@@ -90,7 +90,7 @@ void Durability::remove_leftovers(const std::string& directory, const std::funct
 /// Takes the directory where anything is to be kept in it.
 std::optional<std::string> Durability::lock() {
   const Config& config = server_.config;
-  if ((!any_logged() && config.save_rules.empty()) || locks_.contains(config.dir)) return {};
+  if ((!any_logged() && !saves_by_rule()) || locks_.contains(config.dir)) return {};
   Result<std::unique_ptr<persistence::DirectoryLock>> lock = disk_.lock_directory(config.dir);
   if (!lock) return lock.error().text;
   locks_.emplace(config.dir, std::move(*lock));
@@ -313,6 +313,8 @@ bool Durability::rewrite() {
     return false;
   }
   rewrite_scheduled_ = false;
+  // What they have changed is in the snapshot, and has to be carried before it.
+  server_.long_commands.finish_writers();
   const uint64_t number = log_->switch_file();
   rewrite_ = number;
   rewrite_since_us_ = saving_since_us_ = server_.clock.now().mono_us;
@@ -381,7 +383,7 @@ bool Durability::alike(int a, int b) const {
 }
 
 bool Durability::snapshots_fail() const {
-  return !outcomes_.last_save_ok && server_.config.stop_writes_on_bgsave_error && !server_.config.save_rules.empty();
+  return !outcomes_.last_save_ok && server_.config.stop_writes_on_bgsave_error && saves_by_rule();
 }
 
 const std::string* Durability::refusal(int database) {
@@ -390,7 +392,7 @@ const std::string* Durability::refusal(int database) {
     refusal_ = "MISCONF Errors writing to the AOF file: " + log_->failure()->text;
     return &refusal_;
   }
-  if (snapshots_fail() && is_kept(database)) {
+  if (snapshots_fail() && saves_by_rule(database)) {
     refusal_ =
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
         "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
@@ -425,19 +427,17 @@ void Durability::save_in_background() {
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, changes = server_.stats.dirty](const Result<void>& outcome) {
+      [this, saved = unsaved()](const Result<void>& outcome) {
         outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
         // Who sends SAVE is told of its failure, and nobody else has to be.
         if (!outcome && !was_given_up(outcome)) outcomes_.last_save_ok = false;
-        save_done(outcome, changes);
+        save_done(outcome, saved);
       });
 }
 
 std::string Durability::save_in_background(int database) {
   saving_since_us_ = server_.clock.now().mono_us;
-  const std::string& name = server_.config.database[static_cast<size_t>(database)].name;
-  const std::string file_name =
-      fmt::format("{}-{}", name.empty() ? std::to_string(database) : name, server_.config.dbfilename);
+  const std::string file_name = fmt::format("{}-{}", server_.database_name(database), server_.config.dbfilename);
   storage::Keyspace* const databases[] = {&server_.database(database)};
   server_.log.notice("Background saving of one database to {} started", file_name);
   saving_.begin(
@@ -457,22 +457,39 @@ Result<void> Durability::save() {
     rewrite_scheduled_ = true;
     not_before_us_ = 0;
   }
-  const uint64_t changes = server_.stats.dirty;
+  const std::vector<uint64_t> saved = unsaved();
   saving_since_us_ = server_.clock.now().mono_us;
   const auto file = snapshot_file(server_.config.dir);
   const Result<void> outcome = saving_.run(kept_databases(), Facts(server_, false), *file, [&](SnapshotFile& finished) {
     return finished.publish(server_.config.dbfilename);
   });
-  save_done(outcome, changes);
+  save_done(outcome, saved);
   return outcome;
 }
 
-void Durability::save_done(const Result<void>& outcome, uint64_t changes) {
+bool Durability::saves_by_rule(int database) const {
+  return is_kept(database) && !server_.config.database[static_cast<size_t>(database)].save_rules.empty();
+}
+
+bool Durability::saves_by_rule() const {
+  return std::any_of(server_.databases.begin(), server_.databases.end(), [this](const auto& db) { return saves_by_rule(db->index()); });
+}
+
+std::vector<uint64_t> Durability::unsaved() const {
+  std::vector<uint64_t> changes;
+  for (const DatabaseStatistics& database : server_.stats.databases) changes.push_back(database.dirty);
+  return changes;
+}
+
+void Durability::save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved) {
   const Time now = server_.clock.now();
   if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
   if (outcome) {
     outcomes_.last_save_ok = true;
-    server_.stats.dirty -= std::min(changes, server_.stats.dirty);
+    for (size_t i = 0; i < saved.size(); ++i) {
+      uint64_t& dirty = server_.stats.databases[i].dirty;
+      dirty -= std::min(saved[i], dirty);
+    }
     outcomes_.last_save_s = now.wall_us / 1'000'000;
     ++outcomes_.saves;
     server_.log.notice("DB saved on disk");
@@ -486,16 +503,33 @@ bool Durability::save_is_due() const {
   const Time now = server_.clock.now();
   if (saving_.running() || rewrite_ || now.mono_us < not_before_us_) return false;
   // While writes are refused because a snapshot failed, there are no changes that could ask for the next one.
-  if (save_scheduled_ || (!outcomes_.last_save_ok && !server_.config.save_rules.empty())) return true;
+  if (save_scheduled_ || (!outcomes_.last_save_ok && saves_by_rule())) return true;
   const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
-  const auto& rules = server_.config.save_rules;
-  return std::any_of(rules.begin(), rules.end(), [&](const SaveRule& rule) {
-    return server_.stats.dirty >= static_cast<uint64_t>(rule.changes) && since > rule.seconds;
-  });
+  const auto are_due = [&](const std::vector<SaveRule>& rules, uint64_t changes) {
+    return std::any_of(rules.begin(), rules.end(),
+                       [&](const SaveRule& rule) { return changes >= static_cast<uint64_t>(rule.changes) && since > rule.seconds; });
+  };
+  // A database with rules of its own goes by these, the others by the common rules, together. What no snapshot holds asks for none.
+  uint64_t common = 0;
+  for (const auto& db : server_.databases) {
+    if (!is_kept(db->index())) continue;
+    const DatabaseConfig& settings = server_.config.database[static_cast<size_t>(db->index())];
+    const uint64_t changes = server_.stats.database(db->index()).dirty;
+    if (!settings.overrides("save")) {
+      common += changes;
+    } else if (are_due(settings.save_rules, changes)) {
+      return true;
+    }
+  }
+  return are_due(server_.config.save_rules, common);
 }
 
 bool Durability::tick() {
   if (shutdown_) shutdown_step();
+  // A snapshot begins when no command in slices is in the middle of its changes.
+  const bool due = rewrite_is_due() || save_is_due();
+  server_.long_commands.hold_writers_back(due && server_.long_commands.writing());
+  if (server_.long_commands.writing()) return saving_.running();
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
@@ -506,8 +540,9 @@ bool Durability::tick() {
 
 void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool)> ended) {
   if (loading_) return ended(true);  // nothing has changed
+  server_.long_commands.finish_writers();
   if (saving_.running() && !rewriting()) saving_.abort("the server is shutting down");
-  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && !server_.config.save_rules.empty())) {
+  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && saves_by_rule())) {
     if (const Result<void> saved = save(); !saved && !force) return ended(false);
   }
   if (!log_) return ended(true);

@@ -123,7 +123,12 @@ class Durability {
   /// Whether snapshots of all databases hold this one: not where its own settings say that it is not to be kept.
   bool is_kept(int database) const;
   std::vector<storage::Keyspace*> kept_databases() const;
-  void save_done(const Result<void>& outcome, uint64_t changes);
+  /// Whether rules of `save` may ask for snapshots: of all databases, or of this one.
+  bool saves_by_rule() const;
+  bool saves_by_rule(int database) const;
+  /// The unsaved changes of each database.
+  std::vector<uint64_t> unsaved() const;
+  void save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved);
   void base_written(uint64_t number, const Result<void>& outcome, const std::string& path);
   void follow_rewrite();
   bool save_is_due() const;

@@ -6,7 +6,7 @@
 
 namespace quartet::server {
 
-size_t LatencyHistogram::index_of(uint64_t nanoseconds) {
+size_t LatencyHistogram::bucket_of(uint64_t nanoseconds) {
   if (nanoseconds < (1 << kSubBits)) return static_cast<size_t>(nanoseconds);
   const int shift = std::bit_width(nanoseconds) - 1 - kSubBits;
   // The first power after the linear part begins at 1 << kSubBits, and each takes as many buckets.

@@ -11,7 +11,10 @@ namespace quartet::server {
 /// longer ones count as that.
 class LatencyHistogram {
  public:
-  void add(uint64_t nanoseconds) { ++counts_[index_of(nanoseconds)], ++total_; }
+  void add(uint64_t nanoseconds) { add_to(bucket_of(nanoseconds)); }
+  /// The same in two steps, for a duration that goes into several histograms.
+  static size_t bucket_of(uint64_t nanoseconds);
+  void add_to(size_t bucket) { ++counts_[bucket], ++total_; }
   uint64_t total() const { return total_; }
 
   /// The duration that `percent` of all do not exceed, rounded up to the end of its bucket. 0 where nothing was added.
@@ -36,7 +39,6 @@ class LatencyHistogram {
   static constexpr int kLastPower = 36;
   static constexpr size_t kBuckets = ((kLastPower - kSubBits + 1) << kSubBits) + (1 << kSubBits);
 
-  static size_t index_of(uint64_t nanoseconds);
   /// The least duration of a bucket.
   static uint64_t lowest_of(size_t index);
 

@@ -76,7 +76,7 @@ Loading::Status Loading::open_part() {
 
 void Loading::begin_commands(uint64_t offset) {
   const auto replay = [this](const persistence::Effect& effect) {
-    return server_.replay(*session_, effect.database, effect.arguments);
+    return server_.replay(*session_, effect.database, effect.arguments, effect.note);
   };
   commands_.emplace(*file_, replay, offset);
 }

@@ -19,6 +19,10 @@ constexpr size_t kExpireBuckets = 64;
 /// of the time at most goes into it.
 constexpr int64_t kBusyTickMs = 1;
 constexpr int64_t kSampleMs = 100;
+/// Sessions looked at in each round of samples: every one of up to ten thousand is seen once a second.
+constexpr size_t kWatchedSessions = 1000;
+/// Of those so many at most are closed, because each costs some system calls.
+constexpr size_t kClosedSessions = 100;
 
 }  // namespace
 
@@ -31,11 +35,13 @@ int64_t Server::tick() {
   }
   const bool more_to_save = durability.tick();
   date_new_entries(now);
+  flush_when_due(now);
   const uint64_t expired_before = stats.expired_keys;
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
   const bool more_to_collect = blocks::collect();
   clean_marks();
+  queues.step(databases, now);
 
   const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
   if (elapsed >= kSampleMs) {
@@ -62,7 +68,7 @@ void Server::expire_cycle(const Time& now) {
   Time at = now;
   for (size_t turn = 0; turn < databases.size(); ++turn) {
     storage::Keyspace& db = *databases[(expire_database_ + turn) % databases.size()];
-    if (db.expiring() == 0) continue;
+    if (db.expiring() == 0 || db.locked()) continue;
     size_t looked_at = 0;
     do {
       db.expire_slice(now.wall_ms(), kExpireBuckets, looked_at);
@@ -86,18 +92,38 @@ void Server::clean_marks() {
 }
 
 void Server::watch_sessions(const Time& now) {
-  for (const auto& [id, session] : sessions_) {
-    if (session->closing || !session->connection) continue;
-    if (session->soft_limit_since_ms) output_added(*session);
-    const bool idle = config.timeout > 0 && now.mono_us - session->last_active.mono_us > config.timeout * 1'000'000;
-    if (!idle || session->blocked || session->subscribed() || session->monitor) continue;
-    log.verbose("Closing idle client id={} addr={}", session->id, session->address);
-    disconnect(*session, true);
+  size_t closed = 0;
+  auto next = sessions_.upper_bound(watched_session_);
+  for (size_t left = std::min(sessions_.size(), kWatchedSessions); left > 0 && closed < kClosedSessions; --left) {
+    if (next == sessions_.end()) next = sessions_.begin();
+    watched_session_ = next->first;
+    Session& session = *(next++)->second;
+    if (watch_session(session, now)) ++closed;
   }
 }
 
+/// One that is closing already is looked at too: it may wait for a client that does not read what is left for it.
+bool Server::watch_session(Session& session, const Time& now) {
+  if (session.soft_limit_since_ms) output_added(session);
+  const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
+  const bool late = !session.authenticated && longer(session.unauthenticated_since_us, config.handshake_timeout);
+  const int64_t timeout =
+      session.memcached ? config.database[static_cast<size_t>(session.database)].memcached_timeout : config.timeout;
+  const bool idle = longer(session.last_active.mono_us, timeout) && !session.blocked && !session.waits_its_turn() &&
+                    !session.subscribed() && !session.monitor;
+  if (!late && !idle) return false;
+  if (late) ++stats.handshake_timeouts;
+  if (session.memcached) ++session.memcached->service.stats.idle_kicks;
+  about_clients_.write(log, LogLevel::Verbose, now, "Closing {} client id={} addr={}", late ? "unauthenticated" : "idle", session.id,
+                       session.address);
+  disconnect(session, false);
+  return true;
+}
+
 size_t Server::blocked_clients() const {
-  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) { return item.second->paused; });
+  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) {
+    return item.second->paused || item.second->waits_for_database;
+  });
   return blocking.size() + static_cast<size_t>(paused);
 }
 

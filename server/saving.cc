@@ -26,6 +26,7 @@ size_t Saving::entries_written() const { return server_.snapshot ? server_.snaps
 
 void Saving::begin(std::span<storage::Keyspace* const> databases, Facts facts, std::unique_ptr<persistence::SnapshotFile> file,
                    Finish finish, Done done) {
+  server_.long_commands.finish_writers();
   server_.snapshot = std::make_unique<persistence::Snapshot>(databases, facts, server_.config.rdbcompression);
   entries_ = server_.snapshot->entries();
   file_ = std::move(file);
@@ -37,6 +38,7 @@ void Saving::begin(std::span<storage::Keyspace* const> databases, Facts facts, s
 
 Result<void> Saving::run(std::span<storage::Keyspace* const> databases, Facts facts, persistence::SnapshotFile& file,
                          const Finish& finish) {
+  server_.long_commands.finish_writers();
   persistence::Snapshot snapshot(databases, facts, server_.config.rdbcompression);
   for (auto state = persistence::Snapshot::State::Running; state != persistence::Snapshot::State::Done;) {
     state = snapshot.step(limits::kSnapshotChunkBytes);

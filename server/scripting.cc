@@ -46,6 +46,8 @@ namespace {
 constexpr size_t kShaDigits = 40;
 /// How many instructions a script runs between two looks at the clock: about a millisecond.
 constexpr int kHookInstructions = 100'000;
+/// Memory that scripts may have left since everything was collected last, in bytes; more is collected at once.
+constexpr size_t kGarbageBytes = 64 * 1024 * 1024;
 constexpr std::string_view kKilled = "ERR Script killed by user with SCRIPT KILL...";
 
 struct HashSha {
@@ -148,6 +150,7 @@ struct Scripting::Impl {
   lua::Interpreter in;
   lua::Sandbox sandbox{};
   int run_body = LUA_NOREF;  // run_protected
+  size_t collected_memory = 0;  // what was held after the last collection of everything
   std::unordered_map<std::string_view, std::unique_ptr<lua::Script>, HashSha> scripts;  // the names lie in the scripts
 
   // Of the run, for what is called by lua_pcall.
@@ -270,6 +273,16 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
     write_error(L, in, ctx.reply);
   }
   lua_settop(L, 0);
+  // Lua itself would keep what a script has filled the memory with until others need as much again. A collection gives half of its
+  // buffer for strings back, which may be the largest part.
+  if (in.memory > collected_memory + kGarbageBytes) {
+    size_t before;
+    do {
+      before = in.memory;
+      lua_gc(L, LUA_GCCOLLECT, 0);
+    } while (in.memory + kGarbageBytes / 4 < before);
+    collected_memory = in.memory;
+  }
   in.session.out.clear();
   in.run = {};
 }

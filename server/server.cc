@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/numbers.h"
 #include "server/keyspace_events.h"
@@ -12,6 +13,9 @@
 namespace quartet::server {
 
 namespace {
+
+/// As memcached says it, where a listener for its protocol has as many clients as it may have.
+constexpr std::string_view kTooManyConnections = "ERROR Too many open connections\r\n";
 
 std::string make_run_id(Random& random) {
   std::string id;
@@ -35,8 +39,10 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
       durability(*this, disk),
+      long_commands(*this),
       started(clock_.now()),
       run_id(make_run_id(random)) {
+  stats.databases.resize(static_cast<size_t>(config.databases));
   for (int64_t i = 0; i < config.databases; ++i)
     databases.push_back(std::make_unique<storage::Keyspace>(static_cast<int>(i), *this, thresholds_));
   scripting = std::make_unique<Scripting>(*this);
@@ -47,7 +53,10 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
 }
 
 // What a snapshot still holds goes the way of other garbage.
-Server::~Server() { snapshot.reset(); }
+Server::~Server() {
+  long_commands.end();
+  snapshot.reset();
+}
 
 std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
   thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;
@@ -57,15 +66,26 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   thresholds_.set_max_intset_entries = config.set_max_intset_entries;
   thresholds_.zset_max_listpack_entries = config.zset_max_listpack_entries;
   thresholds_.zset_max_listpack_value = config.zset_max_listpack_value;
-  notify_flags_ = static_cast<uint32_t>(config.notify_keyspace_events);
   counts_accesses_ = config.maxmemory_policy.ends_with("lfu");
   date_new_entries(clock.now());  // not only with the next tick: the policy may have changed
-  for (const auto& db : databases) db->announce_new(notify_flags_ & static_cast<uint32_t>(EventClass::New));
+  notify_flags_.resize(config.database.size());
+  any_notify_flags_ = 0;
+  slow_from_us_ = std::numeric_limits<int64_t>::max();
+  for (size_t i = 0; i < config.database.size(); ++i) {
+    const DatabaseConfig& settings = config.database[i];
+    notify_flags_[i] = static_cast<uint32_t>(settings.notify_keyspace_events);
+    any_notify_flags_ |= notify_flags_[i];
+    if (settings.slowlog_log_slower_than >= 0) slow_from_us_ = std::min(slow_from_us_, settings.slowlog_log_slower_than);
+    databases[i]->announce_new(settings.default_ttl > 0 || notify_flags_[i] & static_cast<uint32_t>(EventClass::New));
+  }
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
     if (auto error = durability.configure()) return error;
-  if (named("port") || named("bind") || named("unixsocket"))
+  const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
+    return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
+  });
+  if (named("port") || named("bind") || named("unixsocket") || memcached_moved)
     if (auto error = host.rebind()) return error;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
   for (size_t i = 0; i < std::size(kLevels); ++i)
@@ -80,12 +100,22 @@ int Server::database_index(std::string_view text) const {
   return -1;
 }
 
+std::string Server::database_name(int index) const {
+  const std::string& name = config.database[static_cast<size_t>(index)].name;
+  return name.empty() ? std::to_string(index) : name;
+}
+
 // --- Sessions ---------------------------------------------------------------------------------------------------------
 
 Session* Server::open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
-                              bool unix_socket, bool loopback, std::string_view& refusal) {
+                              bool unix_socket, bool loopback, std::string_view& refusal, std::optional<int> memcached_database) {
+  if (memcached_database && memcached_is_full(*memcached_database)) {
+    refusal = kTooManyConnections;
+    ++stats.connections_rejected;
+    return nullptr;
+  }
   if (sessions_.size() >= static_cast<size_t>(config.maxclients)) {
-    refusal = "-ERR max number of clients reached\r\n";
+    refusal = kMaxClientsReached;
     ++stats.connections_rejected;
     return nullptr;
   }
@@ -95,6 +125,9 @@ Session* Server::open_session(Connection& connection, std::string address, std::
         "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
         "from external computers, set a password with 'requirepass', or turn protected mode off with 'protected-mode no' "
         "where the port is not reachable from outside.\r\n";
+    // The same to clients of memcached's protocol, in its form.
+    if (memcached_database)
+      refusal = "SERVER_ERROR protected mode: without a password set by requirepass only clients of this machine are served\r\n";
     ++stats.connections_rejected;
     return nullptr;
   }
@@ -109,19 +142,38 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->loopback = loopback;
   session->authenticated = config.requirepass.empty();
   session->created = session->last_active = clock.now();
+  session->unauthenticated_since_us = session->created.mono_us;
+  if (memcached_database) {
+    if (!enter_database(*session, *memcached_database)) {
+      refusal = kTooManyConnections;
+      ++stats.connections_rejected;
+      return nullptr;
+    }
+    MemcachedService& service = memcached(*memcached_database);
+    ++service.sessions;
+    ++service.stats.total_connections;
+    session->memcached = std::make_unique<MemcachedSession>(service);
+    session->reply.set_version(protocol::Reply::kMemcached);
+  }
   return sessions_.emplace(id, std::move(session)).first->second.get();
 }
 
 void Server::close_session(Session& session) {
   blocking.forget(session);
+  long_commands.forget(session);
   watches.remove_all(session);
   pubsub.forget(session);
-  std::erase(monitors_, &session);
+  if (session.monitor) std::erase(monitors_, &session);
+  if (session.memcached) --session.memcached->service.sessions;
+  leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   if (session.arrived)
     for (size_t i = next_arrival_; i < arrival_count_; ++i)
       if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
-  sessions_.erase(session.id);
+  const auto found = sessions_.find(session.id);
+  std::unique_ptr<Session> gone = std::move(found->second);
+  sessions_.erase(found);
+  if (gone->in_slices) long_commands.leave(std::move(gone));
 }
 
 Session* Server::find_session(uint64_t id) {
@@ -152,9 +204,10 @@ void Server::output_added(Session& session) {
   if (!session.connection || session.out.empty()) return;
   session.connection->flush_soon();
   const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
-  if (limit.hard_bytes == 0 && limit.soft_bytes == 0) return;
+  if (limit.hard_bytes == 0 && limit.soft_bytes == 0 && session.authenticated) return;
   const auto memory = static_cast<int64_t>(session.out.memory());
   bool over = limit.hard_bytes && memory > limit.hard_bytes;
+  if (!session.authenticated && session.out.memory() > limits::kUnauthenticatedOutputBytes) over = true;
   if (limit.soft_bytes && memory > limit.soft_bytes) {
     const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
     if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;
@@ -163,14 +216,14 @@ void Server::output_added(Session& session) {
     session.soft_limit_since_ms = 0;
   }
   if (!over || session.closing) return;
-  log.warning("Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).", session.id, session.address,
-              memory);
+  about_clients_.write(log, LogLevel::Warning, clock.now(), "Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).",
+                       session.id, session.address, memory);
   ++stats.output_buffer_limit_disconnections;
   disconnect(session, false);
 }
 
 void Server::data_loaded() {
-  stats.dirty = 0;
+  for (DatabaseStatistics& database : stats.databases) database.dirty = 0;
   stats.peak_memory = std::max(stats.peak_memory, used_memory());
   host.ready();
 }
@@ -185,32 +238,40 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
 
 // --- Databases --------------------------------------------------------------------------------------------------------
 
-void Server::flush(int index) {
+std::optional<std::string> Server::flush(int index) {
+  if (index >= 0 && is_protected(index)) return protected_error("FLUSHDB", index, "");
+  for (const auto& db : databases)
+    if (index < 0 && db->size() > 0 && is_protected(db->index())) return protected_error("FLUSHALL", db->index(), " and holds keys");
+  // What is copied from one database to another is there before.
+  index < 0 ? long_commands.finish_all() : long_commands.finish(database(index));
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
     watches.database_emptied(*db);
-    stats.dirty += db->size();
+    stats.database(db->index()).dirty += db->size();
     db->clear();
   }
+  return {};
 }
 
 void Server::swap_databases(int a, int b) {
   if (a == b) return;
-  ++stats.dirty;
+  ++stats.database(a).dirty;
   watches.database_emptied(database(a), &database(b));
   database(a).swap_contents(database(b));
   blocking.databases_swapped(a, b);
 }
 
 void Server::key_changed(storage::Keyspace& db, std::string_view key, size_t changes) {
-  stats.dirty += changes;
+  stats.database(db.index()).dirty += changes;
   watches.key_changed(db.index(), key);
   blocking.key_changed(db.index(), key);
 }
 
 void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
   ++stats.expired_keys;
-  ++stats.dirty;
+  DatabaseStatistics& of_database = stats.database(keyspace.index());
+  ++of_database.expired_keys;
+  ++of_database.dirty;
   watches.expired(keyspace.index(), key);
   if (feed.active()) {
     const std::string_view arguments[] = {"DEL", key};
@@ -220,6 +281,7 @@ void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
 }
 
 void Server::created(storage::Keyspace& keyspace, std::string_view key) {
+  await_expiry(keyspace.index(), key);
   notify(keyspace.index(), EventClass::New, "new", key);
 }
 
@@ -243,10 +305,12 @@ void Server::destroy_garbage() {
 }
 
 void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
-  if (!(notify_flags_ & static_cast<uint32_t>(event_class))) return;
-  if (notify_flags_ & kEventsByKey)
+  if (!(any_notify_flags_ & static_cast<uint32_t>(event_class))) return;
+  const uint32_t flags = notify_flags_[static_cast<size_t>(index)];
+  if (!(flags & static_cast<uint32_t>(event_class))) return;
+  if (flags & kEventsByKey)
     pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyspace@{}__:{}", index, key), event);
-  if (notify_flags_ & kEventsByName)
+  if (flags & kEventsByName)
     pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_throttle.h"
 #include "base/random.h"
 #include "persistence/feed.h"
 #include "persistence/snapshot.h"
@@ -19,7 +20,10 @@
 #include "server/config.h"
 #include "server/context.h"
 #include "server/durability.h"
+#include "server/long_commands.h"
+#include "server/memcached.h"
 #include "server/pubsub.h"
+#include "server/queue_survey.h"
 #include "server/session.h"
 #include "server/slowlog.h"
 #include "server/statistics.h"
@@ -65,9 +69,11 @@ class Server final : public storage::KeyspaceObserver {
   // --- For the reactor --------------------------------------------------------------------------------------------
 
   /// A new connection; null where `maxclients` is reached or protected mode refuses it, and then `refusal` is what to write before
-  /// closing. The session lives until close_session.
+  /// closing. The session lives until close_session. Where `memcached` is set, the client speaks memcached's protocol, in the
+  /// database of this index.
   Session* open_session(Connection& connection, std::string address, std::string local_address, int descriptor,
-                        bool unix_socket, bool loopback, std::string_view& refusal);
+                        bool unix_socket, bool loopback, std::string_view& refusal, std::optional<int> memcached = {});
+  static constexpr std::string_view kMaxClientsReached = "-ERR max number of clients reached\r\n";
   /// The connection is gone. The session is destroyed.
   void close_session(Session& session);
 
@@ -87,11 +93,15 @@ class Server final : public storage::KeyspaceObserver {
     session.out.consume(n);
     session.sent += n;
     stats.net_output_bytes += n;
+    stats.database(session.database).net_output_bytes += n;
     ++stats.writes_processed;
+    if (session.memcached) session.memcached->service.stats.bytes_written += n;
   }
 
   /// At the end of each turn, before its replies are sent. True where the loop must not sleep.
   bool end_turn() { return durability.end_turn(); }
+  /// Behind that, when the replies have been sent: some work of the commands that take long. True where the loop must not sleep.
+  bool slice() { return long_commands.slice(); }
   /// The work of each moment: expiry, timeouts, statistics. Returns in how many ms it wants to be called again at the latest.
   int64_t tick();
   /// The time until a blocked command or a pause ends, in ms; -1 where nothing waits. Looked at before the loop waits.
@@ -123,8 +133,10 @@ class Server final : public storage::KeyspaceObserver {
   Blocking blocking;
   SlowLog slowlog;
   LatencyMonitor latency;
+  QueueSurvey queues;
   persistence::Feed feed;
   Durability durability;
+  LongCommands long_commands;
   std::unique_ptr<Scripting> scripting;
   const Time started;
   const std::string run_id;  // 40 hex digits
@@ -133,6 +145,16 @@ class Server final : public storage::KeyspaceObserver {
   storage::Keyspace& database(int index) { return *databases[static_cast<size_t>(index)]; }
   /// A database by number or by name; -1 where there is none.
   int database_index(std::string_view text) const;
+  /// The name of a database, its number where it has none.
+  std::string database_name(int index) const;
+
+  /// Lets a session work in a database and makes it one of its clients; false where that would be more than its `maxclients`, and
+  /// then the session stays where it is. Scripts are part of their client and do not count.
+  [[nodiscard]] bool enter_database(Session& session, int index);
+  /// The session is in database 0 as if it had just connected, and no client of any.
+  void leave_database(Session& session);
+  /// The error where enter_database refuses.
+  std::string full_error(int index) const;
 
   const std::map<uint64_t, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   Session* find_session(uint64_t id);
@@ -156,8 +178,9 @@ class Server final : public storage::KeyspaceObserver {
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
 
-  /// Executes an effect that was read from a file, in the session of whoever reads it. Nothing expires on the way.
-  Result<void> replay(Session& session, int database, Args args);
+  /// Executes an effect that was read from a file, in the session of whoever reads it, and gives the first key its note, if there
+  /// is one. Nothing expires on the way.
+  Result<void> replay(Session& session, int database, Args args, const storage::Note* note = nullptr);
   /// A session without a connection, for scripts and files.
   std::unique_ptr<Session> make_session() { return std::make_unique<Session>(0, pool_); }
   /// Loading has ended.
@@ -170,8 +193,11 @@ class Server final : public storage::KeyspaceObserver {
   /// Ends a session's transaction without running it.
   void discard_transaction(Session& session);
 
-  /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere.
-  void flush(int database);
+  /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere. Where one stands in the way that is
+  /// protected (`flush`), nothing is done, and the error is returned.
+  [[nodiscard]] std::optional<std::string> flush(int database);
+  /// Why keys must not leave `from` for `to` by this command: there, a flush would take what is protected from it here.
+  std::optional<std::string> leaving_refusal(std::string_view command, int from, int to) const;
   void swap_databases(int a, int b);
 
   /// The snapshot that is being taken, if any; made by who wants it, and ended by end_snapshot, done or not.
@@ -184,6 +210,17 @@ class Server final : public storage::KeyspaceObserver {
   void pause(int64_t until_mono_ms, bool writes_only);
   void unpause();
   bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
+
+  /// See Context::default_expiry_ms and written_anew.
+  int64_t default_expiry_ms(int database, const Time& now) const {
+    const int64_t ttl = config.database[static_cast<size_t>(database)].default_ttl;
+    return ttl > 0 ? now.wall_ms() + ttl * 1000 : -1;
+  }
+  void await_expiry(int database, std::string_view key);
+  /// What the clients of memcached's protocol of a database share.
+  MemcachedService& memcached(int index);
+  /// A number that no value has had (Note::cas): each is greater than those before.
+  uint64_t next_cas();
 
   /// Publishes keyspace events where the configuration wants them.
   void notify(int database, EventClass event_class, std::string_view event, std::string_view key);
@@ -206,12 +243,14 @@ class Server final : public storage::KeyspaceObserver {
 
  private:
   friend struct Context;
+  friend class LongCommands;
 
   /// What a handler said by Context::effect.
   struct SaidEffect {
     int database;
     std::vector<std::string> arguments;
     int other;  // see persistence::Effect
+    std::optional<storage::Note> note = {};
   };
   /// Requests that were parsed together, so that their look-ups can be prefetched.
   struct Batch {
@@ -257,10 +296,17 @@ class Server final : public storage::KeyspaceObserver {
   bool execute_batch(Session& session, Batch& batch, Time& now, size_t& done);
   void execute_waiting(Session& session);
   void resume_sessions();
+  bool resumes_sessions() const { return !to_resume_.empty(); }
   /// The batch for input that is executed at once.
   Batch& immediate_batch() { return batches_[depth_ > 0 ? 1 : 0]; }
   /// Parses as many requests as go into a batch.
   void parse_batch(Session& session, std::string_view input, Batch& batch);
+  void parse_memcached(Session& session, std::string_view input, Batch& batch);
+  /// What is said to a client whose input makes no sense, before it is disconnected.
+  void end_malformed_memcached(Session& session);
+  bool memcached_is_full(int index);
+  /// Runs the flush_all whose delay is over.
+  void flush_when_due(const Time& now);
   /// Asks the cache for what the next requests of a batch, or all that have arrived, will look up, at once: the misses overlap.
   void look_ahead(const Session& session, Batch& batch) const;
   void look_ahead(std::span<Arrival> arrivals) const;
@@ -268,6 +314,8 @@ class Server final : public storage::KeyspaceObserver {
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
   bool dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
+  /// What becomes of a reply behind `mark` in the output: it may have to wait for the disk, or the client does not want it.
+  void finish_reply(Session& session, size_t mark);
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
   bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
@@ -281,23 +329,37 @@ class Server final : public storage::KeyspaceObserver {
   bool must_wait_for_snapshot(const Session& session, const CommandEntry& command, Args args);
   /// Clients that wait for the end of a pause or for the snapshot ask again.
   void resume_paused();
+  /// Whether its database is locked by a command in slices.
+  bool must_wait_for_database(const Session& session, const CommandEntry& command) const;
+  /// What follows where a handler wants to be called again; false where the request has to wait. The figures are those before it.
+  bool call_again(const Context& ctx, uint64_t hits, uint64_t misses);
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
   void carry_effects(Context& ctx);
-  void carry(int database, Args effect, int other = -1);
+  /// Gives the keys that the command has made and left without an expiry the one of their database's `default-ttl`.
+  void give_expiries(Context& ctx);
+  /// Whether `flush` protects the database. What has happened once is loaded so, whatever the settings are by now.
+  bool is_protected(int database) const;
+  std::string protected_error(std::string_view command, int database, std::string_view why) const;
+  void carry(int database, Args effect, int other = -1, const storage::Note* note = nullptr);
   /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
   void hold(Session& session, size_t mark);
   void destroy_garbage();
   void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
+  /// A command took longer than `latency-monitor-threshold`.
+  void note_spike(const Context& ctx, int64_t microseconds, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
-  void count_error(const Session& session);
+  void count_error(const protocol::Reply& reply);
   /// What entries made from now on hold as their access: see counts_accesses.
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
   void clean_marks();
+  /// Looks at the next slice of the sessions: limits and timeouts that pass without anything coming from the client.
   void watch_sessions(const Time& now);
+  /// True where the session's time was over.
+  bool watch_session(Session& session, const Time& now);
   std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
 
   storage::Thresholds thresholds_;
@@ -312,19 +374,34 @@ class Server final : public storage::KeyspaceObserver {
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<SaidEffect> effects_;  // of the running command
+  struct NewKey {
+    int database;
+    std::string key;
+  };
+  std::vector<NewKey> new_keys_;  // of the running command, in databases with a `default-ttl`
   uint64_t awaited_ = 0;  // the log's position that the reply of the running outermost command has to wait for
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::map<int, std::unique_ptr<MemcachedService>> memcached_;  // of the databases that have had such clients
+  uint64_t last_cas_ = 0;
   std::vector<Session*> monitors_;
   std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
-  uint32_t notify_flags_ = 0;
+  uint64_t watched_session_ = 0;  // the last one that watch_sessions has looked at
+  LogThrottle about_clients_;     // lines that single clients can cause
+  std::vector<uint32_t> notify_flags_;  // of each database
+  // So that commands of which no database wants to know more need not look at their own.
+  uint32_t any_notify_flags_ = 0;  // of all databases together
+  int64_t slow_from_us_ = 0;       // the least `slowlog-log-slower-than`
   bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;
   bool waits_for_snapshot_ = false;  // a client does
 };
+
+// Here because every SET asks.
+inline int64_t Context::default_expiry_ms() const { return server.default_expiry_ms(database->index(), now); }
 
 }  // namespace quartet::server

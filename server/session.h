@@ -36,8 +36,9 @@ struct QueuedCommand {
   std::vector<std::string> arguments;
 };
 
-struct Watch;           // transactions.h
-struct BlockedCommand;  // blocking.h
+struct Watch;             // transactions.h
+struct BlockedCommand;    // blocking.h
+struct MemcachedSession;  // memcached.h
 
 /// Output buffer limits are set by class, and CLIENT KILL TYPE names them.
 enum class ClientClass : uint8_t { Normal, Replica, PubSub };
@@ -78,10 +79,19 @@ struct Session {
   bool executing = false;  // a command of it runs: its input must stay where it is
   bool arrived = false;    // a short read of it waits to be executed with those of others
   protocol::RequestParser parser;
+  /// Set where the client speaks memcached's protocol: its parser takes the place of `parser`.
+  std::unique_ptr<MemcachedSession> memcached;
+  /// How many bytes of unfinished input the parser has to see to get further, and a new beginning for it.
+  size_t needed_input() const;
+  void reset_parser();
 
   int database = 0;
+  /// Counts as one of its database's clients (see Server::enter_database). Every connection begins in database 0, and that
+  /// alone does not count.
+  bool placed = false;
   std::string user = "default";
   bool authenticated = false;
+  int64_t unauthenticated_since_us = 0;  // on the monotonic clock: from when on `handshake-timeout` counts
   std::string name, library_name, library_version;
   ReplyMode reply_mode = ReplyMode::On;
 
@@ -97,6 +107,9 @@ struct Session {
 
   std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
   bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
+  bool waits_for_database = false;          // the same for a command in slices to end (see LongCommands)
+  bool in_slices = false;                   // such a command is its own
+  bool input_ended = false;                 // the client says nothing more, and is heard to the end of what it has said
   bool no_evict = false;
   bool no_touch = false;
   bool closing = false;                // no further input is executed
@@ -109,7 +122,9 @@ struct Session {
   bool subscribed() const { return subscriptions() + shard_channels.size() > 0; }
   ClientClass client_class() const { return subscribed() ? ClientClass::PubSub : ClientClass::Normal; }
   /// While true, input is kept and not executed.
-  bool input_paused() const { return blocked || paused || closing; }
+  bool input_paused() const { return blocked || waits_its_turn() || closing; }
+  /// Input is kept that will be executed without anything that other clients would have to do.
+  bool waits_its_turn() const { return paused || waits_for_database || in_slices; }
 };
 
 }  // namespace quartet::server

@@ -11,8 +11,8 @@ constexpr size_t kArgumentBytes = 128;
 
 }  // namespace
 
-void SlowLog::add(const Session& session, Args args, int64_t microseconds, const Time& now, size_t max_length) {
-  Item item{next_id_++, now.wall_us / 1'000'000, microseconds, {}, session.address, session.name};
+void SlowLog::add(const Session& session, int database, Args args, int64_t microseconds, const Time& now, size_t max_length) {
+  Item item{next_id_++, now.wall_us / 1'000'000, microseconds, database, {}, session.address, session.name};
   const size_t shown = std::min(args.size(), kArguments);
   for (size_t i = 0; i < shown; ++i) {
     if (shown < args.size() && i == shown - 1) {

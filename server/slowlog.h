@@ -10,18 +10,19 @@
 
 namespace quartet::server {
 
-/// The latest commands that took longer than `slowlog-log-slower-than`, newest first.
+/// The latest commands that took longer than `slowlog-log-slower-than` of their database, newest first.
 class SlowLog {
  public:
   struct Item {
     uint64_t id;
     int64_t time;          // seconds since the epoch
     int64_t microseconds;
+    int database;
     std::vector<std::string> arguments;  // shortened: at most 32, at most 128 bytes each
     std::string address, name;
   };
 
-  void add(const Session& session, Args args, int64_t microseconds, const Time& now, size_t max_length);
+  void add(const Session& session, int database, Args args, int64_t microseconds, const Time& now, size_t max_length);
   void trim(size_t max_length);
   void clear() { items_.clear(); }
   const std::deque<Item>& items() const { return items_; }

@@ -1,8 +1,17 @@
 #include "server/statistics.h"
 
 #include <numeric>
+#include <utility>
 
 namespace quartet::server {
+
+void DatabaseStatistics::reset() {
+  DatabaseStatistics fresh;
+  fresh.dirty = dirty;
+  fresh.clients = clients;
+  fresh.blocked_clients = blocked_clients;
+  *this = std::move(fresh);
+}
 
 void Statistics::Rate::sample(uint64_t total, int64_t elapsed_ms) {
   if (elapsed_ms <= 0) return;
@@ -15,11 +24,18 @@ void Statistics::Rate::sample(uint64_t total, int64_t elapsed_ms) {
 
 void Statistics::reset() {
   Statistics fresh;
-  fresh.dirty = dirty;
   fresh.peak_memory = peak_memory;
   fresh.startup_memory = startup_memory;
   fresh.last_sample_ms = last_sample_ms;
-  *this = fresh;
+  fresh.databases = std::move(databases);
+  for (DatabaseStatistics& database : fresh.databases) database.reset();
+  *this = std::move(fresh);
+}
+
+uint64_t Statistics::sum(uint64_t DatabaseStatistics::*counter) const {
+  uint64_t total = 0;
+  for (const DatabaseStatistics& database : databases) total += database.*counter;
+  return total;
 }
 
 uint64_t Statistics::Rate::per_second() const {

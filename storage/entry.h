@@ -10,6 +10,7 @@
 namespace quartet::storage {
 
 enum class Type : uint8_t { String, List, Set, Hash, SortedSet };
+inline constexpr size_t kTypes = 5;
 
 /// How an entry's value lies in memory. OBJECT ENCODING's names are derived from it (see encoding_name).
 enum class Encoding : uint8_t {
@@ -21,14 +22,33 @@ enum class Encoding : uint8_t {
   Table,   ///< large collection: a pointer to the type's own structure
 };
 
+/// What the clients of memcached's protocol keep with a string beside its value.
+struct Note {
+  /// The client's own 32 bits: how it has encoded the value.
+  uint32_t client_flags = 0;
+  /// The value's unique number ("cas"), below 2^62; 0 where nobody has asked for it since the value changed.
+  uint64_t cas = 0;
+  /// The value is to be made anew and is served meanwhile.
+  bool stale = false;
+  /// A client has been told to make it anew.
+  bool won = false;
+
+  /// Whether there is nothing to be kept.
+  bool empty() const { return client_flags == 0 && cas == 0 && !stale && !won; }
+};
+inline constexpr Note kNoNote;
+
 /// One key with its value: a single allocation where the value is small.
 ///
-///   0          4       5       6           8
-///   [ lru:24 type:4 encoding:4 ][ flags:4 mark:4 ][ key length:8 ][ value length:16 ]
+///   0                                             4                 5               6                 8
+///   [ lru:24 type:3 fetched:1 encoding:3 noted:1 ][ flags:4 mark:4 ][ key length:8 ][ value length:16 ]
 ///   [ key length:32, value length:32 ]   only where the flag kWide is set: a length does not fit above
 ///   [ expiry: 64, ms since the epoch ]   only where the flag kExpires is set
 ///   [ integer or pointer: 64 ]           only for Int, Shared and Table
 ///   [ key bytes ][ value bytes ]         value bytes only for Bytes, Packed and Intset
+///   [ client flags:32 ][ cas:62 stale:1 won:1 ]   only where `noted` is set: a Note, of a string
+///
+/// The note stands last, so that an entry without one is read as if there were none.
 ///
 /// Entries are made, reshaped and freed by their Keyspace, which accounts for them.
 class Entry {
@@ -67,10 +87,23 @@ class Entry {
   bool modified() const { return flags_ & kModified; }
   void set_modified() { flags_ |= kModified; }
 
+  /// Whether a command has read it since its value was set.
+  bool fetched() const { return fetched_; }
+  void set_fetched(bool fetched) { fetched_ = fetched; }
+
+  bool noted() const { return noted_; }
+  /// Empty where it has none.
+  Note note() const;
+  /// The value has changed and is not what a client was told the number of.
+  void forget_cas() {
+    if (noted_) [[unlikely]]
+      drop_cas();
+  }
+
   /// The bytes of its block, as they were asked for.
   size_t size() const {
     const bool bytes = has_bytes(encoding());
-    return size_for(key_length(), {type(), encoding(), bytes ? value_length() : 0, expires()});
+    return size_for(key_length(), {type(), encoding(), bytes ? value_length() : 0, expires(), noted()});
   }
 
   static bool has_bytes(Encoding encoding) {
@@ -83,12 +116,14 @@ class Entry {
 
   static constexpr uint8_t kExpires = 1, kWide = 2, kModified = 4, kPostponed = 8;
   static constexpr uint8_t kMark = 0xf0;
+  static constexpr size_t kNoteBytes = 12;
 
   struct Shape {
     Type type;
     Encoding encoding;
     size_t value_bytes;  // 0 unless has_bytes(encoding)
     bool expires;
+    bool noted = false;
   };
 
   Entry() = default;
@@ -102,9 +137,9 @@ class Entry {
   static bool wide(size_t key_bytes, size_t value_bytes) { return key_bytes > 0xff || value_bytes > 0xffff; }
   static size_t size_for(size_t key_bytes, const Shape& shape) {
     return 8 + (wide(key_bytes, shape.value_bytes) ? 8 : 0) + (shape.expires ? 8 : 0) +
-           (has_bytes(shape.encoding) ? 0 : 8) + key_bytes + shape.value_bytes;
+           (has_bytes(shape.encoding) ? 0 : 8) + key_bytes + shape.value_bytes + (shape.noted ? kNoteBytes : 0);
   }
-  /// Writes the header and lengths of an entry of this shape; the caller writes expiry, key and value.
+  /// Writes the header and lengths of an entry of this shape; the caller writes expiry, key, value and note.
   void format(size_t key_bytes, const Shape& shape);
 
   uint32_t* lengths() const { return reinterpret_cast<uint32_t*>(const_cast<Entry*>(this) + 1); }
@@ -123,6 +158,10 @@ class Entry {
   }
   char* payload() const { return fixed() + (flags_ & kExpires ? 8 : 0); }
   char* text() const { return payload() + (has_bytes(encoding()) ? 0 : 8); }
+  char* note_place() const { return text() + key_length() + (has_bytes(encoding()) ? value_length() : 0); }
+  /// REQUIRES: noted().
+  void store_note(const Note& note);
+  void drop_cas();
   static int64_t load(const char* at) {
     int64_t value;
     std::memcpy(&value, at, 8);
@@ -131,8 +170,10 @@ class Entry {
   static void store(char* at, int64_t value) { std::memcpy(at, &value, 8); }
 
   uint32_t access_ : 24;
-  uint32_t type_ : 4;
-  uint32_t encoding_ : 4;
+  uint32_t type_ : 3;
+  uint32_t fetched_ : 1;
+  uint32_t encoding_ : 3;
+  uint32_t noted_ : 1;
   uint8_t flags_;
   uint8_t key_length_;
   uint16_t value_length_;

@@ -87,9 +87,10 @@ HashTable::~HashTable() {
   });
 }
 
-std::unique_ptr<HashTable> HashTable::clone() const {
+std::unique_ptr<HashTable> HashTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<HashTable>();
   for_each([&](const FieldItem& item) {
+    breathe(pauses);
     FieldItem* twin = FieldItem::make(item.field(), item.value());
     copy->dict_.insert(dict_.hash(item.field()), twin);
     copy->item_bytes_ += twin->memory();

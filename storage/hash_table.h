@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "base/shared_bytes.h"
 #include "storage/dict.h"
 
@@ -81,7 +82,7 @@ class HashTable {
   HashTable(const HashTable&) = delete;
   HashTable& operator=(const HashTable&) = delete;
   ~HashTable();
-  std::unique_ptr<HashTable> clone() const;
+  std::unique_ptr<HashTable> clone(Pauses* pauses) const;
 
   size_t size() const { return dict_.size(); }
   /// Bytes of everything it owns and of itself, as the allocator counts them.

@@ -49,18 +49,24 @@ Entry* Keyspace::allocate(std::string_view key, const Entry::Shape& shape) {
   return entry;
 }
 
-Entry* Keyspace::make(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) const {
-  const bool expires = expiry_ms >= 0;
-  Entry* entry = allocate(key, {type, encoding, value_bytes, expires});
+Entry* Keyspace::make(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms,
+                      const Note& note) const {
+  assert(type == Type::String || note.empty());
+  const bool expires = expiry_ms >= 0, noted = !note.empty();
+  Entry* entry = allocate(key, {type, encoding, value_bytes, expires, noted});
   entry->access_ = new_access_;
+  if (noted) entry->store_note(note);
   if (expires) Entry::store(entry->fixed(), expiry_ms);
   return entry;
 }
 
-Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms) {
-  Entry* entry = make(key, type, encoding, value_bytes, expiry_ms);
+Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size_t value_bytes, int64_t expiry_ms,
+                        const Note& note) {
+  assert(!locked_);
+  Entry* entry = make(key, type, encoding, value_bytes, expiry_ms, note);
   if (entry->expires()) ++expiring_;
   charged_ += own_memory(entry);
+  ++counter(type);
   const uint64_t at = hash(key);
   dict_.insert(at, entry, entry->expires());
   if (walk_) walk_->added(at, *entry);
@@ -69,16 +75,19 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
 }
 
 void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
-  assert(!walk_ || walk_->saved(*entry));
+  assert(!locked_ && (!walk_ || walk_->saved(*entry)));
   const std::string_view key = entry->key();
   const int64_t expiry = entry->expiry();
+  const Note note = entry->note();
   const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
   const size_t kept = keeps_bytes ? std::min(entry->bytes().size(), shape.value_bytes) : 0;
   const size_t before = own_memory(entry);
 
   Entry* fresh = allocate(key, shape);
   fresh->access_ = entry->access_;
+  fresh->fetched_ = entry->fetched_;
   fresh->set_mark(entry->mark());
+  if (shape.noted) fresh->store_note(note);
   if (entry->modified() && shape.type == entry->type()) fresh->flags_ |= Entry::kModified;
   if (shape.expires) Entry::store(fresh->fixed(), expiry);
   if (kept) std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), kept);
@@ -92,19 +101,21 @@ void Keyspace::resize(Entry*& entry, size_t value_bytes) {
   assert(Entry::has_bytes(entry->encoding()));
   assert(!walk_ || walk_->saved(*entry));
   const size_t key_bytes = entry->key().size();
-  const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires()};
+  const Entry::Shape shape{entry->type(), entry->encoding(), value_bytes, entry->expires(), entry->noted()};
   const bool wide = entry->flags_ & Entry::kWide;
   // The common case keeps the layout: only the length changes, and the block may have the room already.
   if (wide == Entry::wide(key_bytes, value_bytes) &&
       blocks::fits_in_place(entry, entry->size(), Entry::size_for(key_bytes, shape))) {
+    const Note note = entry->note();
     entry->set_value_length(value_bytes);
+    if (entry->noted()) entry->store_note(note);
     return;
   }
   reshape(entry, shape);
 }
 
 void Keyspace::reencode(Entry*& entry, Encoding encoding, size_t value_bytes) {
-  reshape(entry, {entry->type(), encoding, value_bytes, entry->expires()});
+  reshape(entry, {entry->type(), encoding, value_bytes, entry->expires(), entry->noted()});
 }
 
 void Keyspace::save_before_change(Entry* entry) { walk_->before_change(*entry); }
@@ -136,14 +147,36 @@ void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_b
   }
   charged_ -= owned;
   entry->flags_ &= static_cast<uint8_t>(~Entry::kModified);
+  if (entry->type() != type) {
+    --counter(entry->type());
+    ++counter(type);
+  }
   const bool same = entry->type() == type && entry->encoding() == encoding;
   if (same && Entry::has_bytes(encoding)) {
     resize(entry, value_bytes);
   } else if (same) {
     Entry::store(entry->payload(), 0);
   } else {
-    reshape(entry, {type, encoding, value_bytes, entry->expires()});
+    reshape(entry, {type, encoding, value_bytes, entry->expires(), entry->noted() && type == Type::String});
   }
+}
+
+/// The same value in an entry that has other parts beside it.
+void Keyspace::rebuild(Entry*& entry, bool expires, bool noted) {
+  const Encoding encoding = entry->encoding();
+  const void* value = Entry::has_bytes(encoding) ? nullptr : entry->pointer();
+  const size_t value_bytes = Entry::has_bytes(encoding) ? entry->bytes().size() : 0;
+  reshape(entry, {entry->type(), encoding, value_bytes, expires, noted});
+  if (!Entry::has_bytes(encoding)) entry->set_pointer(const_cast<void*>(value));
+}
+
+void Keyspace::set_note(Entry*& entry, const Note& note) {
+  assert(entry->type() == Type::String);
+  const bool noted = !note.empty();
+  if (!noted && !entry->noted()) return;
+  before_change(entry);
+  if (noted != entry->noted()) rebuild(entry, entry->expires(), noted);
+  if (noted) entry->store_note(note);
 }
 
 void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
@@ -153,11 +186,7 @@ void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
     if (expires) Entry::store(entry->fixed(), expiry_ms);
     return;
   }
-  const Encoding encoding = entry->encoding();
-  const void* value = Entry::has_bytes(encoding) ? nullptr : entry->pointer();
-  const size_t value_bytes = Entry::has_bytes(encoding) ? entry->bytes().size() : 0;
-  reshape(entry, {entry->type(), encoding, value_bytes, expires});
-  if (!Entry::has_bytes(encoding)) entry->set_pointer(const_cast<void*>(value));
+  rebuild(entry, expires, entry->noted());
   if (expires) {
     Entry::store(entry->fixed(), expiry_ms);
     ++expiring_;
@@ -167,10 +196,12 @@ void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
 }
 
 void Keyspace::forget(Entry* entry) {
+  assert(!locked_);
   const std::string_view key = entry->key();
   [[maybe_unused]] const Entry* erased = dict_.erase(hash(key), key);
   assert(erased == entry);
   charged_ -= memory_of(*entry);
+  --counter(entry->type());
   if (entry->expires()) --expiring_;
 }
 
@@ -200,6 +231,7 @@ Entry* Keyspace::unlink(Entry* entry) {
 }
 
 void Keyspace::insert(Entry* entry) {
+  assert(!locked_);
   const uint64_t at = hash(entry->key());
   dict_.insert(at, entry, entry->expires());
   taken_in(at, entry);
@@ -213,6 +245,7 @@ bool Keyspace::insert_new(uint64_t hash, Entry* entry) {
 
 void Keyspace::taken_in(uint64_t hash, Entry* entry) {
   charged_ += memory_of(*entry);
+  ++counter(entry->type());
   if (entry->expires()) ++expiring_;
   entry->set_mark(0);
   if (walk_) walk_->added(hash, *entry);
@@ -221,9 +254,12 @@ void Keyspace::taken_in(uint64_t hash, Entry* entry) {
 
 Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
   const bool bytes = Entry::has_bytes(entry->encoding());
-  Entry* fresh = allocate(key, {entry->type(), entry->encoding(), bytes ? entry->bytes().size() : 0, entry->expires()});
+  Entry* fresh = allocate(
+      key, {entry->type(), entry->encoding(), bytes ? entry->bytes().size() : 0, entry->expires(), entry->noted()});
   fresh->access_ = entry->access_;
+  fresh->fetched_ = entry->fetched_;
   fresh->flags_ |= entry->flags_ & Entry::kModified;
+  if (entry->noted()) fresh->store_note(entry->note());
   if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry());
   if (bytes) {
     std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), entry->bytes().size());
@@ -234,16 +270,21 @@ Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
   return fresh;
 }
 
-Entry* Keyspace::clone(const Entry& entry, std::string_view key) {
+Entry* Keyspace::clone(const Entry& entry, std::string_view key, Pauses* pauses) {
   const bool bytes = Entry::has_bytes(entry.encoding());
-  Entry* fresh = allocate(key, {entry.type(), entry.encoding(), bytes ? entry.bytes().size() : 0, entry.expires()});
+  Entry* fresh = allocate(
+      key, {entry.type(), entry.encoding(), bytes ? entry.bytes().size() : 0, entry.expires(), entry.noted()});
   fresh->access_ = entry.access_;
   fresh->flags_ |= entry.flags_ & Entry::kModified;
+  if (entry.noted()) {
+    fresh->store_note(entry.note());
+    fresh->drop_cas();  // numbers are unique
+  }
   if (entry.expires()) Entry::store(fresh->fixed(), entry.expiry());
   if (bytes) {
     std::memcpy(fresh->mutable_bytes(), entry.bytes().data(), entry.bytes().size());
   } else {
-    fresh->set_pointer(clone_value(entry));
+    fresh->set_pointer(clone_value(entry, pauses));
   }
   return fresh;
 }
@@ -255,11 +296,13 @@ Entry* Keyspace::drop_expired(Entry* entry) {
 }
 
 void Keyspace::clear() {
+  assert(!locked_);
   // An empty database may still hold the table of what it once held.
   if (memory() == 0) return;
   auto contents = std::make_unique<Contents>();
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
+  counts_ = {};
   average_ttl_ = ttl_count_ = 0;
   ttl_sum_ = 0;
   stale_marks_ = 0;
@@ -272,7 +315,9 @@ void Keyspace::clear() {
 }
 
 void Keyspace::swap_contents(Keyspace& other) {
+  assert(!locked_ && !other.locked_);
   dict_.swap(other.dict_);
+  std::swap(counts_, other.counts_);
   std::swap(expiring_, other.expiring_);
   std::swap(charged_, other.charged_);
   std::swap(average_ttl_, other.average_ttl_);

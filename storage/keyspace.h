@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "base/random.h"
 #include "storage/dict.h"
 #include "storage/entry.h"
@@ -44,10 +47,16 @@ class Keyspace {
   ~Keyspace();
 
   int index() const { return index_; }
+  /// Whether its owner is in the middle of long work on it, and nobody else may look up or change what is in it. Snapshots may go
+  /// on, and so may whoever asks for figures.
+  bool locked() const { return locked_; }
+  void set_locked(bool locked) { locked_ = locked; }
   /// Whether the observer is told of new entries.
   void announce_new(bool announce) { announces_new_ = announce; }
   const Thresholds& thresholds() const { return thresholds_; }
   size_t size() const { return dict_.size(); }
+  /// Entries with a value of this type.
+  size_t count(Type type) const { return counts_[static_cast<size_t>(type)]; }
   /// Entries that have an expiry.
   size_t expiring() const { return expiring_; }
   /// Bytes of memory that the entries, their values and the tables take.
@@ -62,6 +71,7 @@ class Keyspace {
   /// The live entry of a key, or null. An entry found to have expired is erased first, and the observer told.
   Entry* find(std::string_view key, int64_t now_ms) { return find(hash(key), key, now_ms); }
   Entry* find(uint64_t hash, std::string_view key, int64_t now_ms) {
+    assert(!locked_);
     Entry* entry = dict_.find(hash, key);
     if (entry && entry->expires() && entry->expired(now_ms)) return drop_expired(entry);
     return entry;
@@ -70,12 +80,14 @@ class Keyspace {
   Entry* find_raw(std::string_view key) const { return dict_.find(key); }
 
   /// Adds an entry with an empty value: no bytes, 0, or a null pointer by the encoding. Its expiry is -1 (none) or in
-  /// ms since the epoch. REQUIRES: the key is not there.
-  Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1);
+  /// ms since the epoch. REQUIRES: the key is not there; the note, where it is not empty, is a string's.
+  Entry* create(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1,
+                const Note& note = kNoNote);
   /// The same entry in no keyspace yet: for `insert_new`, or `dispose`.
-  Entry* make(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1) const;
+  Entry* make(std::string_view key, Type type, Encoding encoding, size_t value_bytes = 0, int64_t expiry_ms = -1,
+              const Note& note = kNoNote) const;
   /// Gives an existing entry another type or encoding and an empty value, as `create` does; the old value is disposed
-  /// of. Key and expiry remain.
+  /// of. Key and expiry remain, and a string's note where it remains one.
   void reset(Entry*& entry, Type type, Encoding encoding, size_t value_bytes = 0);
   /// Makes the value inside the entry `value_bytes` long; the first bytes remain, new ones are not initialised.
   /// REQUIRES: Entry::has_bytes(entry->encoding()).
@@ -101,6 +113,8 @@ class Keyspace {
 
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
+  /// Sets what a string keeps beside its value; an empty note takes no memory. REQUIRES: entry->type() == Type::String.
+  void set_note(Entry*& entry, const Note& note);
 
   /// Erases an entry and frees it, on another thread where that would take long.
   void erase(Entry* entry);
@@ -113,7 +127,7 @@ class Keyspace {
   /// Makes room in the table for so many entries that are to come (see Dict::reserve). REQUIRES: size() == 0.
   void reserve(size_t entries) { dict_.reserve(entries); }
   /// Makes an entry with the same value and expiry under another key; in no keyspace yet.
-  static Entry* clone(const Entry& entry, std::string_view key);
+  static Entry* clone(const Entry& entry, std::string_view key, Pauses* pauses = nullptr);
   /// The same entry under another key; in no keyspace. The value is moved, `entry` is freed. REQUIRES: unlinked.
   static Entry* rekey(Entry* entry, std::string_view key);
 
@@ -168,7 +182,9 @@ class Keyspace {
   static Entry* allocate(std::string_view key, const Entry::Shape& shape);
   /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both shapes have bytes.
   void reshape(Entry*& entry, const Entry::Shape& shape);
+  size_t& counter(Type type) { return counts_[static_cast<size_t>(type)]; }
   void taken_in(uint64_t hash, Entry* entry);
+  void rebuild(Entry*& entry, bool expires, bool noted);
   void forget(Entry* entry);
   Entry* drop_expired(Entry* entry);
   void save_before_change(Entry* entry);
@@ -181,9 +197,11 @@ class Keyspace {
   const Thresholds& thresholds_;
   Dict<EntryTraits> dict_;
   SnapshotWalk* walk_ = nullptr;
+  std::array<size_t, kTypes> counts_{};  // of entries, by type
   size_t expiring_ = 0;
   size_t charged_ = 0;
   bool announces_new_ = false;
+  bool locked_ = false;
   uint32_t new_access_ = 0;
 
   // See SnapshotWalk; they belong to the contents.
@@ -213,7 +231,9 @@ size_t memory_of(const Entry& entry);
 /// Elements of a collection, 1 for a string.
 size_t length_of(const Entry& entry);
 /// A deep copy of the structure of a value that lies outside its entry (Shared, Table), or the integer of an Int.
-void* clone_value(const Entry& entry);
+void* clone_value(const Entry& entry, Pauses* pauses = nullptr);
+/// What it takes to go through the whole value, in the unit of Pauses.
+size_t work_of(const Entry& entry);
 /// Asks for the memory that a look-up of this element, by its hash, reads first in a large set, hash or sorted set.
 void prefetch_element(const Entry& entry, uint64_t hash);
 /// Asks for the element itself; best some time after `prefetch_element`.

@@ -131,7 +131,7 @@ void ListValue::set(size_t index, std::string_view value) {
   convert_if_small();
 }
 
-bool ListValue::insert(std::string_view pivot, bool before, std::string_view value) {
+bool ListValue::insert(std::string_view pivot, bool before, std::string_view value, Pauses* pauses) {
   const std::optional<int64_t> wanted = parse_int(pivot);
   if (is_packed()) {
     size_t offset = packed::find(entry->bytes(), packed::kHeaderBytes, pivot, wanted, 1);
@@ -147,6 +147,7 @@ bool ListValue::insert(std::string_view pivot, bool before, std::string_view val
   }
   ListTable& list = table();
   for (size_t node = 0; node < list.nodes(); ++node) {
+    breathe(pauses, list.count(node));
     const size_t offset = packed::find(list.elements(node), 0, pivot, wanted, 1);
     if (offset == packed::kNotFound) continue;
     ChargeGuard guard(keyspace, list);
@@ -156,12 +157,12 @@ bool ListValue::insert(std::string_view pivot, bool before, std::string_view val
   return false;
 }
 
-size_t ListValue::remove(std::string_view value, End from, size_t most) {
+size_t ListValue::remove(std::string_view value, End from, size_t most, Pauses* pauses) {
   packed::Removal removal{value, parse_int(value), 0, most == 0 ? SIZE_MAX : most};
   if (from == End::Tail && most > 0) {
     // Removal goes from the head in one pass; so the matches too many are counted first and left standing.
     size_t matches = 0;
-    find(value, End::Head, 0, [&](size_t) { return ++matches, true; });
+    find(value, End::Head, 0, [&](size_t) { return ++matches, true; }, pauses);
     removal.skip = matches > most ? matches - most : 0;
   }
   size_t removed = 0;
@@ -176,7 +177,7 @@ size_t ListValue::remove(std::string_view value, End from, size_t most) {
   }
   {
     ChargeGuard guard(keyspace, table());
-    removed = table().remove(removal, limit());
+    removed = table().remove(removal, limit(), pauses);
   }
   if (removed > 0) convert_if_small();
   return removed;

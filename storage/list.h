@@ -42,10 +42,10 @@ class ListValue : public Handle {
   /// REQUIRES: index < size().
   void set(size_t index, std::string_view value);
   /// Puts `value` before or behind the first element equal to `pivot`; false where there is none.
-  bool insert(std::string_view pivot, bool before, std::string_view value);
+  bool insert(std::string_view pivot, bool before, std::string_view value, Pauses* pauses = nullptr);
   /// Removes the first `most` elements equal to `value` as met from `from` (0 is no limit), and returns how many there
-  /// were.
-  size_t remove(std::string_view value, End from, size_t most);
+  /// were. During a pause of it the list is not to be looked at.
+  size_t remove(std::string_view value, End from, size_t most, Pauses* pauses = nullptr);
   /// Keeps the `count` elements beginning at `start`. REQUIRES: start + count <= size().
   void trim(size_t start, size_t count);
 
@@ -60,12 +60,13 @@ class ListValue : public Handle {
   /// Calls `visit(size_t index)` for every element equal to `value`, met from `from`, until it returns false. At most
   /// `compare` elements are looked at (0 is no limit).
   template <class Visit>
-  void find(std::string_view value, End from, size_t compare, Visit visit) const {
+  void find(std::string_view value, End from, size_t compare, Visit visit, Pauses* pauses = nullptr) const {
     const size_t elements = size();
     if (elements == 0) return;
     const std::optional<int64_t> integer = parse_int(value);
     size_t index = from == End::Head ? 0 : elements - 1;
     walk(index, compare == 0 || compare > elements ? elements : compare, from, [&](const packed::Element& element) {
+      breathe(pauses);
       if (element.equals(value, integer) && !visit(index)) return false;
       from == End::Head ? ++index : --index;
       return true;

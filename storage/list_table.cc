@@ -38,9 +38,12 @@ ListTable::~ListTable() {
   std::free(ring_);
 }
 
-std::unique_ptr<ListTable> ListTable::clone() const {
+std::unique_ptr<ListTable> ListTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<ListTable>();
-  for (size_t i = 0; i < nodes_; ++i) copy->append_run(at(i).elements(), at(i).count, {at(i).bytes(), SIZE_MAX});
+  for (size_t i = 0; i < nodes_; ++i) {
+    breathe(pauses, work_of_bytes(at(i).bytes()));
+    copy->append_run(at(i).elements(), at(i).count, {at(i).bytes(), SIZE_MAX});
+  }
   return copy;
 }
 
@@ -291,10 +294,11 @@ bool ListTable::merge(Node& node, const Node& behind, const NodeLimit& limit) {
   return true;
 }
 
-size_t ListTable::remove(packed::Removal removal, const NodeLimit& limit) {
+size_t ListTable::remove(packed::Removal removal, const NodeLimit& limit, Pauses* pauses) {
   size_t total = 0, kept = 0;
   for (size_t i = 0; i < nodes_; ++i) {
     Node node = at(i);
+    breathe(pauses, node.count);
     size_t removed = 0;
     const size_t bytes = packed::remove_equal(node.block + node.begin, node.bytes(), removal, removed);
     element_bytes_ -= node.bytes() - bytes;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "storage/packed.h"
 
 namespace quartet::storage {
@@ -37,7 +38,7 @@ class ListTable {
   ListTable(const ListTable&) = delete;
   ListTable& operator=(const ListTable&) = delete;
   ~ListTable();
-  std::unique_ptr<ListTable> clone() const;
+  std::unique_ptr<ListTable> clone(Pauses* pauses) const;
 
   size_t size() const { return size_; }
   /// Bytes of everything it owns and of itself, as the allocator counts them.
@@ -62,8 +63,8 @@ class ListTable {
   void replace(Place place, std::string_view value, const NodeLimit& limit);
   /// Puts `value` before or behind an element.
   void insert(Place place, bool before, std::string_view value, const NodeLimit& limit);
-  /// Removes elements, looking from the head, and returns how many.
-  size_t remove(packed::Removal removal, const NodeLimit& limit);
+  /// Removes elements, looking from the head, and returns how many. The table is not to be looked at during a pause, nor to be destroyed.
+  size_t remove(packed::Removal removal, const NodeLimit& limit, Pauses* pauses);
 
   size_t nodes() const { return nodes_; }
   /// The elements of a node, counted from the head.

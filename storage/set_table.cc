@@ -37,9 +37,10 @@ SetTable::~SetTable() {
   });
 }
 
-std::unique_ptr<SetTable> SetTable::clone() const {
+std::unique_ptr<SetTable> SetTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<SetTable>();
   for_each([&](std::string_view member) {
+    breathe(pauses);
     copy->add(member);
     return true;
   });

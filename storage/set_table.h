@@ -4,6 +4,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/pauses.h"
 #include "storage/dict.h"
 
 namespace quartet::storage {
@@ -37,7 +38,7 @@ class SetTable {
   SetTable(const SetTable&) = delete;
   SetTable& operator=(const SetTable&) = delete;
   ~SetTable();
-  std::unique_ptr<SetTable> clone() const;
+  std::unique_ptr<SetTable> clone(Pauses* pauses) const;
 
   size_t size() const { return dict_.size(); }
   /// Bytes of everything it owns and of itself, as the allocator counts them.

@@ -58,6 +58,7 @@ bool fits_block(const Thresholds& thresholds, size_t size, size_t longest, size_
 }
 
 bool fits_block(const Thresholds& thresholds, std::span<const ScoredMember> members) {
+  if (!fits_block(thresholds, members.size(), 0, 0)) return false;
   size_t longest = 0, bytes = 0;
   for (const ScoredMember& each : members) {
     longest = std::max(longest, each.member.size());
@@ -80,10 +81,11 @@ std::string make_block(std::span<const ScoredMember> members) {
 SortedSetTable::SortedSetTable() : own_bytes_(malloc_usable_size(this)) {}
 SortedSetTable::~SortedSetTable() = default;
 
-std::unique_ptr<SortedSetTable> SortedSetTable::clone() const {
+std::unique_ptr<SortedSetTable> SortedSetTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<SortedSetTable>();
   if (size() > 0) {
     RankTree::visit(tree_.at(0), size(), false, [&](const Item& item) {
+      breathe(pauses, 2);
       copy->insert(hash_bytes(item.member()), item.member(), item.score());
       return true;
     });
@@ -111,7 +113,7 @@ SortedSetValue SortedSetValue::create(Keyspace& keyspace, std::string_view key) 
 }
 
 SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key,
-                                      std::span<const ScoredMember> members) {
+                                      std::span<const ScoredMember> members, Pauses* pauses) {
   // The new value is made before the old one goes, because the members may lie in it.
   std::string packed;
   std::unique_ptr<SortedSetTable> table;
@@ -119,7 +121,10 @@ SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::str
     packed = make_block(members);
   } else {
     table = std::make_unique<SortedSetTable>();
-    for (const ScoredMember& each : members) table->insert(hash_bytes(each.member), each.member, each.score);
+    for (const ScoredMember& each : members) {
+      breathe(pauses, 2);
+      table->insert(hash_bytes(each.member), each.member, each.score);
+    }
   }
   const Encoding encoding = table ? Encoding::Table : Encoding::Packed;
   if (!entry) {
@@ -264,11 +269,16 @@ SortedSetValue::Slice SortedSetValue::slice(const LexRange& range, bool reverse,
                        limit);
 }
 
-size_t SortedSetValue::erase(const Slice& slice) {
+size_t SortedSetValue::erase(const Slice& slice, Pauses* pauses) {
   if (slice.count == 0) return 0;
   if (large()) {
-    const ChargeGuard charge(keyspace, table());
-    table().erase_ranks(slice.lowest(), slice.count);
+    // In pieces, between which table and account are whole.
+    const size_t at_once = pauses ? 64 : slice.count;
+    for (size_t left = slice.count; left > 0; left -= std::min(left, at_once)) {
+      breathe(pauses, 2 * std::min(left, at_once));
+      const ChargeGuard charge(keyspace, table());
+      table().erase_ranks(slice.lowest(), std::min(left, at_once));
+    }
     return slice.count;
   }
   ScoredBlock::erase(entry->mutable_bytes(), slice.lowest(), slice.count);

@@ -33,7 +33,7 @@ class SortedSetTable {
   size_t memory() const { return own_bytes_ + tree_.memory() + dict_.memory(); }
   /// Roughly how many calls of free() its end takes.
   size_t allocations() const { return tree_.size() + 2; }
-  std::unique_ptr<SortedSetTable> clone() const;
+  std::unique_ptr<SortedSetTable> clone(Pauses* pauses) const;
 
   /// See prefetch_element.
   void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
@@ -126,7 +126,7 @@ class SortedSetValue : public Handle {
   /// Creates a key with these members, or gives an existing entry of any type this value; without an expiry in either
   /// case. `members` may be views into the old value. REQUIRES: ascending by (score, member) without repetition, not empty.
   static SortedSetValue assign(Keyspace& keyspace, Entry* entry, std::string_view key,
-                               std::span<const ScoredMember> members);
+                               std::span<const ScoredMember> members, Pauses* pauses = nullptr);
   static size_t packed_size(const Entry& entry) { return ScoredBlock(entry.bytes()).size(); }
 
   size_t size() const { return large() ? table().size() : block().size(); }
@@ -173,7 +173,7 @@ class SortedSetValue : public Handle {
   }
 
   /// Erases the members of a slice; returns how many.
-  size_t erase(const Slice& slice);
+  size_t erase(const Slice& slice, Pauses* pauses = nullptr);
   /// Visits and erases up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns nothing.
   template <class Visit>
   size_t pop(bool highest, size_t count, Visit visitor) {

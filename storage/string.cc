@@ -28,30 +28,37 @@ class Borrowed {
 /// Room for a block that grows: Redis's users append in small pieces, so the block doubles up to a megabyte at a time.
 size_t grown_capacity(size_t size) { return size + std::min<size_t>(size, 1024 * 1024); }
 
+/// What an entry has beside its value, as if it had just been made.
+void renew(Keyspace& keyspace, Entry*& entry, int64_t expiry_ms, const Note& note) {
+  if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+  if (entry->noted() || !note.empty()) keyspace.set_note(entry, note);
+  entry->set_fetched(false);
+}
+
 }  // namespace
 
 Entry* StringValue::assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
-                           int64_t expiry_ms) {
+                           int64_t expiry_ms, const Note& note) {
   if (entry) keyspace.before_replace(entry);
   const std::optional<int64_t> number = parse_int(value);
-  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms);
+  if (!number) return assign_text(keyspace, entry, key, value, expiry_ms, note);
   if (!entry) {
-    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms);
+    entry = keyspace.create(key, Type::String, Encoding::Int, 0, expiry_ms, note);
   } else {
     if (entry->type() != Type::String || entry->encoding() != Encoding::Int)
       keyspace.reset(entry, Type::String, Encoding::Int);
-    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+    renew(keyspace, entry, expiry_ms, note);
   }
   entry->set_integer(*number);
   return entry;
 }
 
 Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
-                                int64_t expiry_ms) {
+                                int64_t expiry_ms, const Note& note) {
   if (!entry) {
     const bool inside = value.size() <= limits::kInlineStringBytes;
     entry = keyspace.create(key, Type::String, inside ? Encoding::Bytes : Encoding::Shared, inside ? value.size() : 0,
-                            expiry_ms);
+                            expiry_ms, note);
     if (inside) {
       std::memcpy(entry->mutable_bytes(), value.data(), value.size());
       return entry;
@@ -59,7 +66,7 @@ Entry* StringValue::assign_text(Keyspace& keyspace, Entry* entry, std::string_vi
   } else {
     keyspace.before_replace(entry);
     if (entry->type() != Type::String) keyspace.reset(entry, Type::String, Encoding::Bytes);
-    if (entry->expiry() != expiry_ms) keyspace.set_expiry(entry, expiry_ms);
+    renew(keyspace, entry, expiry_ms, note);
   }
   StringValue string(keyspace, entry);
   string.assign_bytes(value);
@@ -112,12 +119,14 @@ void StringValue::set(std::string_view value) {
     set_integer(*number);
   } else {
     assign_bytes(value);
+    entry->forget_cas();
   }
 }
 
 void StringValue::set_integer(int64_t value) {
   if (entry->encoding() != Encoding::Int) keyspace.reset(entry, Type::String, Encoding::Int);
   entry->set_integer(value);
+  entry->forget_cas();
 }
 
 void StringValue::assign_bytes(std::string_view value) {
@@ -126,41 +135,56 @@ void StringValue::assign_bytes(std::string_view value) {
     if (!value.empty()) std::memcpy(entry->mutable_bytes(), value.data(), value.size());
     return;
   }
-  SharedBytes block = SharedBytes::copy_of(value);
+  assign_block(SharedBytes::copy_of(value));
+}
+
+void StringValue::assign_block(SharedBytes block) {
   keyspace.reset(entry, Type::String, Encoding::Shared);
   keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
   entry->set_pointer(block.release());
 }
 
-char* StringValue::writable(size_t size) {
+void StringValue::take(SharedBytes block) {
+  if (block.size() > limits::kInlineStringBytes) {
+    assign_block(std::move(block));
+  } else {
+    assign_bytes(block.view());
+  }
+  entry->set_modified();
+}
+
+size_t StringValue::bytes_to_write(size_t size) const {
+  const size_t old_size = this->size();
+  if (entry->encoding() == Encoding::Shared) {
+    Borrowed block(*entry);
+    if (block->unique() && block->capacity() >= size) return size > old_size ? size - old_size : 0;
+  }
+  return std::max(size, old_size);
+}
+
+char* StringValue::writable(size_t size, Pauses* pauses) {
+  entry->forget_cas();
   char scratch[kNumberChars];
   const std::string_view old = view(scratch);
   const size_t old_size = old.size();
   size = std::max(size, old_size);
-  if (entry->encoding() == Encoding::Shared) {
-    SharedBytes block = SharedBytes::adopt(entry->pointer());
-    if (!block.unique() || block.capacity() < size) {
-      SharedBytes larger = SharedBytes::allocate(size, size > old_size ? grown_capacity(size) : size);
-      std::memcpy(larger.data(), block.data(), old_size);
-      keyspace.charge(static_cast<int64_t>(block_memory(larger.allocation())) -
-                      static_cast<int64_t>(block_memory(block.allocation())));
-      block = std::move(larger);
+  const bool shared = entry->encoding() == Encoding::Shared;
+  if (shared) {
+    Borrowed block(*entry);
+    if (block->unique() && block->capacity() >= size) {
+      clear_bytes(block->data() + old_size, size - old_size, pauses);
+      block->set_size(size);
+      entry->set_modified();
+      return block->data();
     }
-    std::memset(block.data() + old_size, 0, size - old_size);
-    block.set_size(size);
-    char* data = block.data();
-    entry->set_pointer(block.release());
-    entry->set_modified();
-    return data;
   }
-  if (size > limits::kInlineStringBytes) {
-    SharedBytes block = SharedBytes::allocate(size, grown_capacity(size));
-    std::memcpy(block.data(), old.data(), old_size);
-    std::memset(block.data() + old_size, 0, size - old_size);
-    keyspace.reencode(entry, Encoding::Shared);
-    keyspace.charge(static_cast<int64_t>(block_memory(block.allocation())));
+  if (shared || size > limits::kInlineStringBytes) {
+    // The entry keeps the old value until the new one is whole.
+    SharedBytes block = SharedBytes::allocate(size, size > old_size ? grown_capacity(size) : size);
+    copy_bytes(block.data(), old.data(), old_size, pauses);
+    clear_bytes(block.data() + old_size, size - old_size, pauses);
     char* data = block.data();
-    entry->set_pointer(block.release());
+    assign_block(std::move(block));
     entry->set_modified();
     return data;
   }
@@ -174,9 +198,9 @@ char* StringValue::writable(size_t size) {
   return entry->mutable_bytes();
 }
 
-void StringValue::append(std::string_view tail) {
+void StringValue::append(std::string_view tail, Pauses* pauses) {
   const size_t old_size = size();
-  char* data = writable(old_size + tail.size());
+  char* data = writable(old_size + tail.size(), pauses);
   if (!tail.empty()) std::memcpy(data + old_size, tail.data(), tail.size());
 }
 

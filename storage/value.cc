@@ -16,6 +16,8 @@ namespace {
 
 /// Collections larger than this are freed on another thread.
 constexpr size_t kSlowToFree = 64;
+/// Strings longer than this are, too: the system takes some 0.2 ms for a megabyte.
+constexpr size_t kSlowToFreeBytes = 1024 * 1024;
 
 /// Calls `visit` with the structure of an entry whose encoding is Table.
 template <class Visit>
@@ -60,6 +62,8 @@ void prefetch_element_item(const Entry& entry, uint64_t hash) {
 }
 
 bool is_slow_to_free(const Entry& entry) {
+  if (entry.encoding() == Encoding::Shared)
+    return entry.pointer() && malloc_usable_size(entry.pointer()) > kSlowToFreeBytes;
   return entry.encoding() == Encoding::Table && entry.pointer() &&
          with_table(entry, [](const auto& table) { return table.allocations(); }) > kSlowToFree;
 }
@@ -78,16 +82,22 @@ void dispose(Entry* entry) {
   blocks::free(entry, entry->size());
 }
 
-void* clone_value(const Entry& entry) {
+size_t work_of(const Entry& entry) {
+  if (entry.encoding() == Encoding::Shared) return work_of_bytes(malloc_usable_size(entry.pointer()));
+  return length_of(entry);
+}
+
+void* clone_value(const Entry& entry, Pauses* pauses) {
   if (entry.encoding() == Encoding::Int) return entry.pointer();
   if (entry.encoding() == Encoding::Shared) {
     SharedBytes original = SharedBytes::adopt(entry.pointer());
     // Blocks are charged in full to the keyspace that holds them, so two keys never share one.
-    SharedBytes copy = SharedBytes::copy_of(original.view());
+    SharedBytes copy = SharedBytes::allocate(original.size(), original.size());
+    copy_bytes(copy.data(), original.data(), original.size(), pauses);
     original.release();
     return copy.release();
   }
-  return with_table(entry, [](const auto& table) -> void* { return table.clone().release(); });
+  return with_table(entry, [pauses](const auto& table) -> void* { return table.clone(pauses).release(); });
 }
 
 std::string_view encoding_name(const Entry& entry) {

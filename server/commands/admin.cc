@@ -19,8 +19,8 @@ void flush(Context& ctx, int database) {
   Arguments in(ctx);
   if (in.more() && !in.option("ASYNC") && !in.option("SYNC")) in.fail(errors::kSyntax);
   if (in.more()) in.fail(errors::kSyntax);
-  if (!in.ok()) return;
-  ctx.server.flush(database);
+  if (!in.ok() || (database < 0 && !ctx.enters_all())) return;
+  if (const auto refusal = ctx.server.flush(database)) return ctx.reply.error(*refusal);
   ctx.databases_changed();
   ctx.reply.ok();
 }
@@ -43,9 +43,15 @@ void swapdb_command(Context& ctx) {
     if (index[i] < 0 && (!number || *number != static_cast<int>(*number))) return ctx.reply.error(kInvalid[i]);
   }
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
+  for (const int each : index)
+    if (!ctx.enters(ctx.server.database(each))) return;
   // What was swapped once is loaded so, whatever the settings are by now.
   if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
+  for (const auto& [from, to] : {std::pair(index[0], index[1]), std::pair(index[1], index[0])}) {
+    if (ctx.server.database(from).size() == 0) continue;
+    if (const auto refusal = ctx.server.leaving_refusal("SWAPDB", from, to)) return ctx.reply.error(*refusal);
+  }
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.

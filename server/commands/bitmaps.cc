@@ -6,8 +6,7 @@
 #include "storage/string.h"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
+#include <span>
 #include <vector>
 
 namespace quartet::server {
@@ -29,7 +28,11 @@ uint64_t bit_offset(Arguments& in, const Context& ctx) {
 /// Write access to the first `bytes` bytes of a string, which is created or lengthened where need be.
 char* writable(Context& ctx, Entry* entry, std::string_view key, size_t bytes) {
   if (!entry) entry = ctx.db().create(key, Type::String, Encoding::Bytes);
-  return StringValue(ctx.db(), entry).writable(bytes);
+  return StringValue(ctx.db(), entry).writable(bytes, ctx.pauses);
+}
+/// How much work that is.
+size_t work_to_write(Context& ctx, Entry* entry, size_t bytes) {
+  return work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(bytes) : bytes);
 }
 
 // --- SETBIT, GETBIT ---------------------------------------------------------------------------------------------------
@@ -44,6 +47,7 @@ void setbit_command(Context& ctx) {
   if (!ctx.find_write(key, Type::String, entry)) return;
   const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
   const size_t at = offset / 8;
+  if (ctx.takes_long(work_to_write(ctx, entry, at + 1))) return;
   char* bytes = writable(ctx, entry, key, at + 1);
   const int shift = 7 - static_cast<int>(offset % 8);
   const int old = bytes[at] >> shift & 1;
@@ -89,6 +93,22 @@ BitRange bit_range(int64_t start, int64_t end, Unit unit, size_t bytes) {
   return unit == Unit::Bit ? BitRange{start, end} : BitRange{start * 8, end * 8 + 7};
 }
 
+size_t work_of_bits(BitRange range) {
+  return range.first > range.last ? 0 : work_of_bytes(static_cast<size_t>(range.last - range.first) / 8);
+}
+
+/// Calls `visit` for pieces of the range in their order until it returns false.
+template <class Visit>
+void for_each_piece(Context& ctx, BitRange range, Visit visit) {
+  constexpr int64_t kPieceBits = static_cast<int64_t>(kPieceBytes) * 8;
+  while (range.first <= range.last) {
+    ctx.breathe(work_of_bytes(kPieceBytes));
+    const int64_t last = std::min(range.last, range.first / kPieceBits * kPieceBits + kPieceBits - 1);
+    if (!visit({range.first, last})) return;
+    range.first = last + 1;
+  }
+}
+
 void bitcount_command(Context& ctx) {
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
@@ -108,7 +128,13 @@ void bitcount_command(Context& ctx) {
   char scratch[kNumberChars];
   const std::string_view bytes = StringValue(ctx.db(), entry).view(scratch);
   const BitRange range = bit_range(start, end, unit, bytes.size());
-  ctx.reply.integer(range.first > range.last ? 0 : bits::count(bytes, range.first, range.last));
+  if (ctx.takes_long(work_of_bits(range))) return;
+  int64_t total = 0;
+  for_each_piece(ctx, range, [&](BitRange piece) {
+    total += bits::count(bytes, piece.first, piece.last);
+    return true;
+  });
+  ctx.reply.integer(total);
 }
 
 void bitpos_command(Context& ctx) {
@@ -140,7 +166,12 @@ void bitpos_command(Context& ctx) {
   const std::string_view bytes = StringValue(ctx.db(), entry).view(scratch);
   const BitRange range = bit_range(start, end, unit, bytes.size());
   if (range.first > range.last) return ctx.reply.integer(-1);
-  const int64_t found = bits::find(bytes, bit != 0, range.first, range.last);
+  if (ctx.takes_long(work_of_bits(range))) return;
+  int64_t found = -1;
+  for_each_piece(ctx, range, [&](BitRange piece) {
+    found = bits::find(bytes, bit != 0, piece.first, piece.last);
+    return found < 0;
+  });
   // Zeros follow the string unless the client said where to stop.
   if (found < 0 && bit == 0 && !has_end) return ctx.reply.integer(static_cast<int64_t>(bytes.size() * 8));
   ctx.reply.integer(found);
@@ -149,14 +180,16 @@ void bitpos_command(Context& ctx) {
 // --- BITOP ------------------------------------------------------------------------------------------------------------
 
 /// Stores a string that counts as changed in place, whatever was under the key before; without an expiry.
-void store_raw(Context& ctx, std::string_view key, std::string_view value) {
+void store_raw(Context& ctx, std::string_view key, SharedBytes value) {
   Entry* entry = ctx.find_replace(key);
   if (entry) {
     ctx.db().reset(entry, Type::String, Encoding::Bytes);
     ctx.db().set_expiry(entry, -1);
+    ctx.written_anew(key);
+  } else {
+    entry = ctx.db().create(key, Type::String, Encoding::Bytes);
   }
-  char* bytes = writable(ctx, entry, key, value.size());
-  std::memcpy(bytes, value.data(), value.size());
+  StringValue(ctx.db(), entry).take(std::move(value));
   ctx.changed(key, EventClass::String, "set");
 }
 
@@ -196,11 +229,19 @@ void bitop_command(Context& ctx) {
     if (Entry* old = ctx.find_replace(destination)) ctx.erase(old);
     return ctx.reply.integer(0);
   }
-  std::string result(sources[0].bytes);
-  result.resize(longest);
-  if (operation == bits::Operation::Not) bits::invert(result);
-  for (size_t i = 1; i < sources.size(); ++i) bits::combine(operation, result, sources[i].bytes);
-  store_raw(ctx, destination, result);
+  if (ctx.takes_long(work_of_bytes(longest) * sources.size())) return;
+  SharedBytes result = SharedBytes::allocate(longest, longest);
+  for (size_t at = 0; at < longest; at += kPieceBytes) {
+    ctx.breathe(work_of_bytes(kPieceBytes) * sources.size());
+    const std::span<char> piece(result.data() + at, std::min(kPieceBytes, longest - at));
+    const auto piece_of = [&](std::string_view bytes) { return bytes.substr(std::min(at, bytes.size()), piece.size()); };
+    const std::string_view first = piece_of(sources[0].bytes);
+    std::copy(first.begin(), first.end(), piece.begin());
+    std::fill(piece.begin() + static_cast<ptrdiff_t>(first.size()), piece.end(), '\0');
+    if (operation == bits::Operation::Not) bits::invert(piece);
+    for (size_t i = 1; i < sources.size(); ++i) bits::combine(operation, piece, piece_of(sources[i].bytes));
+  }
+  store_raw(ctx, destination, std::move(result));
   ctx.reply.integer(static_cast<int64_t>(longest));
 }
 
@@ -291,8 +332,12 @@ void get_fields(Context& ctx, const std::vector<FieldOperation>& operations) {
   if (!ctx.find_read(ctx.arg(1), Type::String, entry)) return;
   char scratch[kNumberChars];
   const std::string_view bytes = entry ? StringValue(ctx.db(), entry).view(scratch) : std::string_view();
+  if (ctx.takes_long(operations.size())) return;
   ctx.reply.array(operations.size());
-  for (const FieldOperation& operation : operations) ctx.reply.integer(operation.field.get(bytes));
+  for (const FieldOperation& operation : operations) {
+    ctx.breathe();
+    ctx.reply.integer(operation.field.get(bytes));
+  }
 }
 
 void change_fields(Context& ctx, const std::vector<FieldOperation>& operations, size_t end_byte) {
@@ -301,10 +346,12 @@ void change_fields(Context& ctx, const std::vector<FieldOperation>& operations, 
   if (!ctx.find_write(key, Type::String, entry)) return;
   const size_t old_size = entry ? StringValue(ctx.db(), entry).size() : 0;
   const size_t size = std::max(old_size, end_byte);
+  if (ctx.takes_long(work_to_write(ctx, entry, size) + operations.size())) return;
   char* bytes = writable(ctx, entry, key, size);
   bool wrote = false, differs = false;
   ctx.reply.array(operations.size());
   for (const FieldOperation& operation : operations) {
+    ctx.breathe();
     if (operation.kind == FieldOperation::Get) {
       ctx.reply.integer(operation.field.get({bytes, size}));
     } else if (write_field(ctx, operation, bytes, size, differs)) {

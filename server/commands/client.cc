@@ -202,6 +202,8 @@ void client_pause_command(Context& ctx) {
   int64_t until;
   if (__builtin_add_overflow(ctx.now.mono_ms(), *ms, &until))
     return ctx.reply.error("ERR timeout is out of range");
+  // What has begun before ends before.
+  if (!ctx.enters_all()) return;
   ctx.server.pause(until, writes_only);
   ctx.reply.ok();
 }

@@ -1,5 +1,6 @@
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/config_table.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -19,6 +20,8 @@ void config_set_command(Context& ctx) {
   if (ctx.args.size() % 2 != 0) return ctx.reply.error(errors::kSyntax);
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   for (size_t i = 2; i < ctx.args.size(); i += 2) pairs.emplace_back(ctx.arg(i), ctx.arg(i + 1));
+  for (size_t i = 2; i < ctx.args.size(); i += 2)
+    if (const Directive* directive = find_directive(ctx.arg(i)); directive && directive->flags & Directive::Secret) ctx.redact(i + 1);
   const bool local = ctx.session.loopback || ctx.session.unix_socket;
   if (const auto error = ctx.server.config_store.set(pairs, local)) return ctx.reply.error(*error);
   ctx.reply.ok();

@@ -2,6 +2,7 @@
 
 #include "server/arguments.h"
 #include "server/client_info.h"
+#include "server/commands/authentication.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/server.h"
@@ -18,7 +19,8 @@ bool same_secret(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-/// Whether the pair lets a client in. There is one user, `default`, whose password is `requirepass`; without one any is right.
+}  // namespace
+
 bool authenticate(Context& ctx, std::string_view user, std::string_view password) {
   const std::string& required = ctx.server.config.requirepass;
   if (user != "default" || (!required.empty() && !same_secret(password, required))) return false;
@@ -26,6 +28,8 @@ bool authenticate(Context& ctx, std::string_view user, std::string_view password
   ctx.session.user = "default";
   return true;
 }
+
+namespace {
 
 void auth_command(Context& ctx) {
   if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);
@@ -114,7 +118,7 @@ void select_command(Context& ctx) {
       return ctx.reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
     return ctx.reply.error(errors::kDbIndex);
   }
-  ctx.session.database = index;
+  if (!ctx.server.enter_database(ctx.session, index)) return ctx.reply.error(ctx.server.full_error(index));
   ctx.reply.ok();
 }
 
@@ -128,11 +132,12 @@ void reset_command(Context& ctx) {
   ctx.server.discard_transaction(session);
   ctx.server.pubsub.forget(session);
   ctx.server.remove_monitor(session);
-  session.database = 0;
+  ctx.server.leave_database(session);
   session.name.clear();
   session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;
   session.authenticated = ctx.server.config.requirepass.empty();
+  session.unauthenticated_since_us = ctx.now.mono_us;
   ctx.reply.set_version(2);
   ctx.reply.simple("RESET");
 }

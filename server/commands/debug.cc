@@ -95,6 +95,7 @@ Digest digest_of(storage::Keyspace& db, Entry& entry) {
 }
 
 void debug_digest(Context& ctx) {
+  if (!ctx.enters_all()) return;
   Digest all;
   for (const auto& db : ctx.server.databases) {
     db->for_each([&](Entry& entry) {
@@ -106,6 +107,7 @@ void debug_digest(Context& ctx) {
 }
 
 void debug_digest_value(Context& ctx) {
+  if (!ctx.enters(ctx.db())) return;
   ctx.reply.array(ctx.args.size() - 2);
   for (const std::string_view key : ctx.args.subspan(2)) {
     Entry* entry = ctx.db().find(key, ctx.now_ms());
@@ -130,6 +132,7 @@ std::string describe_list(Context& ctx, const Entry& entry) {
 }
 
 void debug_object(Context& ctx) {
+  if (!ctx.enters(ctx.db())) return;
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
   if (!entry) return ctx.reply.error(errors::kNoSuchKey);
   const auto clock = static_cast<uint32_t>(ctx.now.wall_us / 1'000'000);
@@ -153,7 +156,7 @@ void debug_populate(Context& ctx) {
   const int64_t count = in.integer_in(0, INT64_MAX, errors::kNotPositive);
   const std::string_view prefix = in.more() ? in.next() : "key";
   const int64_t size = in.more() ? in.integer_in(0, ctx.server.config.proto_max_bulk_len, errors::kNotPositive) : 0;
-  if (!in.ok()) return;
+  if (!in.ok() || !ctx.enters(ctx.db())) return;
   std::string key, value;
   for (int64_t i = 0; i < count; ++i) {
     key = fmt::format("{}:{}", prefix, i);
@@ -163,6 +166,15 @@ void debug_populate(Context& ctx) {
     storage::StringValue::assign(ctx.db(), nullptr, key, value);
     ctx.server.key_changed(ctx.db(), key);
   }
+  ctx.reply.ok();
+}
+
+void debug_slices(Context& ctx) {
+  Arguments in(ctx, 2);
+  const int64_t work = in.integer_in(0, INT64_MAX, errors::kNotPositive);
+  const int64_t slice_us = in.integer_in(0, 1'000'000, errors::kNotPositive);
+  if (!in.ok()) return;
+  ctx.server.long_commands.set_bounds({static_cast<size_t>(work), slice_us});
   ctx.reply.ok();
 }
 
@@ -257,7 +269,9 @@ void debug_help(Context& ctx) {
                    "    set, map, attrib, push, verbatim, true, false.", "QUICKLIST-PACKED-THRESHOLD <size>",
                    "    Accepted for tests' sake; lists have one kind of node.", "SET-ACTIVE-EXPIRE <0|1>",
                    "    Stop or go on to remove expired keys that nobody asks for.", "SLEEP <seconds>",
-                   "    Let the whole server sleep."});
+                   "    Let the whole server sleep.", "SLICES <work> <microseconds>",
+                   "    Divide commands that have so much work before them (4096 by default, in elements),",
+                   "    into slices of so long (250 by default); 0: as short as can be."});
 }
 
 struct DebugSubcommand {
@@ -278,6 +292,7 @@ constexpr DebugSubcommand kSubcommands[] = {
     {"quicklist-packed-threshold", 1, 1, debug_quicklist_packed_threshold},
     {"set-active-expire", 1, 1, debug_set_active_expire},
     {"sleep", 1, 1, debug_sleep},
+    {"slices", 2, 2, debug_slices},
 };
 
 void debug_command(Context& ctx) {

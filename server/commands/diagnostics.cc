@@ -152,7 +152,10 @@ void latency_doctor_command(Context& ctx) {
   }
   report += "\n";
   const int64_t threshold_us = ctx.server.config.latency_monitor_threshold * 1000;
-  if (ctx.server.config.slowlog_log_slower_than < 0 || ctx.server.config.slowlog_log_slower_than > threshold_us)
+  const auto& settings = ctx.server.config.database;
+  if (std::any_of(settings.begin(), settings.end(), [&](const DatabaseConfig& database) {
+        return database.slowlog_log_slower_than < 0 || database.slowlog_log_slower_than > threshold_us;
+      }))
     report += fmt::format("- The slow log does not hold commands as fast as these. \"CONFIG SET slowlog-log-slower-than {}\" would show them.\n",
                           threshold_us);
   report += "- SLOWLOG GET shows which commands took long.\n";

@@ -3,6 +3,7 @@
 #include "server/access.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/leftover.h"
 #include "server/server.h"
 
 #include <limits>
@@ -18,9 +19,12 @@ using storage::Keyspace;
 void dump_command(Context& ctx) {
   const Entry* entry = ctx.find_read(ctx.arg(1));
   if (!entry) return ctx.reply.null();
-  std::string payload;
-  persistence::append_dump_payload(payload, *entry, true);
-  ctx.reply.bulk(payload);
+  if (ctx.takes_long(storage::work_of(*entry))) return;
+  Leftover<std::string> payload(ctx);
+  // A string that grows is copied in one piece.
+  if (ctx.pauses) payload->reserve(storage::memory_of(*entry));
+  persistence::append_dump_payload(*payload, *entry, true, ctx.pauses);
+  ctx.reply.bulk(*payload, ctx.pauses);
 }
 
 /// A keyspace that no client sees, in which a value is read before it is known to be good.
@@ -72,9 +76,11 @@ void restore_command(Context& ctx) {
   Arguments in(ctx, 2);
   int64_t expiry_ms = in.integer_in(0, kMost, "ERR Invalid TTL value, must be >= 0", errors::kNotInteger);
   if (!in.ok()) return;
-  if (!persistence::is_dump_payload(payload)) return ctx.reply.error("ERR DUMP payload version or checksum are wrong");
+  // A payload of integers holds many elements in few bytes.
+  if (ctx.takes_long(payload.size() / 4)) return;
+  if (!persistence::is_dump_payload(payload, ctx.pauses)) return ctx.reply.error("ERR DUMP payload version or checksum are wrong");
   Staging staging(ctx.db().thresholds());
-  Entry* entry = persistence::load_dump_payload(payload, staging.keyspace, key);
+  Entry* entry = persistence::load_dump_payload(payload, staging.keyspace, key, ctx.pauses);
   if (!entry) return ctx.reply.error("ERR Bad data format");
 
   if (expiry_ms == 0) {

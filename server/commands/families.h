@@ -12,6 +12,7 @@ std::span<const Command> bitmap_commands();        // bitmaps.cc
 std::span<const Command> client_commands();        // client.cc: CLIENT
 std::span<const Command> config_commands();        // config.cc: CONFIG
 std::span<const Command> connection_commands();    // connection.cc: AUTH, HELLO, SELECT, PING, ...
+std::span<const Command> database_commands();      // databases.cc: DB
 std::span<const Command> debug_commands();         // debug.cc: DEBUG
 std::span<const Command> diagnostics_commands();   // diagnostics.cc: MONITOR, SLOWLOG, LATENCY
 std::span<const Command> dump_commands();          // dump.cc: DUMP, RESTORE
@@ -21,6 +22,9 @@ std::span<const Command> info_commands();          // info.cc: INFO
 std::span<const Command> introspection_commands(); // introspection.cc: COMMAND
 std::span<const Command> key_commands();           // keys.cc
 std::span<const Command> list_commands();          // lists.cc
+std::span<const Command> memcached_commands();          // memcached_text.cc: get, set, incr, ... of memcached's protocol
+std::span<const Command> memcached_meta_commands();     // memcached_meta.cc: mg, ms, md, ma, mn, me
+std::span<const Command> memcached_service_commands();  // memcached_service.cc: stats, flush_all, version, ...
 std::span<const Command> memory_commands();        // memory.cc: MEMORY
 std::span<const Command> persistence_commands();   // persistence.cc: BGSAVE, BGREWRITEAOF, SHUTDOWN, ...
 std::span<const Command> pubsub_commands();        // pubsub.cc

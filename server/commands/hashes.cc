@@ -33,18 +33,22 @@ void reply_value(Context& ctx, const HashValue& hash, std::string_view field) {
 
 // --- Writing ----------------------------------------------------------------------------------------------------------
 
-/// HSET and HMSET: returns how many fields are new, or no value where an error was written.
+/// HSET and HMSET: returns how many fields are new, or no value where there is nothing to reply.
 std::optional<int64_t> set_fields(Context& ctx) {
   if (ctx.args.size() % 2 != 0) {
     reply_wrong_arity(ctx);
     return {};
   }
+  if (ctx.takes_long(ctx.args.size())) return {};
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Hash, entry)) return {};
   HashValue hash = open_or_create(ctx, key, entry);
   int64_t added = 0;
-  for (size_t i = 2; i < ctx.args.size(); i += 2) added += hash.set(ctx.arg(i), ctx.arg(i + 1));
+  for (size_t i = 2; i < ctx.args.size(); i += 2) {
+    ctx.breathe();
+    added += hash.set(ctx.arg(i), ctx.arg(i + 1));
+  }
   ctx.changed(key, EventClass::Hash, "hset", ctx.args.size() / 2 - 1);
   return added;
 }
@@ -68,13 +72,17 @@ void hsetnx_command(Context& ctx) {
 }
 
 void hdel_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Hash, entry)) return;
   int64_t removed = 0;
   if (entry) {
     HashValue hash(ctx.db(), entry);
-    for (size_t i = 2; i < ctx.args.size() && !hash.empty(); ++i) removed += hash.erase(ctx.arg(i));
+    for (size_t i = 2; i < ctx.args.size() && !hash.empty(); ++i) {
+      ctx.breathe();
+      removed += hash.erase(ctx.arg(i));
+    }
     if (removed) {
       ctx.changed(key, EventClass::Hash, "hdel", static_cast<size_t>(removed));
       ctx.erase_if_empty(hash.entry);
@@ -136,10 +144,12 @@ void hget_command(Context& ctx) {
 }
 
 void hmget_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
   for (size_t i = 2; i < ctx.args.size(); ++i) {
+    ctx.breathe();
     if (entry) {
       reply_value(ctx, HashValue(ctx.db(), entry), ctx.arg(i));
     } else {
@@ -173,8 +183,10 @@ void hgetall_command(Context& ctx) {
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   if (!entry) return ctx.reply.map(0);
   const HashValue hash(ctx.db(), entry);
+  if (ctx.takes_long(hash.size())) return;
   ctx.reply.map(hash.size());
   hash.for_each([&](std::string_view field, std::string_view value) {
+    ctx.breathe();
     ctx.reply.bulk(field);
     ctx.reply.bulk(value);
     return true;
@@ -187,8 +199,10 @@ void reply_half(Context& ctx, bool fields) {
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   if (!entry) return ctx.reply.array(0);
   const HashValue hash(ctx.db(), entry);
+  if (ctx.takes_long(hash.size())) return;
   ctx.reply.array(hash.size());
   hash.for_each([&](std::string_view field, std::string_view value) {
+    ctx.breathe();
     ctx.reply.bulk(fields ? field : value);
     return true;
   });
@@ -214,12 +228,15 @@ void hrandfield_command(Context& ctx) {
 
   const bool pairs = with_values && ctx.reply.version() == 3;
   const auto reply_field = [&](std::string_view field, std::string_view value) {
+    ctx.breathe();
     if (pairs) ctx.reply.array(2);
     ctx.reply.bulk(field);
     if (with_values) ctx.reply.bulk(value);
   };
   const auto wanted = static_cast<size_t>(count < 0 ? -count : count);
   const size_t shown = count < 0 ? wanted : std::min(wanted, hash.size());
+  // A large part of a hash is drawn by going through all of it.
+  if (ctx.takes_long(count < 0 ? wanted : std::min(shown * 4, hash.size()))) return;
   ctx.reply.array(with_values && !pairs ? shown * 2 : shown);
   if (count < 0) {
     hash.draw(shown, ctx.server.random, reply_field);
@@ -233,16 +250,19 @@ void hscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
-  ScanReply found;
+  const HashValue hash(ctx.db(), entry);
+  if (ctx.takes_long(std::min(options.count, hash.size()))) return;
+  ScanReply found(ctx);
   const uint64_t next =
-      HashValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view field, std::string_view value) {
+      hash.scan(options.cursor, options.count, [&](std::string_view field, std::string_view value) {
+        ctx.breathe();
         if (!options.matches(field)) return;
         found.add(field);
         found.add(value);
       });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ using storage::Keyspace;
 
 /// DEL and UNLINK are the same here: what is slow to free is always freed in the background.
 void del_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   int64_t deleted = 0;
   for (const std::string_view key : ctx.args.subspan(1)) {
+    ctx.breathe();
     Entry* entry = ctx.find_replace(key);
     if (!entry) continue;
     ctx.erase(entry);
@@ -30,14 +32,22 @@ void del_command(Context& ctx) {
 }
 
 void exists_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   int64_t found = 0;
-  for (const std::string_view key : ctx.args.subspan(1)) found += ctx.find_untouched(key) != nullptr;
+  for (const std::string_view key : ctx.args.subspan(1)) {
+    ctx.breathe();
+    found += ctx.find_untouched(key) != nullptr;
+  }
   ctx.reply.integer(found);
 }
 
 void touch_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   int64_t found = 0;
-  for (const std::string_view key : ctx.args.subspan(1)) found += ctx.find_read(key) != nullptr;
+  for (const std::string_view key : ctx.args.subspan(1)) {
+    ctx.breathe();
+    found += ctx.find_read(key) != nullptr;
+  }
   ctx.reply.integer(found);
 }
 
@@ -59,6 +69,7 @@ void rename(Context& ctx, bool replace) {
     ctx.db().erase(old);
   }
   ctx.db().insert(Keyspace::rekey(ctx.db().unlink(entry), to));
+  ctx.keep_expiries();
   ctx.changed(from, EventClass::Generic, "rename_from", 0);
   ctx.changed(to, EventClass::Generic, "rename_to");
   answer(true);
@@ -104,6 +115,8 @@ void move_command(Context& ctx) {
   Keyspace* other = named_database(ctx, in);
   if (other == &ctx.db()) in.fail(kSameObjects);
   if (!in.ok()) return;
+  if (const auto refusal = ctx.server.leaving_refusal("MOVE", ctx.db().index(), other->index())) return ctx.reply.error(*refusal);
+  if (!ctx.enters(*other)) return;
   Entry* entry = ctx.find_write(key);
   if (!entry || other->find(key, ctx.now_ms())) return ctx.reply.integer(0);
   other->insert(ctx.db().unlink(entry));
@@ -135,13 +148,21 @@ void copy_command(Context& ctx) {
     }
   }
   if (other == &ctx.db() && from == to) in.fail(kSameObjects);
-  if (!in.ok()) return;
+  if (!in.ok() || (other != &ctx.db() && !ctx.enters(*other))) return;
   const Entry* entry = ctx.find_read(from);
   if (!entry) return ctx.reply.integer(0);
-  Entry* old = other->find(to, ctx.now_ms());
-  if (old && !replace) return ctx.reply.integer(0);
-  Entry* copy = Keyspace::clone(*entry, to);
-  if (old) other->erase(old);
+  if (Entry* old = other->find(to, ctx.now_ms()); old && !replace) return ctx.reply.integer(0);
+  if (ctx.takes_long(storage::work_of(*entry))) return;
+  Entry* copy = Keyspace::clone(*entry, to, ctx.pauses);
+  // Meanwhile others may have been in the other database.
+  if (other != &ctx.db() && ctx.pauses) static_cast<void>(ctx.enters(*other));
+  if (Entry* old = other->find(to, ctx.now_ms())) {
+    if (!replace) {
+      storage::dispose(copy);
+      return ctx.reply.integer(0);
+    }
+    other->erase(old);
+  }
   other->insert(copy);
   ctx.changed_in(*other, to, EventClass::Generic, "copy_to");
   char number[kNumberChars];
@@ -159,18 +180,23 @@ void copy_command(Context& ctx) {
 // --- RANDOMKEY, KEYS --------------------------------------------------------------------------------------------------
 
 void randomkey_command(Context& ctx) {
+  if (ctx.takes_long(ctx.db().expiring())) return;
   // Each turn but the last erases an expired entry.
-  while (const Entry* entry = ctx.db().random(ctx.server.random))
+  while (const Entry* entry = ctx.db().random(ctx.server.random)) {
     if (!entry->expired(ctx.now_ms()) || ctx.db().find(entry->key(), ctx.now_ms())) return ctx.reply.bulk(entry->key());
+    ctx.breathe();
+  }
   ctx.reply.null();
 }
 
 void keys_command(Context& ctx) {
+  if (ctx.takes_long(ctx.db().size())) return;
   const std::string_view pattern = ctx.arg(1);
   const bool all = pattern == "*";
   size_t count = 0;
   const auto open = ctx.reply.begin();
   ctx.db().for_each([&](const Entry& entry) {
+    ctx.breathe(1 + (all ? 0 : work_of_bytes(pattern.size() * entry.key().size())));
     if (!entry.expired(ctx.now_ms()) && (all || glob_match(pattern, entry.key()))) {
       ctx.reply.bulk(entry.key());
       ++count;
@@ -186,7 +212,8 @@ void keys_command(Context& ctx) {
 /// publish a miss.
 const Entry* object_of(Context& ctx) {
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
-  ++(entry ? ctx.server.stats.keyspace_hits : ctx.server.stats.keyspace_misses);
+  DatabaseStatistics& stats = ctx.server.stats.database(ctx.db().index());
+  ++(entry ? stats.keyspace_hits : stats.keyspace_misses);
   if (!entry) ctx.reply.null();
   return entry;
 }

@@ -34,12 +34,16 @@ End read_end(Arguments& in) {
 // --- Push and pop -----------------------------------------------------------------------------------------------------
 
 void push(Context& ctx, End end, bool only_existing) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry && only_existing) return ctx.reply.integer(0);
   ListValue list = open_or_create(ctx, key, entry);
-  for (const std::string_view value : ctx.args.subspan(2)) list.push(end, value);
+  for (const std::string_view value : ctx.args.subspan(2)) {
+    ctx.breathe();
+    list.push(end, value);
+  }
   ctx.reply.integer(static_cast<int64_t>(list.size()));
   ctx.changed(key, EventClass::List, push_name(end), ctx.args.size() - 2);
 }
@@ -56,6 +60,7 @@ void pop_elements(Context& ctx, std::string_view key, Entry* entry, End end, siz
   count = std::min(count, size);
   if (as_array) ctx.reply.array(count);
   list.for_each(end == End::Head ? 0 : size - 1, count, [&](std::string_view value) {
+    ctx.breathe();
     ctx.reply.bulk(value);
     return true;
   }, end);
@@ -77,6 +82,7 @@ void pop(Context& ctx, End end) {
   if (!ctx.find_write(ctx.arg(1), Type::List, entry)) return;
   if (!entry) return counted ? ctx.reply.null_array() : ctx.reply.null();
   if (count == 0) return ctx.reply.array(0);
+  if (ctx.takes_long(std::min(static_cast<size_t>(count), ListValue(ctx.db(), entry).size()))) return;
   pop_elements(ctx, ctx.arg(1), entry, end, static_cast<size_t>(count), counted);
 }
 
@@ -135,8 +141,10 @@ void lrange_command(Context& ctx) {
   if (!entry) return ctx.reply.array(0);
   const ListValue list(ctx.db(), entry);
   const Range range = range_of(list, start, end);
+  if (ctx.takes_long(range.count)) return;
   ctx.reply.array(range.count);
   list.for_each(range.start, range.count, [&](std::string_view value) {
+    ctx.breathe();
     ctx.reply.bulk(value);
     return true;
   });
@@ -166,12 +174,14 @@ void lpos_command(Context& ctx) {
   if (!ctx.find_read(key, Type::List, entry)) return;
   if (!entry) return count >= 0 ? ctx.reply.array(0) : ctx.reply.null();
 
+  const ListValue list(ctx.db(), entry);
+  if (ctx.takes_long(most > 0 ? std::min(static_cast<size_t>(most), list.size()) : list.size())) return;
   const End from = rank < 0 ? End::Tail : End::Head;
   // The least integer has no opposite; Redis takes it for -1.
   uint64_t to_skip = rank == INT64_MIN ? 0 : static_cast<uint64_t>(std::abs(rank)) - 1;
   const auto open = count >= 0 ? std::optional(ctx.reply.begin()) : std::nullopt;
   size_t found = 0;
-  ListValue(ctx.db(), entry).find(wanted, from, static_cast<size_t>(most), [&](size_t index) {
+  list.find(wanted, from, static_cast<size_t>(most), [&](size_t index) {
     if (to_skip > 0) {
       --to_skip;
       return true;
@@ -179,7 +189,7 @@ void lpos_command(Context& ctx) {
     ++found;
     ctx.reply.integer(static_cast<int64_t>(index));
     return count >= 0 && (count == 0 || found < static_cast<size_t>(count));
-  });
+  }, ctx.pauses);
   if (open) {
     ctx.reply.end_array(*open, found);
   } else if (found == 0) {
@@ -215,7 +225,8 @@ void linsert_command(Context& ctx) {
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   ListValue list(ctx.db(), entry);
-  if (!list.insert(ctx.arg(3), before, ctx.arg(4))) return ctx.reply.integer(-1);
+  if (ctx.takes_long(list.size())) return;
+  if (!list.insert(ctx.arg(3), before, ctx.arg(4), ctx.pauses)) return ctx.reply.integer(-1);
   ctx.changed(key, EventClass::List, "linsert");
   ctx.reply.integer(static_cast<int64_t>(list.size()));
 }
@@ -229,8 +240,9 @@ void lrem_command(Context& ctx) {
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   ListValue list(ctx.db(), entry);
+  if (ctx.takes_long(list.size())) return;
   const uint64_t most = count < 0 ? uint64_t{0} - static_cast<uint64_t>(count) : static_cast<uint64_t>(count);
-  const size_t removed = list.remove(ctx.arg(3), count < 0 ? End::Tail : End::Head, most);
+  const size_t removed = list.remove(ctx.arg(3), count < 0 ? End::Tail : End::Head, most, ctx.pauses);
   if (removed) {
     ctx.changed(key, EventClass::List, "lrem", removed);
     ctx.erase_if_empty(list.entry);

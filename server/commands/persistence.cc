@@ -13,6 +13,7 @@ constexpr std::string_view kSaving = "ERR Background save already in progress";
 
 void save_command(Context& ctx) {
   if (ctx.server.durability.saving()) return ctx.reply.error(kSaving);
+  if (!ctx.enters_all()) return;
   if (ctx.server.durability.save()) return ctx.reply.ok();
   ctx.reply.error("ERR");
 }
@@ -40,6 +41,7 @@ void bgsave_command(Context& ctx) {
     durability.schedule_save();
     return ctx.reply.simple("Background saving scheduled");
   }
+  if (!ctx.enters_all()) return;
   if (database >= 0) {
     return ctx.reply.simple(fmt::format("Background saving to {} started", durability.save_in_background(database)));
   }
@@ -51,6 +53,7 @@ void bgrewriteaof_command(Context& ctx) {
   Durability& durability = ctx.server.durability;
   if (!durability.log()) return ctx.reply.error("ERR there is no append-only file: appendonly is no for all databases");
   if (durability.rewriting()) return ctx.reply.error("ERR Background append only file rewriting already in progress");
+  if (!ctx.enters_all()) return;
   ctx.reply.simple(durability.rewrite() ? "Background append only file rewriting started"
                                         : "Background append only file rewriting scheduled");
 }

@@ -80,6 +80,7 @@ struct MultiPop {
 
   void pop(Context& ctx, std::string_view key, storage::Entry* entry) const {
     const size_t popped = std::min(count, typename Pops::Value(ctx.db(), entry).size());
+    if (ctx.takes_long(popped)) return;
     ctx.reply.array(2);
     ctx.reply.bulk(key);
     Pops::pop_many(ctx, key, entry, end, popped);

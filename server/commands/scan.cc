@@ -51,17 +51,13 @@ bool ScanOptions::read(Context& ctx, size_t start, bool takes_type) {
   return in.ok();
 }
 
-void ScanReply::send(Context& ctx, uint64_t cursor) const {
+void ScanReply::send(uint64_t cursor) {
   char text[kNumberChars];
   const auto end = std::to_chars(text, text + kNumberChars, cursor >> ScanOptions::kHiddenBits).ptr;
-  ctx.reply.array(2);
-  ctx.reply.bulk({text, static_cast<size_t>(end - text)});
-  ctx.reply.array(ends_.size());
-  size_t begin = 0;
-  for (const size_t element_end : ends_) {
-    ctx.reply.bulk(std::string_view(bytes_).substr(begin, element_end - begin));
-    begin = element_end;
-  }
+  ctx_.reply.array(2);
+  ctx_.reply.bulk({text, static_cast<size_t>(end - text)});
+  ctx_.reply.array(count_);
+  ctx_.reply.buffer().take(out_);
 }
 
 namespace {
@@ -71,12 +67,14 @@ using storage::Entry;
 void scan_command(Context& ctx) {
   ScanOptions options;
   if (!options.read_cursor(ctx, 1) || !options.read(ctx, 2, true)) return;
-  ScanReply found;
+  if (ctx.takes_long(std::min(options.count, ctx.db().size()))) return;
+  ScanReply found(ctx);
   std::vector<Entry*> expired;
   uint64_t cursor = options.cursor;
   size_t seen = 0;
   // A sparse table is not searched without end for one call.
   for (size_t buckets = 0; buckets < 10 * options.count; ++buckets) {
+    ctx.breathe(4);
     cursor = ctx.db().scan(cursor, [&](Entry& entry) {
       ++seen;
       if (entry.expired(ctx.now_ms())) {
@@ -89,8 +87,11 @@ void scan_command(Context& ctx) {
     if (cursor == 0 || seen >= options.count) break;
   }
   // To look an expired entry up is to erase it.
-  for (const Entry* entry : expired) ctx.db().find(entry->key(), ctx.now_ms());
-  found.send(ctx, cursor);
+  for (const Entry* entry : expired) {
+    ctx.breathe();
+    ctx.db().find(entry->key(), ctx.now_ms());
+  }
+  found.send(cursor);
 }
 
 constexpr std::string_view k_scan_tips[] = {"nondeterministic_output", "request_policy:special"};

@@ -14,13 +14,13 @@ namespace quartet::server {
 ///
 ///   ScanOptions options;
 ///   if (!options.read_cursor(ctx, 2)) return;
-///   ... ctx.find_read of the key; where there is none: return ScanReply().send(ctx, 0);
+///   ... ctx.find_read of the key; where there is none: return ScanReply(ctx).send(0);
 ///   if (!options.read(ctx, 3)) return;
-///   ScanReply found;
+///   ScanReply found(ctx);
 ///   const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
 ///     if (options.matches(member)) found.add(member);
 ///   });
-///   found.send(ctx, next);
+///   found.send(next);
 struct ScanOptions {
   /// A position in the order of hashes (see Dict::scan). Clients see only its upper bits, so that those who keep cursors
   /// as signed integers or as doubles can hold them.
@@ -44,20 +44,23 @@ struct ScanOptions {
   bool matches(std::string_view text) const { return pattern == "*" || glob_match(pattern, text); }
 };
 
-/// The reply of a scan: a cursor, known only at the end, and before that the elements found. It keeps copies of them, so
-/// that views given to it need not outlive the call.
+/// The reply of a scan: a cursor, known only at the end, and before that the elements found. They are written at once, so that
+/// views given to it need not outlive the call.
 class ScanReply {
  public:
+  explicit ScanReply(Context& ctx) : ctx_(ctx), out_(ctx.reply.buffer().pool()), elements_(out_, ctx.reply.version()) {}
   void add(std::string_view element) {
-    bytes_.append(element);
-    ends_.push_back(bytes_.size());
+    elements_.bulk(element);
+    ++count_;
   }
   /// Writes the reply with the cursor to go on from; 0 at the end.
-  void send(Context& ctx, uint64_t cursor) const;
+  void send(uint64_t cursor);
 
  private:
-  std::string bytes_;
-  std::vector<size_t> ends_;
+  Context& ctx_;
+  protocol::OutputBuffer out_;
+  protocol::Reply elements_;
+  size_t count_ = 0;
 };
 
 }  // namespace quartet::server

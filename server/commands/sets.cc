@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -6,6 +7,7 @@
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/commands/leftover.h"
 #include "server/commands/scan_options.h"
 #include "server/server.h"
 #include "storage/set.h"
@@ -25,24 +27,32 @@ SetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
 // --- Members ----------------------------------------------------------------------------------------------------------
 
 void sadd_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Set, entry)) return;
   SetValue set = open_or_create(ctx, key, entry);
   int64_t added = 0;
-  for (const std::string_view member : ctx.args.subspan(2)) added += set.add(member);
+  for (const std::string_view member : ctx.args.subspan(2)) {
+    ctx.breathe();
+    added += set.add(member);
+  }
   if (added) ctx.changed(key, EventClass::Set, "sadd", static_cast<size_t>(added));
   ctx.reply.integer(added);
 }
 
 void srem_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Set, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   SetValue set(ctx.db(), entry);
   int64_t removed = 0;
-  for (const std::string_view member : ctx.args.subspan(2)) removed += set.remove(member);
+  for (const std::string_view member : ctx.args.subspan(2)) {
+    ctx.breathe();
+    removed += set.remove(member);
+  }
   if (removed) {
     ctx.changed(key, EventClass::Set, "srem", static_cast<size_t>(removed));
     ctx.erase_if_empty(set.entry);
@@ -73,11 +83,14 @@ void sismember_command(Context& ctx) {
 }
 
 void smismember_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
-  for (const std::string_view member : ctx.args.subspan(2))
+  for (const std::string_view member : ctx.args.subspan(2)) {
+    ctx.breathe();
     ctx.reply.integer(entry && SetValue(ctx.db(), entry).contains(member));
+  }
 }
 
 void scard_command(Context& ctx) {
@@ -91,8 +104,10 @@ void smembers_command(Context& ctx) {
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
   if (!entry) return ctx.reply.set(0);
   const SetValue set(ctx.db(), entry);
+  if (ctx.takes_long(set.size())) return;
   ctx.reply.set(set.size());
   set.for_each([&](std::string_view member) {
+    ctx.breathe();
     ctx.reply.bulk(member);
     return true;
   });
@@ -103,28 +118,44 @@ void sscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
-  ScanReply found;
-  const uint64_t next = SetValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view member) {
+  const SetValue set(ctx.db(), entry);
+  if (ctx.takes_long(std::min(options.count, set.size()))) return;
+  ScanReply found(ctx);
+  const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
+    ctx.breathe();
     if (options.matches(member)) found.add(member);
   });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Chance -----------------------------------------------------------------------------------------------------------
 
 /// What was popped is carried as the removal of just these members.
 void carry_removal(Context& ctx, std::string_view key, const std::vector<std::string>& members) {
-  std::vector<std::string_view> effect = {"SREM", key};
-  effect.insert(effect.end(), members.begin(), members.end());
-  ctx.effect(effect);
+  Leftover<std::vector<std::string_view>> effect(ctx, {"SREM", key});
+  if (ctx.server.feed.active()) {
+    effect->reserve(2 + members.size());
+    for (const std::string& member : members) {
+      ctx.breathe();
+      effect->push_back(member);
+    }
+  }
+  ctx.effect(*effect);
 }
 
 /// Pops `count` members, which are not all.
 void pop_some(Context& ctx, SetValue& set, size_t count, std::vector<std::string>& popped) {
-  set.sample(count, ctx.server.random, [&](std::string_view member) { popped.emplace_back(member); });
-  for (const std::string& member : popped) set.remove(member);
+  popped.reserve(count);
+  set.sample(count, ctx.server.random, [&](std::string_view member) {
+    ctx.breathe();
+    popped.emplace_back(member);
+  });
+  for (const std::string& member : popped) {
+    ctx.breathe();
+    set.remove(member);
+  }
 }
 
 void spop_command(Context& ctx) {
@@ -140,10 +171,13 @@ void spop_command(Context& ctx) {
   if (count == 0) return ctx.reply.set(0);
 
   SetValue set(ctx.db(), entry);
-  std::vector<std::string> popped;
+  if (ctx.takes_long(std::min(static_cast<size_t>(count), set.size()))) return;
+  Leftover<std::vector<std::string>> result(ctx);
+  std::vector<std::string>& popped = *result;
   if (static_cast<size_t>(count) >= set.size()) {
     if (counted) ctx.reply.set(set.size());
     set.for_each([&](std::string_view member) {
+      ctx.breathe();
       ctx.reply.bulk(member);
       return true;
     });
@@ -153,7 +187,10 @@ void spop_command(Context& ctx) {
   }
   pop_some(ctx, set, static_cast<size_t>(count), popped);
   if (counted) ctx.reply.set(popped.size());
-  for (const std::string& member : popped) ctx.reply.bulk(member);
+  for (const std::string& member : popped) {
+    ctx.breathe();
+    ctx.reply.bulk(member);
+  }
   ctx.changed(key, EventClass::Set, "spop", popped.size());
   carry_removal(ctx, key, popped);
 }
@@ -169,7 +206,12 @@ void srandmember_command(Context& ctx) {
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
   if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
   const SetValue set(ctx.db(), entry);
-  const auto reply_member = [&](std::string_view member) { ctx.reply.bulk(member); };
+  // A large part of a set is drawn by going through all of it.
+  if (ctx.takes_long(count < 0 ? static_cast<size_t>(-count) : count == 1 ? 1 : std::min(static_cast<size_t>(count) * 4, set.size()))) return;
+  const auto reply_member = [&](std::string_view member) {
+    ctx.breathe();
+    ctx.reply.bulk(member);
+  };
   if (counted && count < 0) {
     ctx.reply.array(static_cast<size_t>(-count));
     return set.draw(static_cast<size_t>(-count), ctx.server.random, reply_member);
@@ -192,12 +234,31 @@ std::optional<std::vector<Entry*>> find_sets(Context& ctx, Args keys) {
   return entries;
 }
 
+enum class Operation { Intersect, Unite, Subtract };
+
+/// All sets are gone through, or one of them, whose members are looked up in the others.
+size_t work_of(Operation operation, const std::vector<Entry*>& entries) {
+  const auto size = [](const Entry* entry) { return entry ? length_of(*entry) : 0; };
+  size_t all = 0, least = SIZE_MAX;
+  for (const Entry* entry : entries) {
+    all += size(entry);
+    least = std::min(least, size(entry));
+  }
+  switch (operation) {
+    case Operation::Intersect: return least * entries.size();
+    case Operation::Unite: return all;
+    case Operation::Subtract: return size(entries[0]) * entries.size();
+  }
+  return 0;
+}
+
 /// Calls `visit(member)` for each member that is in all sets until it returns false. The smallest set leads.
 template <class Visit>
 void intersect(Context& ctx, std::vector<Entry*> entries, Visit visit) {
   if (std::find(entries.begin(), entries.end(), nullptr) != entries.end()) return;
   std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) { return length_of(*a) < length_of(*b); });
   SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
+    ctx.breathe(entries.size());
     for (size_t i = 1; i < entries.size(); ++i)
       if (entries[i] != entries[0] && !SetValue(ctx.db(), entries[i]).contains(member)) return true;
     return visit(member);
@@ -208,10 +269,12 @@ void intersect(Context& ctx, std::vector<Entry*> entries, Visit visit) {
 template <class Visit>
 void unite(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
   // Tables live on the heap, because they count their own allocation.
-  const auto seen = std::make_unique<storage::SetTable>();
+  const Leftover<std::unique_ptr<storage::SetTable>> seen_table(ctx, std::make_unique<storage::SetTable>());
+  storage::SetTable* const seen = seen_table->get();
   for (Entry* entry : entries) {
     if (!entry) continue;
     SetValue(ctx.db(), entry).for_each([&](std::string_view member) {
+      ctx.breathe();
       if (seen->add(member)) visit(member);
       return true;
     });
@@ -223,14 +286,13 @@ template <class Visit>
 void subtract(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
   if (!entries[0]) return;
   SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
+    ctx.breathe(entries.size());
     for (size_t i = 1; i < entries.size(); ++i)
       if (entries[i] && SetValue(ctx.db(), entries[i]).contains(member)) return true;
     visit(member);
     return true;
   });
 }
-
-enum class Operation { Intersect, Unite, Subtract };
 
 template <class Visit>
 void combine(Context& ctx, Operation operation, const std::vector<Entry*>& entries, Visit visit) {
@@ -247,7 +309,7 @@ void combine(Context& ctx, Operation operation, const std::vector<Entry*>& entri
 
 void reply_combination(Context& ctx, Operation operation) {
   const auto entries = find_sets(ctx, ctx.args.subspan(1));
-  if (!entries) return;
+  if (!entries || ctx.takes_long(work_of(operation, *entries))) return;
   const auto open = ctx.reply.begin();
   size_t members = 0;
   combine(ctx, operation, *entries, [&](std::string_view member) {
@@ -259,9 +321,10 @@ void reply_combination(Context& ctx, Operation operation) {
 
 void store_combination(Context& ctx, Operation operation, std::string_view event) {
   const auto entries = find_sets(ctx, ctx.args.subspan(2));
-  if (!entries) return;
+  if (!entries || ctx.takes_long(work_of(operation, *entries))) return;
   // The destination may be one of the sources, so the result is complete before it is touched.
-  std::vector<std::string> members;
+  Leftover<std::deque<std::string>> result(ctx);
+  std::deque<std::string>& members = *result;
   combine(ctx, operation, *entries, [&](std::string_view member) { members.emplace_back(member); });
   const std::string_view key = ctx.arg(1);
   Entry* old = ctx.find_replace(key);
@@ -271,7 +334,10 @@ void store_combination(Context& ctx, Operation operation, std::string_view event
   }
   if (old) ctx.db().erase(old);
   SetValue set = SetValue::create(ctx.db(), key);
-  for (const std::string& member : members) set.add(member);
+  for (const std::string& member : members) {
+    ctx.breathe();
+    set.add(member);
+  }
   ctx.changed(key, EventClass::Set, event);
   ctx.reply.integer(static_cast<int64_t>(members.size()));
 }
@@ -304,7 +370,7 @@ void sintercard_command(Context& ctx) {
   }
   if (!in.ok()) return;
   const auto entries = find_sets(ctx, keys);
-  if (!entries) return;
+  if (!entries || ctx.takes_long(work_of(Operation::Intersect, *entries))) return;
   size_t members = 0;
   intersect(ctx, *entries, [&](std::string_view) { return ++members != limit; });
   ctx.reply.integer(static_cast<int64_t>(members));

@@ -1,6 +1,7 @@
 #include "base/numbers.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/commands/leftover.h"
 #include "server/server.h"
 #include "storage/hash.h"
 #include "storage/list.h"
@@ -10,7 +11,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -120,9 +123,9 @@ struct Element {
 };
 
 /// The elements from `start` on, in the order of the collection, or from its end. Sets have no order and give all.
-std::vector<Element> elements_of(Context& ctx, Entry* entry, Window window, bool from_end) {
-  std::vector<Element> elements;
+void elements_of(Context& ctx, Entry* entry, Window window, bool from_end, std::vector<Element>& elements) {
   const auto add = [&](std::string_view text) {
+    ctx.breathe();
     elements.push_back({std::string(text), 0, {}});
     return true;
   };
@@ -135,14 +138,18 @@ std::vector<Element> elements_of(Context& ctx, Entry* entry, Window window, bool
         list.for_each(first, window.count, add, from_end ? storage::End::Tail : storage::End::Head);
       break;
     }
-    case Type::Set: storage::SetValue(ctx.db(), entry).for_each(add); break;
+    case Type::Set: {
+      const storage::SetValue set(ctx.db(), entry);
+      elements.reserve(set.size());
+      set.for_each(add);
+      break;
+    }
     default: {
       elements.reserve(window.count);
       const storage::SortedSetValue set(ctx.db(), entry);
       set.visit(set.slice(window.start, window.count, from_end), [&](std::string_view text, double) { return add(text); });
     }
   }
-  return elements;
 }
 
 /// A weight as C's strtod reads it: with spaces before it, up to the first NUL; the empty text is 0.
@@ -160,6 +167,7 @@ bool parse_score(std::string_view text, double& score) {
 bool weigh(Context& ctx, const SortOptions& options, bool alphabetic, std::vector<Element>& elements) {
   bool numbers = true;
   for (Element& element : elements) {
+    ctx.breathe(2);
     std::optional<std::string> weight;
     if (options.by) {
       weight = options.by->find(ctx, element.text);
@@ -175,16 +183,32 @@ bool weigh(Context& ctx, const SortOptions& options, bool alphabetic, std::vecto
   return numbers;
 }
 
-void sort_elements(std::vector<Element>& elements, bool alphabetic, bool by_weight, bool descending) {
+std::vector<const Element*> in_order(Context& ctx, const std::vector<Element>& elements) {
+  std::vector<const Element*> order;
+  order.reserve(elements.size());
+  for (const Element& element : elements) {
+    ctx.breathe();
+    order.push_back(&element);
+  }
+  return order;
+}
+
+/// The elements in the order that is asked for.
+std::vector<const Element*> sorted(Context& ctx, const std::vector<Element>& elements, bool alphabetic, bool by_weight, bool descending) {
   const auto compare = [&](const Element& a, const Element& b) {
     // An element without a weight comes before those that have one. Equal weights leave the order as it was, equal numbers do not.
     if (alphabetic && by_weight) return a.weight < b.weight ? -1 : b.weight < a.weight ? 1 : 0;
     if (!alphabetic && a.score != b.score) return a.score < b.score ? -1 : 1;
     return a.text.compare(b.text);
   };
-  std::stable_sort(elements.begin(), elements.end(), [&](const Element& a, const Element& b) {
-    return descending ? compare(a, b) > 0 : compare(a, b) < 0;
+  std::vector<const Element*> order = in_order(ctx, elements);
+  // Not std::stable_sort, which moves the whole between two comparisons.
+  std::sort(order.begin(), order.end(), [&](const Element* a, const Element* b) {
+    ctx.breathe();
+    const int compared = compare(*a, *b);
+    return compared == 0 ? a < b : (compared < 0) != descending;
   });
+  return order;
 }
 
 // --- Results ----------------------------------------------------------------------------------------------------------
@@ -196,25 +220,30 @@ void results_of(Context& ctx, const SortOptions& options, const Element& element
   for (const Pattern& pattern : options.get) give(pattern.find(ctx, element.text));
 }
 
-void reply_elements(Context& ctx, const SortOptions& options, std::span<const Element> elements) {
+void reply_elements(Context& ctx, const SortOptions& options, std::span<const Element* const> elements) {
   ctx.reply.array(elements.size() * std::max<size_t>(options.get.size(), 1));
-  for (const Element& element : elements)
-    results_of(ctx, options, element, [&](const auto& result) {
+  for (const Element* element : elements) {
+    ctx.breathe(1 + 2 * options.get.size());
+    results_of(ctx, options, *element, [&](const auto& result) {
       if (result) {
         ctx.reply.bulk(std::string_view(*result));
       } else {
         ctx.reply.null();
       }
     });
+  }
 }
 
-void store_elements(Context& ctx, const SortOptions& options, std::span<const Element> elements) {
+void store_elements(Context& ctx, const SortOptions& options, std::span<const Element* const> elements) {
   // The destination may be what a pattern finds, so it is written when all has been found.
-  std::vector<std::string> results;
-  for (const Element& element : elements)
-    results_of(ctx, options, element, [&](const auto& result) {
+  Leftover<std::deque<std::string>> found(ctx);
+  std::deque<std::string>& results = *found;
+  for (const Element* element : elements) {
+    ctx.breathe(1 + 2 * options.get.size());
+    results_of(ctx, options, *element, [&](const auto& result) {
       results.emplace_back(result ? std::string_view(*result) : std::string_view());
     });
+  }
   const std::string_view key = *options.store;
   Entry* old = ctx.find_replace(key);
   if (results.empty()) {
@@ -223,7 +252,10 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
   }
   if (old) ctx.db().erase(old);
   auto list = storage::ListValue::create(ctx.db(), key);
-  for (const std::string& result : results) list.push(storage::End::Tail, result);
+  for (const std::string& result : results) {
+    ctx.breathe();
+    list.push(storage::End::Tail, result);
+  }
   ctx.changed(key, EventClass::List, "sortstore", results.size());
   ctx.reply.integer(static_cast<int64_t>(results.size()));
 }
@@ -237,30 +269,34 @@ void sort(Context& ctx, bool may_store) {
   const bool sortable = !entry || entry->type() == Type::List || entry->type() == Type::Set || entry->type() == Type::SortedSet;
   if (!sortable) return ctx.reply.error(errors::kWrongType);
 
-  std::vector<Element> elements;
+  Leftover<std::vector<Element>> elements(ctx);
+  Leftover<std::vector<const Element*>> order(ctx);
+  std::span<const Element* const> wanted;
   if (entry) {
     const bool is_set = entry->type() == Type::Set;
     // What is stored or leaves a script must not depend on the order in which a table happens to hold a set.
     const bool forced = is_set && options.unsorted && (options.store || ctx.from_script);
     const bool ordered = options.unsorted && !is_set;
     const size_t size = storage::length_of(*entry);
-    Window window(options, size);
-    elements = elements_of(ctx, entry, ordered ? window : Window({}, size), ordered && options.descending);
+    const Window window(options, size);
+    const size_t each = 4 + 2 * options.get.size();
+    if (ctx.takes_long(each * (ordered ? window.count : size))) return;
+    elements_of(ctx, entry, ordered ? window : Window({}, size), ordered && options.descending, *elements);
     if (!options.unsorted || forced) {
       const bool alphabetic = options.alphabetic || forced;
       if (forced) options.by.reset();
-      if (!weigh(ctx, options, alphabetic, elements)) return;
-      sort_elements(elements, alphabetic, options.by.has_value(), options.descending);
+      if (!weigh(ctx, options, alphabetic, *elements)) return;
+      *order = sorted(ctx, *elements, alphabetic, options.by.has_value(), options.descending);
+    } else {
+      *order = in_order(ctx, *elements);
     }
-    if (!ordered) {
-      elements.erase(elements.begin(), elements.begin() + static_cast<ptrdiff_t>(window.start));
-      elements.resize(window.count);
-    }
+    wanted = *order;
+    if (!ordered) wanted = wanted.subspan(window.start, window.count);
   }
   if (options.store) {
-    store_elements(ctx, options, elements);
+    store_elements(ctx, options, wanted);
   } else {
-    reply_elements(ctx, options, elements);
+    reply_elements(ctx, options, wanted);
   }
 }
 

@@ -2,16 +2,19 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <memory>
 #include <memory_resource>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "base/hash.h"
 #include "server/arguments.h"
+#include "server/commands/leftover.h"
 #include "server/commands/sorted_sets.h"
+#include "storage/dict.h"
 #include "storage/set.h"
 
 namespace quartet::server {
@@ -135,13 +138,22 @@ class Result {
     std::memcpy(copy, member.data(), member.size());
     return {copy, member.size()};
   }
-  void sort() {
-    std::sort(members.begin(), members.end(), [](const ScoredMember& a, const ScoredMember& b) {
+  void sort(Context& ctx) {
+    std::sort(members.begin(), members.end(), [&](const ScoredMember& a, const ScoredMember& b) {
+      ctx.breathe();
       return storage::scored_less(a.score, a.member, b.score, b.member);
     });
   }
 
   std::vector<ScoredMember> members;
+
+  // The same while they are collected from several sources. Neither moves what it holds when it grows.
+  struct Traits {
+    using Item = ScoredMember;
+    static std::string_view key(const ScoredMember& item) { return item.member; }
+  };
+  std::deque<ScoredMember> collected;
+  storage::Dict<Traits> places;
 
  private:
   std::pmr::monotonic_buffer_resource bytes_;
@@ -153,6 +165,7 @@ template <class Visit>
 void intersect(Context& ctx, const Request& request, Visit visit) {
   const std::vector<Source>& sources = request.sources;
   for_each(ctx, sources[0], [&](std::string_view member, double first) {
+    ctx.breathe(sources.size());
     double score = zero_if_nan(sources[0].weight * first);
     for (size_t i = 1; i < sources.size(); ++i) {
       const auto other = score_in(ctx, sources[i], member);
@@ -164,30 +177,32 @@ void intersect(Context& ctx, const Request& request, Visit visit) {
 }
 
 void unite(Context& ctx, const Request& request, Result& result) {
-  struct Hash {
-    size_t operator()(std::string_view text) const { return hash_bytes(text); }
-  };
-  std::unordered_map<std::string_view, size_t, Hash> places;
-  places.reserve(request.sources.back().size);
   for (const Source& source : request.sources) {
     for_each(ctx, source, [&](std::string_view member, double own) {
+      ctx.breathe();
       const double score = zero_if_nan(source.weight * own);
-      if (const auto found = places.find(member); found != places.end()) {
-        double& present = result.members[found->second].score;
-        present = combine_scores(request.aggregate, present, score);
+      const uint64_t hash = hash_bytes(member);
+      if (ScoredMember* present = result.places.find(hash, member)) {
+        present->score = combine_scores(request.aggregate, present->score, score);
       } else {
-        const std::string_view kept = result.keep(source, member);
-        places.emplace(kept, result.members.size());
-        result.members.push_back({kept, score});
+        result.collected.push_back({result.keep(source, member), score});
+        result.places.insert(hash, &result.collected.back());
       }
       return true;
     });
+  }
+  result.members.reserve(result.collected.size());
+  for (const ScoredMember& each : result.collected) {
+    ctx.breathe();
+    result.members.push_back(each);
   }
 }
 
 void subtract(Context& ctx, const Request& request, Result& result) {
   const std::vector<Source>& sources = request.sources;
+  result.members.reserve(sources[0].size);
   for_each(ctx, sources[0], [&](std::string_view member, double score) {
+    ctx.breathe(sources.size());
     for (size_t i = 1; i < sources.size(); ++i)
       if (score_in(ctx, sources[i], member)) return true;
     result.members.push_back({result.keep(sources[0], member), score});
@@ -195,10 +210,20 @@ void subtract(Context& ctx, const Request& request, Result& result) {
   });
 }
 
-void combine(Context& ctx, Operation operation, Request& request, Result& result) {
-  if (operation != Operation::Subtract) sort_by_size(request.sources);
+/// All sources are gone through, or one of them, whose members are looked up in the others. REQUIRES: as for combine.
+size_t work_of(Operation operation, const Request& request) {
+  const std::vector<Source>& sources = request.sources;
+  if (operation != Operation::Unite) return sources[0].size * sources.size();
+  size_t work = 0;
+  for (const Source& source : sources) work += source.size;
+  return work;
+}
+
+/// REQUIRES: for all but a difference the sources are sorted by size.
+void combine(Context& ctx, Operation operation, const Request& request, Result& result) {
   switch (operation) {
     case Operation::Intersect:
+      result.members.reserve(request.sources[0].size);
       intersect(ctx, request, [&](std::string_view member, double score) {
         result.members.push_back({result.keep(request.sources[0], member), score});
         return true;
@@ -207,24 +232,31 @@ void combine(Context& ctx, Operation operation, Request& request, Result& result
     case Operation::Unite: unite(ctx, request, result); break;
     case Operation::Subtract: subtract(ctx, request, result); break;
   }
-  result.sort();
+  result.sort(ctx);
 }
 
 void reply_combination(Context& ctx, Operation operation) {
   Request request;
   if (!read(ctx, 1, operation, false, request)) return;
-  Result result;
-  combine(ctx, operation, request, result);
-  ScoredReply reply(ctx, request.with_scores, result.members.size());
-  for (const ScoredMember& each : result.members) reply.add(each.member, each.score);
+  if (operation != Operation::Subtract) sort_by_size(request.sources);
+  if (ctx.takes_long(work_of(operation, request))) return;
+  const Leftover<std::unique_ptr<Result>> result(ctx, std::make_unique<Result>());
+  combine(ctx, operation, request, **result);
+  ScoredReply reply(ctx, request.with_scores, (*result)->members.size());
+  for (const ScoredMember& each : (*result)->members) {
+    ctx.breathe();
+    reply.add(each.member, each.score);
+  }
 }
 
 void store_combination(Context& ctx, Operation operation, std::string_view event) {
   Request request;
   if (!read(ctx, 2, operation, true, request)) return;
-  Result result;
-  combine(ctx, operation, request, result);
-  store_sorted_set(ctx, ctx.arg(1), result.members, event);
+  if (operation != Operation::Subtract) sort_by_size(request.sources);
+  if (ctx.takes_long(work_of(operation, request))) return;
+  const Leftover<std::unique_ptr<Result>> result(ctx, std::make_unique<Result>());
+  combine(ctx, operation, request, **result);
+  store_sorted_set(ctx, ctx.arg(1), (*result)->members, event);
 }
 
 }  // namespace
@@ -249,6 +281,7 @@ void zintercard_command(Context& ctx) {
   }
   if (!in.ok()) return;
   sort_by_size(request.sources);
+  if (ctx.takes_long(work_of(Operation::Intersect, request))) return;
   size_t members = 0;
   intersect(ctx, request, [&](std::string_view, double) { return ++members != request.limit; });
   ctx.reply.integer(static_cast<int64_t>(members));

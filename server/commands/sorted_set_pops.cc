@@ -20,9 +20,14 @@ constexpr std::string_view pop_event(End end) { return end == End::Lowest ? "zpo
 template <class Visit>
 void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size_t count, Visit visit) {
   SortedSetValue set(ctx.db(), entry);
-  const size_t size = set.size();
-  set.pop(end == End::Highest, count, visit);
-  ctx.changed(key, EventClass::SortedSet, pop_event(end), std::min(count, size));
+  const size_t popped = std::min(count, set.size());
+  // A little at a time: what is popped is popped for good before the next pause.
+  constexpr size_t kAtOnce = 64;
+  for (size_t left = popped; left > 0; left -= std::min(left, kAtOnce)) {
+    ctx.breathe(2 * std::min(left, kAtOnce));
+    set.pop(end == End::Highest, std::min(left, kAtOnce), visit);
+  }
+  ctx.changed(key, EventClass::SortedSet, pop_event(end), popped);
   ctx.erase_if_empty(set.entry);
 }
 
@@ -39,6 +44,7 @@ void pop(Context& ctx, End end) {
   if (!entry || count == 0) return ctx.reply.array(0);
 
   const size_t popped = std::min(static_cast<size_t>(count), SortedSetValue(ctx.db(), entry).size());
+  if (ctx.takes_long(popped)) return;
   // Without a count RESP3, too, has the member and its score in a flat array.
   const bool pairs = counted && ctx.reply.version() == 3;
   ctx.reply.array(pairs ? popped : 2 * popped);

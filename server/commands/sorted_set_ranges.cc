@@ -7,6 +7,7 @@
 
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/commands/leftover.h"
 #include "server/commands/sorted_sets.h"
 
 namespace quartet::server {
@@ -165,8 +166,10 @@ void reply_range(Context& ctx, RangeForm form) {
   if (!entry) return ctx.reply.array(0);
   const SortedSetValue set(ctx.db(), entry);
   const SortedSetValue::Slice range = request.select(set);
+  if (ctx.takes_long(range.count)) return;
   ScoredReply reply(ctx, request.with_scores, range.count);
   set.visit(range, [&](std::string_view member, double score) {
+    ctx.breathe();
     reply.add(member, score);
     return true;
   });
@@ -197,7 +200,9 @@ void remove_range(Context& ctx, By by, std::string_view event) {
   if (!bounds || !ctx.find_write(key, Type::SortedSet, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   SortedSetValue set(ctx.db(), entry);
-  const size_t removed = set.erase(bounds->select(set));
+  const SortedSetValue::Slice range = bounds->select(set);
+  if (ctx.takes_long(range.count)) return;
+  const size_t removed = set.erase(range, ctx.pauses);
   if (removed) {
     ctx.changed(key, EventClass::SortedSet, event, removed);
     ctx.erase_if_empty(set.entry);
@@ -219,12 +224,15 @@ void zrangestore_command(Context& ctx) {
   if (!request.read(ctx, 3, {.store = true})) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(2), Type::SortedSet, entry)) return;
-  std::vector<ScoredMember> members;
+  Leftover<std::vector<ScoredMember>> result(ctx);
+  std::vector<ScoredMember>& members = *result;
   if (entry) {
     const SortedSetValue set(ctx.db(), entry);
     const SortedSetValue::Slice range = request.select(set);
+    if (ctx.takes_long(range.count)) return;
     members.reserve(range.count);
     set.visit(range, [&](std::string_view member, double score) {
+      ctx.breathe();
       members.push_back({member, score});
       return true;
     });

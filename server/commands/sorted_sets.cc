@@ -33,7 +33,8 @@ void store_sorted_set(Context& ctx, std::string_view key, std::span<const Scored
   }
   // The members may lie in the old value, and with it they are gone.
   const auto count = static_cast<int64_t>(members.size());
-  SortedSetValue::assign(ctx.db(), old, key, members);
+  SortedSetValue::assign(ctx.db(), old, key, members, ctx.pauses);
+  if (old) ctx.written_anew(key);
   ctx.changed(key, EventClass::SortedSet, event);
   ctx.reply.integer(count);
 }
@@ -75,6 +76,7 @@ void add(Context& ctx, Args pairs, std::span<const double> scores, ScoreOptions 
   SortedSetValue set = open_or_create(ctx, key, entry);
   int64_t added = 0, updated = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
+    ctx.breathe(4);
     const ScoreChange change = set.set(pairs[2 * i + 1], scores[i], options).change;
     added += change == ScoreChange::Added;
     updated += change == ScoreChange::Updated;
@@ -101,6 +103,7 @@ struct AddOptions : ScoreOptions {
 };
 
 void zadd_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   Arguments in(ctx, 2);
   AddOptions options;
   while (options.read(in)) {
@@ -119,6 +122,7 @@ void zadd_command(Context& ctx) {
   std::pmr::vector<double> scores(&memory);
   scores.reserve(pairs.size() / 2);
   for (size_t i = 0; i < pairs.size() && !in.failed(); i += 2) {
+    ctx.breathe();
     const auto score = parse_double(pairs[i]);
     if (!score) in.fail(errors::kNotFloat);
     scores.push_back(score.value_or(0));
@@ -137,13 +141,17 @@ void zincrby_command(Context& ctx) {
 }
 
 void zrem_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::SortedSet, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   SortedSetValue set(ctx.db(), entry);
   int64_t removed = 0;
-  for (const std::string_view member : ctx.args.subspan(2)) removed += set.erase(member);
+  for (const std::string_view member : ctx.args.subspan(2)) {
+    ctx.breathe(4);
+    removed += set.erase(member);
+  }
   if (removed) {
     ctx.changed(key, EventClass::SortedSet, "zrem", static_cast<size_t>(removed));
     ctx.erase_if_empty(set.entry);
@@ -170,10 +178,14 @@ void zscore_command(Context& ctx) {
 }
 
 void zmscore_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
-  for (const std::string_view member : ctx.args.subspan(2)) reply_score(ctx, entry, member);
+  for (const std::string_view member : ctx.args.subspan(2)) {
+    ctx.breathe();
+    reply_score(ctx, entry, member);
+  }
 }
 
 void reply_rank(Context& ctx, bool reverse) {
@@ -207,8 +219,11 @@ void zrandmember_command(Context& ctx) {
 
   const size_t wanted = static_cast<size_t>(count < 0 ? -count : count);
   const size_t shown = count < 0 ? wanted : std::min(wanted, set.size());
+  // A large part of a set is drawn by going through all of it.
+  if (ctx.takes_long(count < 0 ? wanted : std::min(shown * 4, set.size()))) return;
   ScoredReply reply(ctx, with_scores, shown);
   const auto reply_member = [&](std::string_view member, double score) {
+    ctx.breathe();
     reply.add(member, score);
     return true;
   };
@@ -234,18 +249,21 @@ void zscan_command(Context& ctx) {
   if (!options.read_cursor(ctx, 2)) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
-  if (!entry) return ScanReply().send(ctx, 0);
+  if (!entry) return ScanReply(ctx).send(0);
   if (!options.read(ctx, 3)) return;
-  ScanReply found;
+  const SortedSetValue set(ctx.db(), entry);
+  if (ctx.takes_long(std::min(options.count, set.size()))) return;
+  ScanReply found(ctx);
   const bool packed = entry->encoding() == storage::Encoding::Packed;
   const uint64_t next =
-      SortedSetValue(ctx.db(), entry).scan(options.cursor, options.count, [&](std::string_view member, double score) {
+      set.scan(options.cursor, options.count, [&](std::string_view member, double score) {
+        ctx.breathe();
         if (!options.matches(member)) return;
         char text[kNumberChars];
         found.add(member);
         found.add({text, packed ? format_packed_score(score, text) : format_double(score, text)});
       });
-  found.send(ctx, next);
+  found.send(next);
 }
 
 // --- Declarations -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "server/arguments.h"
 #include "server/commands/expiry_options.h"
 #include "server/commands/families.h"
+#include "server/commands/leftover.h"
 #include "server/server.h"
 #include "storage/string.h"
 
@@ -48,10 +49,11 @@ bool fits(Context& ctx, int64_t length) {
 
 // --- SET and its kin --------------------------------------------------------------------------------------------------
 
-/// Stores a string with an absolute expiry (-1: none) and tells of it. `with_expiry`: the command named an expiry.
-void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms) {
+/// Stores a string with an absolute expiry (-1: none) and tells of it. `kept`: the expiry is the one that it had.
+void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms, bool kept = false) {
   StringValue::assign(ctx.db(), old, key, value, expiry_ms);
   ctx.changed(key, EventClass::String, "set");
+  if (expiry_ms >= 0 && !kept) ctx.notify(key, EventClass::Generic, "expire");
 }
 
 void carry_set(Context& ctx, std::string_view key, std::string_view value, int64_t expiry_ms) {
@@ -94,11 +96,10 @@ void set_command(Context& ctx) {
     if (!get) ctx.reply.null();
     return;
   }
-  const int64_t kept = expiry.keep && old ? old->expiry() : -1;
-  const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept;
-  store(ctx, old, key, value, expiry_ms);
-  if (expiry.given) ctx.notify(key, EventClass::Generic, "expire");
-  if (expiry.given || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
+  const bool kept = expiry.keep && old;
+  const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept ? old->expiry() : ctx.default_expiry_ms();
+  store(ctx, old, key, value, expiry_ms, kept);
+  if ((expiry_ms >= 0 && !kept) || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
   if (!get) ctx.reply.ok();
 }
 
@@ -109,7 +110,6 @@ void set_with_expiry(Context& ctx, int64_t unit_ms) {
   if (!expiry.resolve(ctx)) return;
   const std::string_view key = ctx.arg(1);
   store(ctx, ctx.find_replace(key), key, ctx.arg(3), expiry.at_ms);
-  ctx.notify(key, EventClass::Generic, "expire");
   carry_set(ctx, key, ctx.arg(3), expiry.at_ms);
   ctx.reply.ok();
 }
@@ -119,14 +119,17 @@ void psetex_command(Context& ctx) { set_with_expiry(ctx, 1); }
 
 void setnx_command(Context& ctx) {
   if (ctx.find_replace(ctx.arg(1))) return ctx.reply.integer(0);
-  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), expiry_ms);
+  carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
   ctx.reply.integer(1);
 }
 
 void getset_command(Context& ctx) {
   if (!reply_value(ctx, ctx.arg(1))) return;
-  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), -1);
-  carry_set(ctx, ctx.arg(1), ctx.arg(2), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), expiry_ms);
+  carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
 }
 
 void getdel_command(Context& ctx) {
@@ -167,8 +170,10 @@ void getex_command(Context& ctx) {
 // --- Many keys --------------------------------------------------------------------------------------------------------
 
 void mget_command(Context& ctx) {
+  if (ctx.takes_long(ctx.args.size())) return;
   ctx.reply.array(ctx.args.size() - 1);
   for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.breathe();
     Entry* entry = ctx.find_read(ctx.arg(i));
     if (entry && entry->type() == Type::String) {
       reply_string(ctx, entry);
@@ -185,20 +190,26 @@ bool has_pairs(Context& ctx) {
 }
 
 void set_pairs(Context& ctx) {
-  for (size_t i = 1; i < ctx.args.size(); i += 2)
-    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), -1);
+  const int64_t expiry_ms = ctx.default_expiry_ms();
+  for (size_t i = 1; i < ctx.args.size(); i += 2) {
+    ctx.breathe(2);
+    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms);
+    if (expiry_ms >= 0) carry_set(ctx, ctx.arg(i), ctx.arg(i + 1), expiry_ms);
+  }
 }
 
 void mset_command(Context& ctx) {
-  if (!has_pairs(ctx)) return;
+  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
   set_pairs(ctx);
   ctx.reply.ok();
 }
 
 void msetnx_command(Context& ctx) {
-  if (!has_pairs(ctx)) return;
-  for (size_t i = 1; i < ctx.args.size(); i += 2)
+  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
+  for (size_t i = 1; i < ctx.args.size(); i += 2) {
+    ctx.breathe();
     if (ctx.find_replace(ctx.arg(i))) return ctx.reply.integer(0);
+  }
   set_pairs(ctx);
   ctx.reply.integer(1);
 }
@@ -221,8 +232,8 @@ void append_command(Context& ctx) {
   } else {
     StringValue string(ctx.db(), entry);
     size += string.size();
-    if (!fits(ctx, static_cast<int64_t>(size))) return;
-    string.append(tail);
+    if (!fits(ctx, static_cast<int64_t>(size)) || ctx.takes_long(work_of_bytes(string.bytes_to_write(size)))) return;
+    string.append(tail, ctx.pauses);
   }
   ctx.changed(key, EventClass::String, "append");
   ctx.reply.integer(static_cast<int64_t>(size));
@@ -241,9 +252,10 @@ void setrange_command(Context& ctx) {
   if (patch.empty()) return ctx.reply.integer(static_cast<int64_t>(old_size));
   if (offset > ctx.server.config.proto_max_bulk_len) return ctx.reply.error(errors::kStringTooLong);
   if (!fits(ctx, offset + static_cast<int64_t>(patch.size()))) return;
-  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
   const size_t end = static_cast<size_t>(offset) + patch.size();
-  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end) + offset);
+  if (ctx.takes_long(work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(end) : end))) return;
+  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
+  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end, ctx.pauses) + offset);
   ctx.changed(key, EventClass::String, "setrange");
   ctx.reply.integer(static_cast<int64_t>(std::max(old_size, end)));
 }
@@ -264,7 +276,10 @@ void getrange_command(Context& ctx) {
   if (end < 0) end = std::max<int64_t>(length + end, 0);
   end = std::min(end, length - 1);
   if (start > end || length == 0) return ctx.reply.bulk("");
-  ctx.reply.bulk(value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1)));
+  const std::string_view part = value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1));
+  if (ctx.takes_long(work_of_bytes(part.size()))) return;
+  if (!ctx.pauses) return ctx.reply.bulk(part);
+  ctx.reply.bulk(part, ctx.pauses);
 }
 
 void substr_command(Context& ctx) { getrange_command(ctx); }
@@ -338,24 +353,37 @@ struct Match {
 /// The table of lengths of longest common subsequences of all prefixes of two strings.
 class LcsTable {
  public:
-  LcsTable(std::string_view a, std::string_view b) : width_(b.size() + 1), lengths_((a.size() + 1) * width_) {
+  LcsTable(std::string_view a, std::string_view b, Pauses* pauses)
+      : width_(b.size() + 1), lengths_(static_cast<uint32_t*>(std::calloc((a.size() + 1) * width_, sizeof(uint32_t)))) {
+    if (!lengths_) throw std::bad_alloc();
     for (size_t i = 1; i <= a.size(); ++i)
-      for (size_t j = 1; j <= b.size(); ++j)
+      for (size_t j = 1; j <= b.size(); ++j) {
+        if (j % kCellsAtOnce == 0) breathe(pauses, kCellsAtOnce / kCellsOfWork);
         at(i, j) = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
+      }
   }
   uint32_t& at(size_t i, size_t j) { return lengths_[i * width_ + j]; }
 
+  /// Cells that take as long as a unit of work (see Pauses).
+  static constexpr size_t kCellsOfWork = 32;
+
  private:
+  static constexpr size_t kCellsAtOnce = 16 * kCellsOfWork;
+  struct Free {
+    void operator()(uint32_t* lengths) const { std::free(lengths); }
+  };
+
   size_t width_;
-  std::vector<uint32_t> lengths_;
+  std::unique_ptr<uint32_t[], Free> lengths_;
 };
 
 /// Walks the table back from its end: the subsequence itself, and its runs, last one first.
-std::string trace(LcsTable& table, std::string_view a, std::string_view b, std::vector<Match>& runs) {
+std::string trace(LcsTable& table, std::string_view a, std::string_view b, std::vector<Match>& runs, Pauses* pauses) {
   std::string common;
   size_t i = a.size(), j = b.size();
   bool open = false;
   while (i > 0 && j > 0) {
+    breathe(pauses);
     if (a[i - 1] == b[j - 1]) {
       common += a[i - 1];
       if (open) {
@@ -434,10 +462,11 @@ void lcs_command(Context& ctx) {
   const unsigned __int128 cells = static_cast<unsigned __int128>(a.size() + 1) * (b.size() + 1);
   if (cells * sizeof(uint32_t) > static_cast<uint64_t>(limits::kBulkBytes) * 4)
     return ctx.reply.error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
-  LcsTable table(a, b);
-  if (length_only) return ctx.reply.integer(table.at(a.size(), b.size()));
+  if (ctx.takes_long(static_cast<size_t>(cells) / LcsTable::kCellsOfWork)) return;
+  const Leftover<std::unique_ptr<LcsTable>> table(ctx, std::make_unique<LcsTable>(a, b, ctx.pauses));
+  if (length_only) return ctx.reply.integer((*table)->at(a.size(), b.size()));
   std::vector<Match> runs;
-  const std::string common = trace(table, a, b, runs);
+  const std::string common = trace(**table, a, b, runs, ctx.pauses);
   if (positions) return reply_runs(ctx, runs, common.size(), shortest, with_length);
   ctx.reply.bulk(common);
 }

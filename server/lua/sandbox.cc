@@ -180,7 +180,12 @@ int safe_load(lua_State* L) {
     lua_pushliteral(L, "=(load)");
     lua_replace(L, 2);
   }
+  // The parser does not keep its copy of the name from the collector, which may come while the reader runs. Here it does not have to
+  // because the same string stands on the stack, without what is behind a NUL.
   const char* name = luaL_checkstring(L, 2);
+  lua_pushstring(L, name);
+  lua_replace(L, 2);
+  name = lua_tostring(L, 2);
   lua_settop(L, 4);
   bool begun = false;
   return loaded(L, lua_load(L, read_piece, &begun, name));

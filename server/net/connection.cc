@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 
@@ -16,9 +17,17 @@ namespace {
 /// Pieces of output handed to the kernel with one call.
 constexpr size_t kVectors = 64;
 /// Output of one connection written in one turn, in bytes: a client that reads as fast as we write must not hold the loop.
-constexpr size_t kFlushBytes = 4 * 1024 * 1024;
-/// Input kept for a session that waits, in bytes. Beyond it the kernel's window holds the client back.
+constexpr size_t kFlushBytes = 1024 * 1024;
+/// The same under TLS, where it is the encryption that takes the time.
+constexpr size_t kEncryptedFlushBytes = 512 * 1024;
+/// Input kept for a session that waits, in bytes; less for one that has not authenticated. Beyond it the kernel's window holds the
+/// client back.
 constexpr size_t kHeldInputBytes = 1024 * 1024;
+constexpr size_t kUnauthenticatedHeldBytes = 64 * 1024;
+
+/// Whether the session waits for what ends by itself soon, a long command in its database or its own: then the client is heard to
+/// the end of what it has said. A client that is paused and goes away has said nothing.
+bool will_be_served(const server::Session& session) { return session.waits_for_database || session.in_slices; }
 
 /// Like writev, but a closed peer is an error and no signal.
 ssize_t send_vectors(int descriptor, iovec* vectors, size_t count) {
@@ -31,7 +40,8 @@ ssize_t send_vectors(int descriptor, iovec* vectors, size_t count) {
 
 }  // namespace
 
-Connection::Connection(Reactor& reactor, int descriptor) : reactor_(reactor), descriptor_(descriptor) {}
+Connection::Connection(Reactor& reactor, int descriptor, AddressCounts::Place place, std::unique_ptr<TlsStream> tls)
+    : reactor_(reactor), descriptor_(descriptor), tls_(std::move(tls)), place_(std::move(place)) {}
 
 void Connection::start(uv_loop_t* loop, server::Session& session) {
   session_ = &session;
@@ -40,6 +50,7 @@ void Connection::start(uv_loop_t* loop, server::Session& session) {
   (void)status;
   poll_.data = this;
   watch();
+  if (tls_ && tls_->stalled()) receive();
 }
 
 void Connection::on_event(int status, int events) {
@@ -56,15 +67,20 @@ void Connection::on_event(int status, int events) {
     write_blocked_ = false;
     settle();
   }
-  if (!session_ || closing_ != Closing::No) return;
-  if (events & UV_READABLE) {
+  if (!session_ || closing_ != Closing::No || session_->input_ended) return;
+  if (events & UV_READABLE || (tls_ && tls_->stalled())) {
     receive();
+  } else if ((events & UV_DISCONNECT) && will_be_served(*session_)) {
+    // There may be more to read before the end, when it goes on.
+    hung_up_ = true;
+    watch();
   } else if (events & UV_DISCONNECT) {
     ended(true);
   }
 }
 
 bool Connection::receive() {
+  if (tls_) return receive_encrypted();
   server::Server& server = reactor_.server();
   const server::Server::ReadBuffer buffer = server.read_buffer(*session_);
   ssize_t n;
@@ -80,22 +96,40 @@ bool Connection::receive() {
   return true;
 }
 
-bool Connection::receptive() const { return reading_ && closing_ == Closing::No && !session_->executing; }
+bool Connection::receive_encrypted() {
+  server::Server& server = reactor_.server();
+  const server::Server::ReadBuffer buffer = server.read_buffer(*session_);
+  const TlsStream::Read read = tls_->read(buffer.data, buffer.size);
+  if (tls_->stalled()) write_blocked_ = true;
+  if (read.bytes > 0) server.received(*session_, read.bytes);
+  update_reading();
+  if (read.state != TlsStream::State::Open) ended(read.state == TlsStream::State::Closed);
+  return read.taken > 0;
+}
+
+bool Connection::receptive() const {
+  return reading_ && closing_ == Closing::No && !session_->input_ended && !session_->executing;
+}
 
 /// Reading goes on while a session waits, because that is how a lost client is noticed. Only where much input has piled
 /// up does it stop. The end of the connection is then still seen without reading (UV_DISCONNECT), but only once it has
 /// come past the bytes that the kernel has no room for; and a client that merely shut down its sending side counts as gone.
 void Connection::update_reading() {
-  reading_ = !session_->input_paused() || session_->input.size() <= kHeldInputBytes;
+  reading_ = !session_->input_paused() ||
+             session_->input.size() <= (session_->authenticated ? kHeldInputBytes : kUnauthenticatedHeldBytes);
   watch();
 }
 
 /// The client has closed its side (`orderly`), or the connection has failed. After an orderly end the replies to what
 /// was read are still sent, as far as the client takes them. A client that waits is gone at once: it must not be served
-/// an element that it cannot receive.
+/// an element that it cannot receive. What waits for its turn is executed first.
 void Connection::ended(bool orderly) {
   reactor_.server().execute_received();
   if (!orderly) return broken();
+  if (will_be_served(*session_)) {
+    session_->input_ended = true;
+    return watch();
+  }
   if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
   flush();
   if (session_) broken();
@@ -109,14 +143,15 @@ void Connection::broken() {
 
 void Connection::flush() {
   protocol::OutputBuffer& out = session_->out;
+  const size_t most = tls_ ? kEncryptedFlushBytes : kFlushBytes;
   size_t written = 0;
   while (const size_t sendable = write_blocked_ ? 0 : session_->sendable()) {
     iovec vectors[kVectors];
-    const size_t count = out.gather(vectors, kVectors, sendable);
+    const size_t count = out.gather(vectors, kVectors, tls_ ? std::min(sendable, most) : sendable);
     size_t offered = 0;
     for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
 
-    const ssize_t n = send_vectors(descriptor_, vectors, count);
+    const ssize_t n = tls_ ? tls_->write(vectors, count) : send_vectors(descriptor_, vectors, count);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return broken();
@@ -125,7 +160,7 @@ void Connection::flush() {
     }
     reactor_.server().sent(*session_, static_cast<size_t>(n));
     written += static_cast<size_t>(n);
-    write_blocked_ = static_cast<size_t>(n) < offered || (written >= kFlushBytes && session_->sendable() > 0);
+    write_blocked_ = static_cast<size_t>(n) < offered || (written >= most && session_->sendable() > 0);
   }
   watch();
 }
@@ -153,7 +188,7 @@ void Connection::resume_input() { update_reading(); }
 /// nothing changed.
 void Connection::watch() {
   int events = write_blocked_ ? UV_WRITABLE : 0;
-  if (closing_ == Closing::No) events |= reading_ ? UV_READABLE : UV_DISCONNECT;
+  if (closing_ == Closing::No && !session_->input_ended) events |= reading_ ? UV_READABLE : hung_up_ ? 0 : UV_DISCONNECT;
   if (events == watched_) return;
   watched_ = events;
   uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {
@@ -168,11 +203,14 @@ void Connection::destroy() {
   reactor_.forget(*this);
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
            [](uv_handle_t* handle) { delete static_cast<Connection*>(handle->data); });
+  if (tls_) tls_->close();
   ::close(descriptor_);
 }
 
 void Connection::refuse(std::string_view text) {
-  (void)!::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  iovec line{const_cast<char*>(text.data()), text.size()};
+  (void)!(tls_ ? tls_->write(&line, 1) : send_vectors(descriptor_, &line, 1));
+  if (tls_) tls_->close();
   ::close(descriptor_);
   delete this;
 }

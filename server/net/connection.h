@@ -3,8 +3,11 @@
 #include <uv.h>
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
+#include "server/net/address_counts.h"
+#include "server/net/tls_stream.h"
 #include "server/session.h"
 
 namespace quartet::net {
@@ -17,14 +20,16 @@ class Reactor;
 ///
 /// A turn of the loop reads a connection at most once and writes it at most once. A client with an endless pipeline
 /// therefore takes turns with the others, by pieces of one read buffer.
+///
+/// Under TLS what is read and written goes through a TlsStream, whose handshake is done before there is a connection (Handshakes).
 class Connection final : public server::Connection {
  public:
-  /// Takes over the descriptor of a connected, non-blocking socket.
-  Connection(Reactor& reactor, int descriptor);
+  /// Takes over the descriptor of a connected, non-blocking socket, and the stream over it where there is one.
+  Connection(Reactor& reactor, int descriptor, AddressCounts::Place place, std::unique_ptr<TlsStream> tls);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Begins to read for the session that the server has opened.
+  /// Begins to read for the session that the server has opened, with what came together with a handshake.
   void start(uv_loop_t* loop, server::Session& session);
   /// Instead of start: sends the text and frees the connection.
   void refuse(std::string_view text);
@@ -57,6 +62,7 @@ class Connection final : public server::Connection {
 
   ~Connection() = default;
   void on_event(int status, int events);
+  bool receive_encrypted();
   void ended(bool orderly);
   void broken();
   void update_reading();
@@ -67,8 +73,11 @@ class Connection final : public server::Connection {
   server::Session* session_ = nullptr;  // null once destroyed
   Closing closing_ = Closing::No;
   bool reading_ = true;
+  bool hung_up_ = false;        // the client has, while its session waits and is not read
   bool write_blocked_ = false;  // the kernel's buffer is full
   int watched_ = 0;             // the events that poll_ is started for
+  std::unique_ptr<TlsStream> tls_;  // null where bytes go as they are
+  AddressCounts::Place place_;
   uv_poll_t poll_{};
 };
 

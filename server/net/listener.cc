@@ -118,21 +118,47 @@ int open_unix(const Endpoint& endpoint, int backlog, int permissions, std::strin
 }  // namespace
 
 std::string Endpoint::text() const {
-  if (unix_socket) return host;
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+  std::string text = host;
+  if (!unix_socket)
+    text = host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+  if (tls) text += " (TLS)";
+  if (memcached) text += fmt::format(" (memcached, database {})", *memcached);
+  return text;
 }
+
+namespace {
+
+/// Adds the addresses and the Unix socket that settings name, each as a listener of the given kind.
+void add_endpoints(const std::vector<std::string>& addresses, int64_t port, const std::string& path, const Endpoint& kind,
+                   std::vector<Endpoint>& endpoints) {
+  Endpoint endpoint = kind;
+  if (port != 0) {
+    endpoint.port = static_cast<int>(port);
+    for (const std::string& name : addresses) {
+      if (name.empty()) continue;
+      endpoint.optional = name.front() == '-';
+      endpoint.host = name.substr(endpoint.optional);
+      endpoints.push_back(endpoint);
+    }
+  }
+  if (path.empty()) return;
+  endpoint = kind;
+  endpoint.host = path;
+  endpoint.unix_socket = true;
+  endpoints.push_back(std::move(endpoint));
+}
+
+}  // namespace
 
 std::vector<Endpoint> wanted_endpoints(const server::Config& config) {
   std::vector<Endpoint> endpoints;
-  if (config.port != 0) {
-    for (const std::string& name : config.bind) {
-      if (name.empty()) continue;
-      const bool optional = name.front() == '-';
-      Endpoint endpoint{.host = name.substr(optional), .port = static_cast<int>(config.port), .optional = optional};
-      endpoints.push_back(std::move(endpoint));
-    }
+  add_endpoints(config.bind, config.port, config.unixsocket, {}, endpoints);
+  add_endpoints(config.bind, config.tls_port, {}, {.tls = true}, endpoints);
+  for (size_t i = 0; i < config.database.size(); ++i) {
+    const server::DatabaseConfig& database = config.database[i];
+    add_endpoints(database.memcached_bind, database.memcached_port, database.memcached_unixsocket,
+                  {.memcached = static_cast<int>(i)}, endpoints);
   }
-  if (!config.unixsocket.empty()) endpoints.push_back({.host = config.unixsocket, .unix_socket = true});
   return endpoints;
 }
 

@@ -20,13 +20,15 @@ struct Endpoint {
   int port = 0;      // 0 for Unix sockets
   bool unix_socket = false;
   bool optional = false;  // it may be missing on this machine
+  bool tls = false;
+  std::optional<int> memcached = {};  // speaks memcached's protocol, in this database
 
-  /// "127.0.0.1:6379", "[::1]:6379", or the path.
+  /// "127.0.0.1:6379", "[::1]:6379 (TLS)", or the path; "127.0.0.1:11211 (memcached, database 1)".
   std::string text() const;
   bool operator==(const Endpoint&) const = default;
 };
 
-/// What the settings `bind`, `port` and `unixsocket` ask for.
+/// What the settings `bind`, `port`, `tls-port` and `unixsocket`, and those of the databases for memcached's protocol, ask for.
 std::vector<Endpoint> wanted_endpoints(const server::Config& config);
 
 /// A listening socket. It hands every connection it accepts to the reactor.

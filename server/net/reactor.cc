@@ -88,12 +88,14 @@ Reactor::~Reactor() { shut_down(); }
 std::optional<std::string> Reactor::listen(server::Server& server) {
   assert(!server_);
   server_ = &server;
+  if (std::optional<std::string> error = load_tls()) return error;
   if (std::optional<std::string> error = open_listeners()) {
     listeners_.clear();
     return error;
   }
-  if (listeners_.empty()) return "no address to listen on: set port, bind or unixsocket";
+  if (listeners_.empty()) return "no address to listen on: set port, tls-port, bind or unixsocket";
   config_.on_change([this](const std::vector<std::string_view>& changed) { return check_maxclients(changed); });
+  config_.on_change([this](const std::vector<std::string_view>& changed) { return configure_tls(changed); });
   return {};
 }
 
@@ -105,7 +107,7 @@ std::string Reactor::endpoints() const {
 }
 
 std::optional<std::string> Reactor::rebind() {
-  const bool port_changed = config_.values().port != bound_port_;
+  const bool port_changed = config_.values().port != bound_port_ || config_.values().tls_port != bound_tls_port_;
   const std::optional<std::string> error = open_listeners();
   if (!error) return {};
   log_.warning("{}", *error);
@@ -114,6 +116,7 @@ std::optional<std::string> Reactor::rebind() {
 
 std::optional<std::string> Reactor::open_listeners() {
   bound_port_ = config_.values().port;
+  bound_tls_port_ = config_.values().tls_port;
   const std::vector<Endpoint> wanted = wanted_endpoints(config_.values());
   // What is not wanted any more goes first, because `*` cannot be bound while one address of the same port is.
   std::erase_if(listeners_, [&](const Listener::Pointer& listener) {
@@ -143,6 +146,28 @@ std::optional<std::string> Reactor::check_maxclients(const std::vector<std::stri
   return fmt::format("The operating system is not able to handle the specified number of clients, try with {}", possible);
 }
 
+std::optional<std::string> Reactor::load_tls() {
+  if (config_.values().tls_port == 0) {
+    tls_context_.reset();
+    return {};
+  }
+  std::string error;
+  std::shared_ptr<const TlsContext> context = TlsContext::make(config_.values(), error);
+  if (!context) return error;
+  tls_context_ = std::move(context);
+  log_.notice("TLS with the certificate of {}", tls_context_->certificate());
+  return {};
+}
+
+std::optional<std::string> Reactor::configure_tls(const std::vector<std::string_view>& changed) {
+  if (std::none_of(changed.begin(), changed.end(), [](std::string_view name) { return name.starts_with("tls-"); })) return {};
+  if (const std::optional<std::string> error = load_tls()) {
+    log_.warning("TLS stays as it was: {}", *error);
+    return "Unable to update TLS configuration. Check server logs.";
+  }
+  return std::find(changed.begin(), changed.end(), "tls-port") == changed.end() ? std::nullopt : rebind();
+}
+
 // --- The loop ---------------------------------------------------------------------------------------------------------
 
 int Reactor::serve() {
@@ -155,7 +180,9 @@ int Reactor::serve() {
   uv_check_start(&check_, [](uv_check_t* check) {
     Reactor& reactor = reactor_of(check->data);
     reactor.worker_.loop_goes_on();
-    if (!reactor.stopping_) reactor.server_->execute_received();
+    if (reactor.stopping_) return;
+    reactor.handshakes_.run();
+    reactor.server_->execute_received();
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
@@ -176,6 +203,11 @@ void Reactor::read_signals() {
 }
 
 void Reactor::on_signal(int number) {
+  if (number == SIGHUP) {
+    // Whoever renews certificates says so by this signal.
+    if (const std::optional<std::string> error = load_tls()) log_.warning("TLS stays as it was: {}", *error);
+    return;
+  }
   if (terminating_ || stopping_) {
     // Somebody has seen the first one and does not want to wait for a script or background work.
     if (number == SIGINT) std::_Exit(1);
@@ -196,6 +228,7 @@ void Reactor::shut_server_down() {
 }
 
 void Reactor::tick() {
+  handshakes_.expire(server_->clock.now(), config_.values().handshake_timeout);
   const int64_t wait = server_->tick();
   if (wait == 0) {
     // A timer of no time would be run again and again before the loop looks at a socket.
@@ -216,15 +249,24 @@ void Reactor::end_turn() {
   if (stopping_) return;
   if (server_->next_timeout_ms() == 0) server_->run_timeouts();
   if (stopping_) return;
+  bool busy = server_->end_turn();
+  if (stopping_) return;
+  settle();
+  // Nobody's reply waits for a slice of what others have asked for.
+  busy = server_->slice() || busy;
+  if (stopping_) return;
+  settle();
   // An idle handle is what keeps libuv from sleeping.
-  if (server_->end_turn()) {
+  if (busy || handshakes_.ready()) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
     uv_idle_stop(&idle_);
   }
-  if (stopping_) return;
-  while (Connection* connection = turn_list_.next()) connection->settle();
   arm_wake_timer();
+}
+
+void Reactor::settle() {
+  while (Connection* connection = turn_list_.next()) connection->settle();
 }
 
 /// The timer does nothing but end the wait: end_turn then finds what is due. It may fire a millisecond early, because
@@ -243,6 +285,7 @@ void Reactor::shut_down() {
   if (closed_) return;
   stopping_ = true;
   listeners_.clear();
+  handshakes_.clear();
   while (!connections_.empty()) {
     Connection& connection = *connections_.back();
     connection.flush();
@@ -284,29 +327,61 @@ void Reactor::run(std::function<void()> work, std::function<void()> done) {
 
 // --- Connections ------------------------------------------------------------------------------------------------------
 
+std::string_view Reactor::refusal(const AddressCounts::Place& place, const sockaddr_storage& peer) const {
+  const server::Config& config = config_.values();
+  // Sessions without handshakes beside them are counted by the server.
+  if (handshakes_.size() > 0 && server_->sessions().size() + handshakes_.size() >= static_cast<size_t>(config.maxclients))
+    return server::Server::kMaxClientsReached;
+  const bool counts = config.maxclients_per_address > 0 && (config.maxclients_per_address_local || !is_loopback(peer));
+  if (counts && place.count() > static_cast<size_t>(config.maxclients_per_address))
+    return "-ERR max number of clients of one address reached\r\n";
+  return {};
+}
+
 void Reactor::accepted(const Listener& listener, int descriptor, const sockaddr_storage& peer) {
   accept_failing_ = false;
-  const Endpoint& endpoint = listener.endpoint();
+  Arriving arriving{descriptor, listener.endpoint(), peer, address_counts_.enter(peer)};
+  const bool tls = arriving.endpoint.tls;
+  if (const std::string_view text = refusal(arriving.place, peer); !text.empty()) {
+    ++server_->stats.connections_rejected;
+    // Under TLS there is nothing yet that could be said.
+    if (!tls) (void)!::send(descriptor, text.data(), text.size(), MSG_NOSIGNAL);
+    ::close(descriptor);
+    return;
+  }
+  if (!arriving.endpoint.unix_socket) set_tcp_options(descriptor, static_cast<int>(config_.values().tcp_keepalive));
+  if (tls) return handshakes_.begin(&loop_, std::move(arriving));
+  open_connection(std::move(arriving), nullptr);
+}
+
+void Reactor::open_connection(Arriving arriving, std::unique_ptr<TlsStream> tls) {
+  const Endpoint& endpoint = arriving.endpoint;
+  const int descriptor = arriving.descriptor;
   std::string address, local_address;
   if (endpoint.unix_socket) {
     address = local_address = endpoint.host + ":0";
   } else {
-    set_tcp_options(descriptor, static_cast<int>(config_.values().tcp_keepalive));
     sockaddr_storage local{};
     socklen_t size = sizeof local;
     ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&local), &size);
-    address = format_address(peer);
+    address = format_address(arriving.peer);
     local_address = format_address(local);
   }
-  Connection* connection = new Connection(*this, descriptor);
+  auto* connection = new Connection(*this, descriptor, std::move(arriving.place), std::move(tls));
   std::string_view refusal;
   server::Session* session =
       server_->open_session(*connection, std::move(address), std::move(local_address), descriptor, endpoint.unix_socket,
-                            endpoint.unix_socket || is_loopback(peer), refusal);
+                            endpoint.unix_socket || is_loopback(arriving.peer), refusal, endpoint.memcached);
   if (!session) return connection->refuse(refusal);
   connection->position = connections_.size();
   connections_.push_back(connection);
   connection->start(&loop_, *session);
+}
+
+void Reactor::handshake_failed(const sockaddr_storage& peer, std::string_view reason) {
+  ++server_->stats.handshake_failures;
+  about_handshakes_.write(log_, LogLevel::Verbose, server_->clock.now(), "Error accepting a client connection: {} (addr={})", reason,
+                          format_address(peer));
 }
 
 void Reactor::accept_failed(int error) {
@@ -338,13 +413,16 @@ void Reactor::poll_input() {
   for (const Listener::Pointer& listener : listeners_) polled_.push_back({listener->descriptor(), POLLIN, 0});
   // Accepting adds connections behind those that are polled, and nothing takes any away.
   const size_t clients = connections_.size();
+  const size_t first_client = listeners_.size(), first_handshake = first_client + clients;
   for (size_t i = 0; i < clients; ++i) {
     const Connection& connection = *connections_[i];
     // poll(2) passes over negative descriptors.
     polled_.push_back({connection.receptive() ? connection.descriptor() : -1, POLLIN, 0});
   }
+  handshakes_.append_polled(polled_);
   if (::poll(polled_.data(), polled_.size(), 0) > 0) {
-    const size_t first_client = listeners_.size();
+    // Before anything that could begin or end one.
+    handshakes_.polled(std::span(polled_).subspan(first_handshake));
     for (size_t i = 0; i < clients && !stopping_; ++i) {
       if (polled_[first_client + i].revents == 0 || !connections_[i]->receptive()) continue;
       connections_[i]->receive();
@@ -354,6 +432,7 @@ void Reactor::poll_input() {
       if (i < listeners_.size() && polled_[i].revents != 0) listeners_[i]->accept();
     }
   }
+  if (!stopping_) handshakes_.run();
   nested_ = false;
 }
 

@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "server/config.h"
 #include "server/net/connection.h"
+#include "server/net/handshakes.h"
 #include "server/net/listener.h"
-#include "server/net/termination_signals.h"
+#include "server/net/signals.h"
+#include "server/net/tls_context.h"
 #include "server/net/worker.h"
 #include "server/server.h"
 
@@ -43,8 +45,8 @@ class TurnList {
 /// The event loop of the process: sockets, timers, signals and the thread pool around one Server.
 ///
 /// What a turn of the loop does: due timers, then end_turn (waiting commands whose time is over, then one write for every
-/// session that has output), then it waits for sockets and reads them, and then executes what they brought, as far as that has not
-/// been done while reading.
+/// session that has output), then it waits for sockets and reads them, then goes on with TLS handshakes for a slice of time, and then
+/// executes what the sockets brought, as far as that has not been done while reading.
 ///
 /// Life: construct, construct the Server with this as its Background and Host, listen(), serve(), destroy the Server,
 /// destroy this.
@@ -88,6 +90,11 @@ class Reactor final : public server::Background, public server::Host {
   TurnList& turn_list() { return turn_list_; }
 
   void accepted(const Listener& listener, int descriptor, const sockaddr_storage& peer);
+  /// Makes a session of what was accepted and, under TLS, has ended its handshake.
+  void open_connection(Arriving arriving, std::unique_ptr<TlsStream> tls);
+  void handshake_failed(const sockaddr_storage& peer, std::string_view reason);
+  /// What new TLS connections are made of; null where `tls-port` is 0.
+  const std::shared_ptr<const TlsContext>& tls_context() const { return tls_context_; }
   /// The process or the machine is out of descriptors or memory: accepting pauses for a moment.
   void accept_failed(int error);
   /// The connection is being destroyed.
@@ -100,9 +107,15 @@ class Reactor final : public server::Background, public server::Host {
   void shut_server_down();
   void tick();
   void end_turn();
+  void settle();
   void arm_wake_timer();
   void shut_down();
   std::optional<std::string> check_maxclients(const std::vector<std::string_view>& changed);
+  std::optional<std::string> configure_tls(const std::vector<std::string_view>& changed);
+  /// Reads certificates and keys, for the connections that come from now on. Where that fails nothing changes, and the text says why.
+  std::optional<std::string> load_tls();
+  /// Why one more connection is not let in, as it is told; empty where it is.
+  std::string_view refusal(const AddressCounts::Place& place, const sockaddr_storage& peer) const;
 
   Log& log_;
   server::ConfigStore& config_;
@@ -116,12 +129,16 @@ class Reactor final : public server::Background, public server::Host {
   uv_idle_t tick_at_once_;   // the same in each turn, while it has work that does not wait
   uv_timer_t wake_timer_;    // ends the wait of the loop when a command's time is over
   uv_timer_t accept_timer_;  // ends a pause of accepting
-  TerminationSignals signals_;
+  Signals signals_;
   uv_poll_t signal_poll_;
   Worker worker_;
 
   std::vector<Listener::Pointer> listeners_;
-  int64_t bound_port_ = 0;
+  int64_t bound_port_ = 0, bound_tls_port_ = 0;
+  AddressCounts address_counts_;
+  std::shared_ptr<const TlsContext> tls_context_;
+  Handshakes handshakes_{*this};
+  LogThrottle about_handshakes_;
   std::vector<Connection*> connections_;
   TurnList turn_list_;
   std::vector<pollfd> polled_;  // reused by poll_input

@@ -13,12 +13,13 @@ from celery import Celery
 app = Celery("probe")
 
 
-def configure(server_url: str, visibility_timeout: float = 3600) -> None:
-    """`server_url` ends in a slash: database 0 is the broker, 3 holds the results, 5 the notes of the tasks."""
+def configure(server_url: str, visibility_timeout: float = 3600, query: str = "") -> None:
+    """`server_url` ends in a slash: database 0 is the broker, 3 holds the results, 5 the notes of the tasks. `query` is added to
+    the addresses."""
     app.conf.update(
-        broker_url=server_url + "0",
-        result_backend=server_url + "3",
-        notes_url=server_url + "5",
+        broker_url=server_url + "0" + query,
+        result_backend=server_url + "3" + query,
+        notes_url=server_url + "5" + query,
         broker_connection_retry_on_startup=True,
         # Workers look for overdue tasks every second and not, as by default, every 100 seconds.
         broker_transport_options={"visibility_timeout": visibility_timeout, "queue_order_strategy": "priority",
@@ -31,7 +32,8 @@ def configure(server_url: str, visibility_timeout: float = 3600) -> None:
 
 
 if "PROBE_SERVER_URL" in os.environ:
-    configure(os.environ["PROBE_SERVER_URL"], float(os.environ.get("PROBE_VISIBILITY_TIMEOUT", "3600")))
+    configure(os.environ["PROBE_SERVER_URL"], float(os.environ.get("PROBE_VISIBILITY_TIMEOUT", "3600")),
+              os.environ.get("PROBE_SERVER_QUERY", ""))
 
 
 def notes() -> redis.Redis:

@@ -9,11 +9,12 @@ import time
 
 import pytest
 import redis
+from support.memcached import CacheServer
 from support.processes import EXAMPLES, Visitor, django_site, manage
 
 DIRECTORY = EXAMPLES / "command_runner"
-REDIS_BACKENDS = ["redis", "django-redis"]
-SHARED_BACKENDS = [*REDIS_BACKENDS, "database", "file"]
+SERVER_BACKENDS = ["redis", "django-redis", "memcached"]
+SHARED_BACKENDS = [*SERVER_BACKENDS, "database", "file"]
 
 # A command that goes on only when the test says so: what the page shows meanwhile does not depend on luck.
 SETTINGS_WITH_A_GATE = """
@@ -29,12 +30,19 @@ print("after the gate")
 """
 
 
+@pytest.fixture(scope="module")
+def server():
+    with CacheServer() as running:
+        yield running
+
+
 @pytest.fixture
 def environment(server, tmp_path: pathlib.Path):
     with redis.Redis.from_url(server.url(1)) as client:
         client.flushdb()
     return {
         "REDIS_URL": server.url(1),
+        "MEMCACHED_LOCATION": f"127.0.0.1:{server.memcached_port}",
         "DATABASE_PATH": str(tmp_path / "db.sqlite3"),
         "CACHE_DIRECTORY": str(tmp_path / "cache"),
     }
@@ -94,7 +102,7 @@ def test_page_shows_output_while_the_command_runs(backend, environment, tmp_path
 # One chunk of 20 MB is one SET and one GET of 20 MB; the chunks of the settings are some eighty small ones.
 @pytest.mark.parametrize("chunk", [{}, {"RUNNER_CHUNK_BYTES": "64000000", "RUNNER_CHUNK_SECONDS": "600"}],
                          ids=["many-chunks", "one-chunk"])
-@pytest.mark.parametrize("backend", REDIS_BACKENDS)
+@pytest.mark.parametrize("backend", SERVER_BACKENDS)
 def test_twenty_megabytes_pass_through(backend, chunk, environment, server):
     expected = b"".join(b"%d\n" % number for number in range(10**18, 10**18 + 1_000_000))
     assert len(expected) == 20_000_000

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 import redis
+from support.memcached import CacheServer
 from support.processes import EXAMPLES, celery_worker, manage
-from support.server import Server
 
 DIRECTORY = EXAMPLES / "one_at_a_time"
 
@@ -21,12 +21,19 @@ class Round(NamedTuple):
     processes: list[int]
 
 
+@pytest.fixture(scope="module")
+def server():
+    with CacheServer() as running:
+        yield running
+
+
 @pytest.fixture
-def environment(server: Server, tmp_path: pathlib.Path) -> dict[str, str]:
+def environment(server: CacheServer, tmp_path: pathlib.Path) -> dict[str, str]:
     with redis.Redis.from_url(server.url()) as client:
         client.flushall()
     environment = {
         "REDIS_URL": server.url(1),
+        "MEMCACHED_LOCATION": f"127.0.0.1:{server.memcached_port}",
         "CELERY_BROKER_URL": server.url(0),
         "DATABASE_PATH": str(tmp_path / "db.sqlite3"),
     }
@@ -56,9 +63,9 @@ def invoices_by_order(environment: dict[str, str]) -> list[int]:
         return [count for count, in database.execute('SELECT count(*) FROM invoices_invoice GROUP BY "order"')]
 
 
-@pytest.mark.parametrize(("processes", "rounds"), [(4, 50), (10, 5)])
-def test_one_invoice_with_a_cache_that_all_processes_share(environment, server, processes, rounds):
-    outcome = race(environment, processes, rounds)
+@pytest.mark.parametrize(("backend", "processes", "rounds"), [("redis", 4, 50), ("redis", 10, 5), ("memcached", 4, 20), ("memcached", 10, 5)])
+def test_one_invoice_with_a_cache_that_all_processes_share(environment, server, backend, processes, rounds):
+    outcome = race({**environment, "CACHE_BACKEND": backend}, processes, rounds)
     assert [one.invoices for one in outcome] == [1] * rounds
     assert invoices_by_order(environment) == [1] * rounds
     with redis.Redis.from_url(server.url(1)) as cache:

@@ -51,6 +51,8 @@ class InProcessBackend final : public Backend {
 
   std::unique_ptr<Connection> connect() override { return std::make_unique<InProcessConnection>(*this, next_port_++); }
   void settle() override {
+    while (core->slice()) {
+    }
     for (InProcessConnection* connection : connections) connection->close_if_finished();
   }
   void advance(std::chrono::milliseconds time) override {
@@ -87,6 +89,7 @@ InProcessConnection::InProcessConnection(InProcessBackend& backend, int port)
 InProcessConnection::~InProcessConnection() { std::erase(backend_.connections, this); }
 
 Received InProcessConnection::receive(std::string& out, std::chrono::milliseconds) {
+  backend_.settle();
   const std::string bytes = client_.take_output();
   if (!client_.open()) return Received::closed;
   out += bytes;
@@ -96,5 +99,11 @@ Received InProcessConnection::receive(std::string& out, std::chrono::millisecond
 }  // namespace
 
 std::unique_ptr<Backend> make_in_process_backend() { return std::make_unique<InProcessBackend>(); }
+
+std::unique_ptr<Backend> make_divided_backend() {
+  auto backend = std::make_unique<InProcessBackend>();
+  backend->core->long_commands.set_bounds({.work = 0, .slice_us = 0});
+  return backend;
+}
 
 }  // namespace quartet::test

@@ -9,5 +9,7 @@
 namespace quartet::test {
 
 std::unique_ptr<Backend> make_in_process_backend();
+// The same with every command that may be divided in the smallest slices.
+std::unique_ptr<Backend> make_divided_backend();
 
 }  // namespace quartet::test

@@ -17,7 +17,7 @@ namespace quartet::test {
 namespace {
 
 constexpr std::string_view usage =
-    "usage: quartet_spec (--server HOST:PORT | --spawn BINARY | --in-process) [options] FILE|DIRECTORY...\n"
+    "usage: quartet_spec (--server HOST:PORT | --spawn BINARY | --in-process | --divided) [options] FILE|DIRECTORY...\n"
     "  --reference    the server is redis-server 7.0: leave out the cases that hold on Quartet only\n"
     "  --record       rewrite the expectations that the server does not fulfil (implies --reference)\n"
     "  --filter TEXT  only the cases whose name contains TEXT\n"
@@ -27,6 +27,7 @@ struct CommandLine {
   std::string server;
   std::string spawn;
   bool in_process = false;
+  bool divided = false;
   bool record = false;
   RunOptions run;
   std::vector<std::string> paths;
@@ -41,6 +42,7 @@ std::optional<CommandLine> parse_command_line(const std::vector<std::string>& wo
     else if (word == "--spawn" && has_value) line.spawn = words[++i];
     else if (word == "--filter" && has_value) line.run.filter = words[++i];
     else if (word == "--in-process") line.in_process = true;
+    else if (word == "--divided") line.in_process = line.divided = true;
     else if (word == "--record") line.record = line.run.reference = true;
     else if (word == "--reference") line.run.reference = true;
     else if (word == "--verbose") line.run.verbose = true;
@@ -94,7 +96,7 @@ int run_all(const CommandLine& line, Backend& backend) {
 
 }  // namespace
 
-int spec_main(int argc, char** argv, const std::function<std::unique_ptr<Backend>()>& in_process) {
+int spec_main(int argc, char** argv, const BackendMaker& in_process, const BackendMaker& divided) {
   const auto line = parse_command_line({argv + 1, argv + argc});
   if (!line || (line->in_process && !in_process)) {
     fmt::print(stderr, "{}", usage);
@@ -103,7 +105,8 @@ int spec_main(int argc, char** argv, const std::function<std::unique_ptr<Backend
   try {
     std::optional<ServerProcess> process;
     if (!line->spawn.empty()) process.emplace(line->spawn, std::vector<std::string>{"--enable-debug-command", "yes"});
-    const auto backend = line->in_process ? in_process()
+    const auto backend = line->divided      ? divided()
+                         : line->in_process ? in_process()
                          : process        ? std::make_unique<WireBackend>("127.0.0.1", process->port())
                                           : wire_backend(line->server);
     return run_all(*line, *backend);

@@ -9,8 +9,9 @@
 
 namespace quartet::test {
 
-// `in_process` makes a backend around a fresh server core; it serves `--in-process`. Without it, there is
-// only the wire. Returns the exit status: 0 when every case passed.
-int spec_main(int argc, char** argv, const std::function<std::unique_ptr<Backend>()>& in_process = nullptr);
+// `in_process` makes a backend around a fresh server core; it serves `--in-process`, and `divided` the same with
+// `--divided`. Without them, there is only the wire. Returns the exit status: 0 when every case passed.
+using BackendMaker = std::function<std::unique_ptr<Backend>()>;
+int spec_main(int argc, char** argv, const BackendMaker& in_process = nullptr, const BackendMaker& divided = nullptr);
 
 }  // namespace quartet::test

@@ -7,9 +7,9 @@
 
 namespace quartet::test {
 
-CoreClient::CoreClient(server::Server& core, int port) : core_(core) {
+CoreClient::CoreClient(server::Server& core, int port, std::optional<int> memcached) : core_(core) {
   std::string address = "127.0.0.1:" + std::to_string(port);
-  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_);
+  session_ = core.open_session(*this, std::move(address), "127.0.0.1:6379", port, false, true, refusal_, memcached);
 }
 
 CoreClient::~CoreClient() {
@@ -25,6 +25,7 @@ void CoreClient::send(std::string_view bytes, size_t piece) {
     core_.received(*session_, n);
     core_.execute_received();
     core_.end_turn();
+    core_.slice();
     bytes.remove_prefix(n);
   }
 }
@@ -45,6 +46,16 @@ void CoreClient::close_if_finished() {
   if (!discard_ && !session_->out.empty()) return;
   core_.close_session(*session_);
   session_ = nullptr;
+}
+
+void CoreClient::end_input() {
+  if (!session_) return;
+  if (session_->waits_its_turn()) {
+    session_->input_ended = true;
+  } else {
+    core_.disconnect(*session_, true);
+  }
+  close_if_finished();
 }
 
 void CoreClient::close_soon(bool flush) {

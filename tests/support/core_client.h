@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,10 +22,11 @@ class ImmediateBackground final : public server::Background {
 };
 
 // A client of the core. It must not outlive the core.
-class CoreClient final : public server::Connection {
+class CoreClient : public server::Connection {
  public:
   // Connects from 127.0.0.1 and `port`. A client that is refused is not open.
-  CoreClient(server::Server& core, int port);
+  // Where `memcached` is set it speaks memcached's protocol, in that database.
+  CoreClient(server::Server& core, int port, std::optional<int> memcached = {});
   CoreClient(const CoreClient&) = delete;
   CoreClient& operator=(const CoreClient&) = delete;
   // Disconnects.
@@ -34,8 +36,13 @@ class CoreClient final : public server::Connection {
   // What a client that was refused is told.
   std::string_view refusal() const { return refusal_; }
 
-  // Gives the core the bytes, at most `piece` at a time. A connection that is closing swallows them.
+  // Gives the core the bytes, at most `piece` at a time, each in a turn of its own. A connection that is closing swallows them.
   void send(std::string_view bytes, size_t piece = SIZE_MAX);
+
+  // Says nothing more, but hears what is to be answered.
+  void end_input();
+  // Whether the core makes it wait: for a key, or for its turn.
+  bool waits() const { return session_ && session_->input_paused(); }
 
   size_t output_size() const;
   std::string take_output();
@@ -43,8 +50,13 @@ class CoreClient final : public server::Connection {
   // Ends the connection where the core wants it closed, and what it had to say has been taken or is not to be sent.
   void close_if_finished();
 
+  // Called when the core has something to say.
+  std::function<void()> on_output;
+
   // server::Connection
-  void flush_soon() override {}
+  void flush_soon() override {
+    if (on_output) on_output();
+  }
   void close_soon(bool flush) override;
   void resume_input() override {}
 

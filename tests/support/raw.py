@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import socket
+import ssl
 import subprocess
 from typing import Union
 
@@ -21,16 +22,22 @@ def encode(*arguments: str | bytes | int) -> bytes:
 
 
 class RawClient:
-    """A RESP2 client. Every wait of its is bounded by `timeout` seconds, after which it raises TimeoutError."""
+    """A RESP2 client, over TLS where it is given a context for it. Every wait of its is bounded by `timeout` seconds, after
+    which it raises TimeoutError."""
 
     def __init__(self, port: int = 0, *, path: str = "", family: int = socket.AF_INET, receive_buffer: int = 0,
-                 timeout: float = 30):
+                 timeout: float = 30, tls: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None, source: str = ""):
         self.socket = socket.socket(socket.AF_UNIX if path else family)
         self.socket.settimeout(timeout)
         if receive_buffer:
             # Before connecting, because the window is agreed upon then.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(path or ("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+        if tls:
+            # An end of the stream that TLS does not tell of is an error.
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost", suppress_ragged_eofs=False, session=session)
         self.buffer = bytearray()
 
     def send(self, *arguments: str | bytes | int) -> None:

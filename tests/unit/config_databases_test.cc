@@ -200,3 +200,26 @@ TEST_CASE("CONFIG REWRITE writes the values of databases into their tables", "[c
           "database = [{ index = 0, appendonly = true }, { name = \"cache\", index = 1, appendonly = true, appendfsync = \"no\" }]\n");
   }
 }
+
+TEST_CASE("the settings of memcached's protocol belong to databases alone", "[config]") {
+  ConfigStore store;
+  const auto& database = store.values().database;
+  CHECK(database[1].memcached_port == 0);
+  CHECK(database[1].memcached_bind == std::vector<std::string>{"127.0.0.1", "-::1"});
+  CHECK(set(store, {{"db.1.memcached-port", "11211"}, {"db.1.memcached-bind", "* ::*"}, {"db.1.memcached-item-size-max", "1mb"}}) == "OK");
+  CHECK(database[1].memcached_port == 11211);
+  CHECK(database[1].memcached_bind == std::vector<std::string>{"*", "::*"});
+  CHECK(database[1].memcached_item_size_max == 1024 * 1024);
+  CHECK(database[2].memcached_port == 0);
+  CHECK(set(store, {{"memcached-port", "11211"}}) == "ERR Unknown option or number of arguments for CONFIG SET - 'memcached-port'");
+  CHECK(reason(store, "db.1.memcached-port", "65536") == "argument must be between 0 and 65535 inclusive");
+  CHECK(reason(store, "db.1.memcached-item-size-max", "2gb") == "argument must be between 0 and 1073741824 inclusive");
+  CHECK(reason(store, "db.1.memcached-unixsocket", "/tmp/s") == "can't set immutable config");
+  CHECK(reason(store, "db.1.memcached-bind", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17") == "Too many bind addresses specified.");
+
+  Folder folder;
+  folder.write("[[database]]\nindex = 1\nname = \"cache\"\nmemcached-port = 11211\nmemcached-bind = [\"::1\"]\nmemcached-unixsocket = \"/run/c.sock\"\n");
+  REQUIRE(load(store, {folder.file()}) == "OK");
+  CHECK(store.values().database[1].memcached_unixsocket == "/run/c.sock");
+  CHECK(store.get({"db.cache.memcached-p*"}) == std::vector<std::pair<std::string, std::string>>{{"db.cache.memcached-port", "11211"}});
+}

@@ -240,6 +240,18 @@ TEST_CASE("listeners are told of changes and can refuse them", "[config]") {
   CHECK(get(store, "port") == "7000");
 }
 
+TEST_CASE("a file that is set again is told of, because it may have changed", "[config]") {
+  ConfigStore store;
+  std::vector<std::string> seen;
+  store.on_change([&](const std::vector<std::string_view>& names) -> std::optional<std::string> {
+    seen.assign(names.begin(), names.end());
+    return {};
+  });
+  CHECK(set(store, {{"tls-cert-file", "a.crt"}, {"tls-key-file", "a.key"}}) == "OK");
+  CHECK(set(store, {{"hz", "10"}, {"tls-cert-file", "a.crt"}}) == "OK");
+  CHECK(seen == std::vector<std::string>{"tls-cert-file"});
+}
+
 TEST_CASE("the command line", "[config]") {
   ConfigStore store;
   SECTION("takes all words up to the next option") {
@@ -342,6 +354,31 @@ TEST_CASE("conf/quartet.toml holds every setting with its default", "[config]") 
   REQUIRE(load(store, {file.path}) == "OK");
   CHECK(store.get({"*"}) == ConfigStore().get({"*"}));
   CHECK(store.values().database[3].name == "jobs");
+}
+
+TEST_CASE("conf/quartet.toml tells what can be said for a database, with its default", "[config]") {
+  std::string text;
+  REQUIRE(quartet::server::read_file(QUARTET_CONF "/quartet.toml", text) == "");
+  std::istringstream lines(text.substr(text.find("# --- Databases")));
+  // `#   key = value`, with or without a comment behind it.
+  std::string told = "[[database]]\n";
+  for (std::string line; std::getline(lines, line);)
+    if (line.substr(0, 4) == "#   ") told += line.substr(4) + "\n";
+  told.replace(told.find("name = \"\""), 9, "name = \"a\"");  // which is no name
+
+  Folder folder;
+  folder.write(told);
+  ConfigStore store;
+  REQUIRE(load(store, {folder.file()}) == "OK");
+  const auto& database = store.values().database[0];
+  for (const auto* directive : quartet::server::database_directives()) CHECK(database.overrides(directive->name));
+  CHECK(database.overridden.size() == quartet::server::database_directives().size());
+  const auto values = [](const ConfigStore& of, const std::string& prefix) {
+    std::vector<std::string> found;
+    for (const auto* directive : quartet::server::database_directives()) found.push_back(get(of, prefix + std::string(directive->name)));
+    return found;
+  };
+  CHECK(values(store, "db.0.") == values(ConfigStore(), "db.0."));
 }
 
 TEST_CASE("CONFIG REWRITE changes what differs and nothing else", "[config]") {

@@ -278,6 +278,63 @@ TEST_CASE("snapshots that an earlier process did not end are removed, and nothin
   for (const std::string& name : others) CHECK(disk.content(name));
 }
 
+TEST_CASE_METHOD(Fixture, "a database's own save rules count its own changes, the others count theirs together", "[durability]") {
+  crash();
+  start({"--databases", "4", "--save", "1 3", "--db.1.save", "1 2", "--db.3.save", ""});
+  // Saves when the changes have been made that long enough are unsaved.
+  const auto saves_after = [&](const std::string& database, int changes) {
+    const uint64_t before = process->core.durability.outcomes().saves;
+    test::CoreClient client(process->core, 1);
+    client.send("SELECT " + database + "\r\n");
+    for (int i = 0; i < changes; ++i) client.send("INCR counter\r\n");
+    process->settle();
+    process->settle();
+    return process->core.durability.outcomes().saves - before;
+  };
+  CHECK(saves_after("0", 2) == 0);
+  CHECK(saves_after("1", 1) == 0);
+  CHECK(saves_after("1", 1) == 1);
+  CHECK(ask("INFO persistence").find("rdb_changes_since_last_save:0\r\n") != std::string::npos);
+  CHECK(saves_after("0", 2) == 0);
+  CHECK(saves_after("0", 1) == 1);
+  CHECK(saves_after("3", 100) == 0);
+  CHECK(saves_after("2", 100) == 0);  // which is in no file
+  CHECK(saves_after("0", 3) == 1);
+  CHECK(ask("INFO persistence").find("rdb_changes_since_last_save:0\r\n") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "a failed snapshot keeps writes away only from databases whose rules ask for one", "[durability]") {
+  crash();
+  start({"--save", "1 100", "--db.1.save", ""});
+  disk.fail_call(1, ENOSPC);
+  CHECK(ask("BGSAVE") == "+Background saving started\r\n");
+  process->settle();
+  CHECK(ask("SET key value").starts_with("-MISCONF"));
+  test::CoreClient client(process->core, 1);
+  client.send("SELECT 1\r\nSET key value\r\n");
+  CHECK(client.take_output() == "+OK\r\n");
+  process->settle();
+  CHECK(client.take_output() == "+OK\r\n");
+}
+
+TEST_CASE_METHOD(Fixture, "what default-ttl gave is the same after a restart, and nothing is given anew", "[durability]") {
+  crash();
+  start({"--db.0.default-ttl", "100"});
+  ask("SET key v\r\nHSET hash f v\r\nSET forever v\r\nPERSIST forever");
+  process->settle();
+  const std::string expiries = ask("PEXPIRETIME key\r\nPEXPIRETIME hash\r\nPEXPIRETIME forever");
+  CHECK(expiries.ends_with(":-1\r\n"));
+  for (int restart = 0; restart < 2; ++restart) {
+    // From the increment, and then from a base.
+    if (restart == 1) ask("BGREWRITEAOF");
+    process->settle();
+    crash();
+    start({"--db.0.default-ttl", "50"});
+    process->clock.advance_ms(1000);
+    CHECK(ask("PEXPIRETIME key\r\nPEXPIRETIME hash\r\nPEXPIRETIME forever") == expiries);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "files of rewrites that were not adopted are removed, where a manifest says which were", "[durability]") {
   const std::string directory = "/tmp/appendonlydir/";
   const auto put = [&](const std::string& name) { REQUIRE(disk.create(directory + name)); };
@@ -411,9 +468,9 @@ TEST_CASE_METHOD(Fixture, "changes since the last save are counted by elements, 
       {"ZREMRANGEBYRANK z 0 -1", 2}, {"RENAME a a2", 1}, {"MOVE a2 1", 1}, {"SWAPDB 0 1", 1}, {"DEL a2 nothing", 1}, {"RPUSH u 3 1 2", 3},
       {"SORT u STORE o", 3}, {"SUNIONSTORE t nothing", 0}, {"FLUSHALL", 5}};
   for (const Count& count : counts) {
-    const uint64_t before = process->core.stats.dirty;
+    const uint64_t before = process->core.stats.sum(&server::DatabaseStatistics::dirty);
     ask(count.request);
     INFO(count.request);
-    CHECK(process->core.stats.dirty - before == count.changes);
+    CHECK(process->core.stats.sum(&server::DatabaseStatistics::dirty) - before == count.changes);
   }
 }

@@ -38,8 +38,14 @@ class KeyspaceHistory {
   void clean_marks(size_t buckets) {
     for (storage::Keyspace& each : keyspaces_) each.clean_marks(buckets);
   }
-  void check_memory() {
-    for (storage::Keyspace& each : keyspaces_) REQUIRE(each.memory() == memory_by_counting(each));
+  /// What is accounted for is what counting finds.
+  void check_account() {
+    for (storage::Keyspace& each : keyspaces_) {
+      REQUIRE(each.memory() == memory_by_counting(each));
+      std::array<size_t, storage::kTypes> counts{};
+      each.for_each([&](const storage::Entry& entry) { return ++counts[static_cast<size_t>(entry.type())], true; });
+      for (size_t type = 0; type < counts.size(); ++type) REQUIRE(each.count(static_cast<storage::Type>(type)) == counts[type]);
+    }
   }
 
   void step() {

@@ -99,7 +99,7 @@ void run_history(uint64_t seed) {
       if (turn == gives_up) break;
     }
   }
-  history.check_memory();
+  history.check_account();
 }
 
 }  // namespace

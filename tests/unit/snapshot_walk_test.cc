@@ -131,7 +131,7 @@ void run_history(uint64_t seed) {
   }
   if (taking) REQUIRE(taking->recorder.written == taking->expected);
   taking.reset();
-  history.check_memory();
+  history.check_account();
 }
 
 }  // namespace

@@ -1,6 +1,18 @@
+import resource
+
 import pytest
 
 from support.raw import RawClient
+
+
+@pytest.fixture
+def many_descriptors():
+    """Lets this process hold one end of ten thousand connections and more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 10_500
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), max(hard, wanted)))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(hard, wanted)))
 
 
 @pytest.fixture

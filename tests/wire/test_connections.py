@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import stat
 
@@ -16,16 +15,6 @@ from support.wait import wait_for
 IDLE = 10_000
 BUSY = 50
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture
-def many_descriptors():
-    """Lets this process hold one end of all the connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = IDLE + BUSY + 200
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), max(hard, wanted)))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(hard, wanted)))
 
 
 def ping_all(clients: list[socket.socket]) -> None:

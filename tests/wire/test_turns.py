@@ -6,6 +6,7 @@ The server's process is held while the clients send, so that it finds all of the
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import signal
 
 import pytest
@@ -33,9 +34,17 @@ def clients(own_server):
         yield made
 
 
+def state(server: Server) -> str:
+    """What the kernel says of the process: S, it waits; R, it runs; T, it is stopped."""
+    return pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @contextlib.contextmanager
 def held(server: Server):
+    # Only while it waits has the kernel forgotten who was ready before: those would come first otherwise.
+    wait_for(lambda: state(server) == "S", "the server waits", interval=0.01)
     server.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: state(server) == "T", "it is stopped", interval=0.01)
     try:
         yield
     finally:

@@ -33,6 +33,7 @@ DATABASES = {
 }
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/1")
+MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
 # The database and file caches throw entries away beyond 300 unless told otherwise, and a long run has more.
 CACHE_BACKENDS = {
@@ -43,6 +44,11 @@ CACHE_BACKENDS = {
     "django-redis": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
+    },
+    # With memcached itself a chunk may be 1 MB long at most.
+    "memcached": {
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": MEMCACHED_LOCATION,
     },
     "database": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",

@@ -29,6 +29,12 @@ CACHE_BACKENDS = {
         "LOCATION": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/1"),
         "KEY_PREFIX": "invoices",
     },
+    # The same cache, by memcached's protocol.
+    "memcached": {
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211"),
+        "KEY_PREFIX": "invoices",
+    },
     # A cache in the memory of each process, and Django's default when CACHES is not set at all.
     "locmem": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",

@@ -4,15 +4,15 @@
 
 namespace quartet::net {
 
-/// SIGTERM and SIGINT as something to read, so that they are heard within a long command too, where the loop does not
+/// SIGTERM, SIGINT and SIGHUP as something to read, so that they are heard within a long command too, where the loop does not
 /// turn, and without a handler that interrupts it. Of a signal that comes again before it is read, one is kept.
-class TerminationSignals {
+class Signals {
  public:
   /// From here on they end nothing by themselves. REQUIRES: no other threads yet, because they would still take them.
-  TerminationSignals();
-  TerminationSignals(const TerminationSignals&) = delete;
-  TerminationSignals& operator=(const TerminationSignals&) = delete;
-  ~TerminationSignals();
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  ~Signals();
 
   /// Readable when a signal has come; -1 where the process has run out of descriptors.
   int descriptor() const { return descriptor_; }

@@ -1,0 +1,279 @@
+// The classic commands of memcached's protocol. Replies and errors are those of memcached 1.6.
+
+#include <algorithm>
+#include <array>
+
+#include "base/limits.h"
+#include "base/numbers.h"
+#include "protocol/memcached_parser.h"
+#include "server/commands/authentication.h"
+#include "server/commands/families.h"
+#include "server/commands/memcached_items.h"
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+using protocol::MemcachedReply;
+using protocol::parse_memcached_int;
+using protocol::parse_memcached_uint;
+using storage::Entry;
+
+constexpr std::string_view kError = "ERROR";
+constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
+constexpr std::string_view kBadExptime = "CLIENT_ERROR invalid exptime argument";
+
+/// The reply of one command, which is taken back at its end where the request says noreply.
+class TextReply : public MemcachedReply {
+ public:
+  /// `last_word` is the last one of the line.
+  TextReply(Context& ctx, std::string_view last_word)
+      : MemcachedReply(ctx.reply), mark_(mark()), quiet_(protocol::says_noreply(last_word)) {}
+  TextReply(const TextReply&) = delete;
+  ~TextReply() {
+    if (quiet_) forget(mark_);
+  }
+
+ private:
+  const size_t mark_;
+  const bool quiet_;
+};
+
+/// False, with the error written, where the line has fewer or more words than it may have.
+bool has_words(Context& ctx, size_t least, size_t most) {
+  if (ctx.args.size() >= least && ctx.args.size() <= most) return true;
+  MemcachedReply(ctx.reply).error(kError);
+  return false;
+}
+
+bool key_fits(std::string_view key) { return key.size() <= limits::kMemcachedKeyBytes; }
+
+// --- Retrieval --------------------------------------------------------------------------------------------------------
+
+/// Replies the items of the keys from the word `first` on; with an exptime each of them gets that.
+void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64_t> exptime) {
+  MemcachedReply reply(ctx.reply);
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  const size_t mark = reply.mark();
+  for (const std::string_view key : ctx.args.subspan(first)) {
+    if (!key_fits(key)) {
+      reply.forget(mark);
+      return reply.error(kBadFormat);
+    }
+    ++stats.cmd_get;
+    if (exptime) ++stats.cmd_touch;
+    Entry* item = find_item(ctx, key);
+    ++(item ? stats.get_hits : stats.get_misses);
+    if (exptime) ++(item ? stats.touch_hits : stats.touch_misses);
+    if (!item) continue;
+    uint64_t number;
+    if (with_numbers) number = unique_number(ctx, item);
+    char scratch[kNumberChars];
+    reply.value(key, item->note().client_flags, data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
+    if (exptime) retime(ctx, key, item, memcached_expiry(ctx, *exptime));
+  }
+  reply.line("END");
+}
+
+void get(Context& ctx, bool with_numbers) {
+  if (!has_words(ctx, 2, SIZE_MAX)) return;
+  retrieve(ctx, 1, with_numbers, {});
+}
+void get_command(Context& ctx) { get(ctx, false); }
+void gets_command(Context& ctx) { get(ctx, true); }
+
+void get_and_touch(Context& ctx, bool with_numbers) {
+  if (!has_words(ctx, 2, SIZE_MAX)) return;
+  const auto exptime = parse_memcached_int(ctx.arg(1));
+  if (!exptime) return MemcachedReply(ctx.reply).error(kBadExptime);
+  retrieve(ctx, 2, with_numbers, exptime);
+}
+void gat_command(Context& ctx) { get_and_touch(ctx, false); }
+void gats_command(Context& ctx) { get_and_touch(ctx, true); }
+
+// --- Storage ----------------------------------------------------------------------------------------------------------
+
+/// The parser has seen to it that the words are right: verb, key, flags, exptime, bytes, number where it is cas; the data last.
+void store(Context& ctx, StoreMode mode, bool compares = false) {
+  TextReply reply(ctx, ctx.args[ctx.args.size() - 2]);
+  ++memcached_stats(ctx).cmd_set;
+  StoreRequest request{.key = ctx.arg(1), .data = ctx.args.back(), .mode = mode};
+  request.client_flags = static_cast<uint32_t>(*parse_memcached_uint(ctx.arg(2)));
+  request.exptime = *parse_memcached_int(ctx.arg(3));
+  if (compares) request.cas = parse_memcached_uint(ctx.arg(5));
+  Entry* stored;
+  switch (store_item(ctx, request, stored)) {
+    case StoreOutcome::Stored: return reply.line("STORED");
+    case StoreOutcome::NotStored: return reply.line("NOT_STORED");
+    case StoreOutcome::Exists: return reply.line("EXISTS");
+    case StoreOutcome::NotFound: return reply.line("NOT_FOUND");
+    case StoreOutcome::WrongType: return ctx.reply.error(errors::kWrongType);
+  }
+}
+
+/// What an unauthenticated client sets is a user and a password with a space between them, whatever the key; noreply is not heard.
+void authenticate_by_set(Context& ctx) {
+  MemcachedReply reply(ctx.reply);
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  for (size_t i = 1; i < ctx.args.size(); ++i) ctx.redact(i);
+  ++stats.auth_cmds;
+  std::string_view pair = ctx.args.back();
+  const size_t space = pair.find(' ');
+  if (space != pair.npos && authenticate(ctx, pair.substr(0, space), pair.substr(space + 1))) return reply.line("STORED");
+  ++stats.auth_errors;
+  reply.error(space == pair.npos ? "CLIENT_ERROR bad authentication token format" : "CLIENT_ERROR authentication failure");
+}
+
+void set_command(Context& ctx) {
+  if (!ctx.session.authenticated) [[unlikely]]
+    return authenticate_by_set(ctx);
+  store(ctx, StoreMode::Set);
+}
+void add_command(Context& ctx) { store(ctx, StoreMode::Add); }
+void replace_command(Context& ctx) { store(ctx, StoreMode::Replace); }
+void append_command(Context& ctx) { store(ctx, StoreMode::Append); }
+void prepend_command(Context& ctx) { store(ctx, StoreMode::Prepend); }
+void cas_command(Context& ctx) { store(ctx, StoreMode::Set, true); }
+
+/// A storage command whose data are too large and are passed over. What set and ms were to replace goes all the same, so that
+/// nobody takes it for current.
+void too_large_command(Context& ctx) {
+  TextReply reply(ctx, ctx.args.back());
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  ++stats.cmd_set;
+  ++stats.store_too_large;
+  const std::string_view key = ctx.arg(1);
+  if (ctx.arg(0) == "set" || ctx.arg(0) == "ms") {
+    if (Entry* entry = ctx.find_replace(key)) {
+      ctx.erase(entry);
+      ctx.effect({"DEL", key});
+    }
+  }
+  reply.error("SERVER_ERROR object too large for cache");
+}
+
+// --- Others -----------------------------------------------------------------------------------------------------------
+
+void delete_command(Context& ctx) {
+  if (!has_words(ctx, 2, 4)) return;
+  TextReply reply(ctx, ctx.args.back());
+  const std::string_view key = ctx.arg(1);
+  if (!key_fits(key)) return reply.error(kBadFormat);
+  // Once there was a time here, of which only 0 is left.
+  const size_t extra = ctx.args.size() - 2;
+  const bool quiet = protocol::says_noreply(ctx.args.back());
+  if (extra > 0 && !(extra == 1 && (quiet || ctx.arg(2) == "0")) && !(extra == 2 && ctx.arg(2) == "0" && quiet))
+    return reply.error("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  Entry* entry = ctx.find_replace(key);
+  ++(entry ? stats.delete_hits : stats.delete_misses);
+  if (!entry) return reply.line("NOT_FOUND");
+  ctx.erase(entry);
+  ctx.effect({"DEL", key});
+  reply.line("DELETED");
+}
+
+void count(Context& ctx, bool up) {
+  if (!has_words(ctx, 3, 4)) return;
+  TextReply reply(ctx, ctx.args.back());
+  const std::string_view key = ctx.arg(1);
+  if (!key_fits(key)) return reply.error(kBadFormat);
+  const auto delta = parse_memcached_uint(ctx.arg(2));
+  if (!delta) return reply.error("CLIENT_ERROR invalid numeric delta argument");
+  uint64_t result;
+  Entry* counted;
+  switch (count_item(ctx, key, *delta, up, 0, result, counted)) {
+    case CountOutcome::Done: return reply.line(std::to_string(result));
+    case CountOutcome::NotFound: return reply.line("NOT_FOUND");
+    case CountOutcome::WrongType: return ctx.reply.error(errors::kWrongType);
+    default: return reply.error("CLIENT_ERROR cannot increment or decrement non-numeric value");
+  }
+}
+void incr_command(Context& ctx) { count(ctx, true); }
+void decr_command(Context& ctx) { count(ctx, false); }
+
+void touch_command(Context& ctx) {
+  if (!has_words(ctx, 3, 4)) return;
+  TextReply reply(ctx, ctx.args.back());
+  const std::string_view key = ctx.arg(1);
+  if (!key_fits(key)) return reply.error(kBadFormat);
+  const auto exptime = parse_memcached_int(ctx.arg(2));
+  if (!exptime) return reply.error(kBadExptime);
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  ++stats.cmd_touch;
+  Entry* entry = ctx.find_read(key);
+  ++(entry ? stats.touch_hits : stats.touch_misses);
+  if (!entry) return reply.line("NOT_FOUND");
+  retime(ctx, key, entry, memcached_expiry(ctx, *exptime));
+  reply.line("TOUCHED");
+}
+
+// --- Declarations -----------------------------------------------------------------------------------------------------
+
+constexpr KeySpec k_read_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
+constexpr KeySpec k_numbered_keys[] = {keys_from(1, -1, 1, kKeyRW | kKeyAccess)};
+constexpr KeySpec k_touched_keys[] = {keys_from(2, -1, 1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_set_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
+constexpr KeySpec k_add_keys[] = {key_at(1, kKeyOW | kKeyInsert)};
+constexpr KeySpec k_extended_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
+constexpr KeySpec k_counted_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
+constexpr KeySpec k_touch_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
+constexpr KeySpec k_deleted_keys[] = {key_at(1, kKeyRM | kKeyDelete)};
+
+constexpr uint32_t kStores = kMemcached | kWrite | kDenyOom | kFast;
+constexpr std::string_view kGroup = "memcached";
+
+constexpr Command kCommands[] = {
+    {.name = "add", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Stores an item unless the key is there.", .syntax = "key flags exptime bytes [NOREPLY]",
+     .complexity = "O(1)", .handler = add_command, .keys = k_add_keys},
+    {.name = "append", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Adds data behind those of an item.", .syntax = "key flags exptime bytes [NOREPLY]",
+     .complexity = "O(1)", .handler = append_command, .keys = k_extended_keys},
+    {.name = "cas", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Stores an item unless it has changed since its number was read.", .syntax = "key flags exptime bytes unique [NOREPLY]",
+     .complexity = "O(1)", .handler = cas_command, .keys = k_set_keys},
+    {.name = "decr", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Takes away from an item that is a number.", .syntax = "key value [NOREPLY]",
+     .complexity = "O(1)", .handler = decr_command, .keys = k_counted_keys},
+    {.name = "delete", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
+     .summary = "Deletes an item.", .syntax = "key [NOREPLY]",
+     .complexity = "O(1)", .handler = delete_command, .keys = k_deleted_keys},
+    {.name = "gat", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Gives items and sets when they expire.", .syntax = "exptime key [key ...]",
+     .complexity = "O(N)", .handler = gat_command, .keys = k_touched_keys},
+    {.name = "gats", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Gives items with their numbers and sets when they expire.", .syntax = "exptime key [key ...]",
+     .complexity = "O(N)", .handler = gats_command, .keys = k_touched_keys},
+    {.name = "get", .arity = -1, .flags = kMemcached | kReadOnly | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Gives items.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = get_command, .keys = k_read_keys},
+    {.name = "gets", .arity = -1, .flags = kMemcached | kReadOnly | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Gives items with their numbers.", .syntax = "key [key ...]",
+     .complexity = "O(N)", .handler = gets_command, .keys = k_numbered_keys},
+    {.name = "incr", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Adds to an item that is a number.", .syntax = "key value [NOREPLY]",
+     .complexity = "O(1)", .handler = incr_command, .keys = k_counted_keys},
+    {.name = "prepend", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Adds data before those of an item.", .syntax = "key flags exptime bytes [NOREPLY]",
+     .complexity = "O(N)", .handler = prepend_command, .keys = k_extended_keys},
+    {.name = "replace", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Stores an item where the key is there.", .syntax = "key flags exptime bytes [NOREPLY]",
+     .complexity = "O(1)", .handler = replace_command, .keys = k_set_keys},
+    {.name = "set", .arity = -1, .flags = kStores | kNoAuth, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Stores an item, or authenticates.", .syntax = "key flags exptime bytes [NOREPLY]",
+     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys},
+    {.name = "too_large", .arity = -1, .flags = kMemcached | kInternal | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
+     .summary = "Is what a storage command with too much data becomes.", .syntax = "verb key",
+     .complexity = "O(1)", .handler = too_large_command, .keys = k_deleted_keys},
+    {.name = "touch", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
+     .summary = "Sets when an item expires.", .syntax = "key exptime [NOREPLY]",
+     .complexity = "O(1)", .handler = touch_command, .keys = k_touch_keys},
+};
+
+}  // namespace
+
+std::span<const Command> memcached_commands() { return kCommands; }
+
+}  // namespace quartet::server

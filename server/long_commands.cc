@@ -1,0 +1,269 @@
+#include "server/long_commands.h"
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+#include <utility>
+
+#include "server/server.h"
+
+namespace quartet::server {
+
+namespace {
+
+/// Work between two looks at the clock: some microseconds.
+constexpr size_t kWorkBetweenLooks = 64;
+/// A slice is as long as the rest of the loop's turn was, so that long commands take half of the time where clients of other
+/// databases are busy; but never shorter than this, in microseconds, so that the turns themselves do not take the time.
+constexpr int64_t kShortestSliceUs = 100;
+/// Stacks that are kept for the next commands.
+constexpr size_t kKeptStacks = 2;
+
+/// What unwinds the stack of a command that is given up.
+struct GivenUp {};
+
+}  // namespace
+
+/// A command in slices. Its own copy of the arguments outlives the buffer that the request came in.
+struct LongCommands::Run final : Pauses {
+  Run(const Context& called, size_t lookups)
+      : server(called.server),
+        session(&called.session),
+        out(called.reply.buffer().pool()),
+        reply(out, called.reply.version()),
+        arguments(copy(called.args)),
+        ctx{server, *session, called.command, arguments, reply, called.now, called.database} {
+    ctx.pauses = this;
+    ctx.repeated_lookups = lookups;
+  }
+  bool writes() const { return ctx.command.flags & kWrite; }
+  /// Puts what the server keeps of the running command beside what it has kept of this one, and back.
+  void exchange_notes() {
+    server.effects_.swap(effects);
+    server.new_keys_.swap(new_keys);
+  }
+
+  size_t look() override {
+    const bool always = server.long_commands.bounds().slice_us == 0;
+    if (!to_its_end && (always || server.clock.now().mono_us >= end_us)) {
+      fiber->pause();
+      if (given_up) throw GivenUp{};
+    }
+    return always ? 1 : kWorkBetweenLooks;
+  }
+
+  /// The views are into `text`.
+  std::vector<std::string_view> copy(Args args) {
+    size_t bytes = 0;
+    for (const std::string_view argument : args) bytes += argument.size();
+    text.reserve(bytes);
+    std::vector<std::string_view> copies;
+    copies.reserve(args.size());
+    for (const std::string_view argument : args) {
+      text.append(argument);
+      copies.push_back(std::string_view(text).substr(text.size() - argument.size()));
+    }
+    return copies;
+  }
+
+  Server& server;
+  Session* session;
+  std::unique_ptr<Session> left;  // the session, where its client has gone away
+  protocol::OutputBuffer out;
+  protocol::Reply reply;
+  std::string text;
+  std::vector<std::string_view> arguments;
+  Context ctx;
+  std::unique_ptr<Fiber> fiber;  // null before the first slice
+  // What it has said of its changes, and the keys that it has made where there is a `default-ttl`, while it stands still.
+  std::vector<Server::SaidEffect> effects;
+  std::vector<Server::NewKey> new_keys;
+  int64_t worked_us = 0;
+  int64_t end_us = 0;
+  bool running = false;     // it is on the stack now
+  bool to_its_end = false;  // without a pause
+  bool given_up = false;
+};
+
+LongCommands::LongCommands(Server& server) : server_(server) {}
+LongCommands::~LongCommands() = default;
+
+bool LongCommands::writing() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& run) { return run->writes(); });
+}
+
+void LongCommands::hold_writers_back(bool hold) {
+  if (hold == writers_held_back_) return;
+  writers_held_back_ = hold;
+  if (!hold) wake();
+}
+
+// --- Beginning and waiting --------------------------------------------------------------------------------------------
+
+bool LongCommands::may_begin(const Context& ctx) const {
+  if (runs_.size() >= limits::kLongCommands) return false;
+  if (writers_held_back_ && (ctx.command.flags & kWrite)) return false;
+  return std::none_of(waiting_.begin(), waiting_.end(), [](const Waiting& each) { return each.several; });
+}
+
+void LongCommands::begin(const Context& ctx, size_t lookups) {
+  assert(!ctx.database->locked());
+  ctx.database->set_locked(true);
+  ctx.session.in_slices = true;
+  runs_.push_back(std::make_unique<Run>(ctx, lookups));
+  // Where others are in slices already it waits for its turn, so that they do not add up within one turn of the loop.
+  if (runs_.size() == 1) resume(std::prev(runs_.end()), ctx.now.mono_us + bounds_.slice_us);
+}
+
+void LongCommands::wait(Session& session, bool several) {
+  session.waits_for_database = true;
+  waiting_.push_back({session.id, several});
+}
+
+void LongCommands::forget(Session& session) {
+  if (session.waits_for_database)
+    std::erase_if(waiting_, [&](const Waiting& each) { return each.session == session.id; });
+}
+
+void LongCommands::leave(std::unique_ptr<Session> session) {
+  const auto at = std::find_if(runs_.begin(), runs_.end(), [&](const auto& run) { return run->session == session.get(); });
+  Run& run = **at;
+  session->connection = nullptr;
+  run.left = std::move(session);
+  if (!run.writes() && !run.running) give_up(at);
+}
+
+/// All ask again, in the order in which they came; those who have to wait on are behind one another as before.
+void LongCommands::wake() {
+  for (const Waiting& each : std::exchange(waiting_, {})) {
+    Session* session = server_.find_session(each.session);
+    session->waits_for_database = false;
+    server_.resume_soon(*session);
+  }
+}
+
+// --- Slices -----------------------------------------------------------------------------------------------------------
+
+FiberStack LongCommands::take_stack() {
+  if (stacks_.empty()) return {};
+  FiberStack stack = std::move(stacks_.back());
+  stacks_.pop_back();
+  return stack;
+}
+
+bool LongCommands::slice() {
+  const bool resumes = server_.resumes_sessions();
+  if (resumes) server_.resume_sessions();
+  if (runs_.empty() || server_.durability.shutting_down()) return resumes;
+  const int64_t now_us = server_.clock.now().mono_us;
+  const int64_t longest = std::max(bounds_.slice_us, kShortestSliceUs);
+  const int64_t length = std::clamp(now_us - slice_ended_us_, kShortestSliceUs, longest);
+  // In turn.
+  runs_.splice(runs_.end(), runs_, runs_.begin());
+  const bool ended = resume(std::prev(runs_.end()), now_us + length);
+  slice_ended_us_ = server_.clock.now().mono_us;
+  if (ended) server_.resume_sessions();
+  return true;
+}
+
+bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
+  Run& run = **at;
+  assert(!run.running);
+  storage::Keyspace& db = *run.ctx.database;
+  if (!run.fiber)
+    run.fiber = std::make_unique<Fiber>(take_stack(), [&run] {
+      try {
+        run.ctx.command.spec->handler(run.ctx);
+      } catch (const GivenUp&) {
+      }
+    });
+  run.end_us = end_us;
+  const int64_t began_us = server_.clock.now().mono_us;
+  db.set_locked(false);
+  ++server_.depth_;
+  run.running = true;
+  run.exchange_notes();
+  const bool more = run.fiber->resume();
+  run.exchange_notes();
+  run.running = false;
+  --server_.depth_;
+  run.worked_us += server_.clock.now().mono_us - began_us;
+  if (more) {
+    db.set_locked(true);
+    return false;
+  }
+  if (!run.given_up) complete(run);
+  remove(at);
+  return true;
+}
+
+void LongCommands::complete(Run& run) {
+  Session& session = run.ctx.session;
+  const Time now = server_.clock.now();
+  // Whoever has made it go on to its end has a reply, and effects, of its own.
+  const uint64_t outer = std::exchange(server_.awaited_, 0);
+  run.exchange_notes();
+  if (!server_.new_keys_.empty()) server_.give_expiries(run.ctx);
+  server_.carry_effects(run.ctx);
+  run.exchange_notes();
+  if (server_.durability.holds())
+    server_.awaited_ = std::max(server_.awaited_, server_.durability.awaited(run.ctx.database->index()));
+  server_.account(run.ctx, run.worked_us, run.reply.errors(), now);
+  const size_t mark = session.out.size();
+  session.out.take(run.out);
+  server_.finish_reply(session, mark);
+  server_.awaited_ = outer;
+}
+
+/// What is left of it when it has ended: its clients, and who has waited for it.
+void LongCommands::remove(Runs::iterator at) {
+  const std::unique_ptr<Run> run = std::move(*at);
+  runs_.erase(at);
+  run->ctx.database->set_locked(false);
+  if (run->fiber && stacks_.size() < kKeptStacks) stacks_.push_back(run->fiber->take_stack());
+  run->session->in_slices = false;
+  if (!run->left) server_.output_added(*run->session);
+  if (server_.depth_ == 0 && server_.blocking.ready()) server_.blocking.serve();
+  wake();
+  // Its own further input comes behind those who have waited for it.
+  if (!run->left) server_.resume_soon(*run->session);
+}
+
+void LongCommands::give_up(Runs::iterator at) {
+  Run& run = **at;
+  run.given_up = true;
+  if (run.fiber) {
+    resume(at, 0);
+  } else {
+    remove(at);
+  }
+}
+
+// --- Going on to the end ----------------------------------------------------------------------------------------------
+
+LongCommands::Runs::iterator LongCommands::in(const storage::Keyspace& db) {
+  return std::find_if(runs_.begin(), runs_.end(), [&](const auto& run) { return run->ctx.database == &db && !run->running; });
+}
+
+void LongCommands::finish(const storage::Keyspace& db) {
+  const auto at = in(db);
+  if (at == runs_.end()) return;
+  (*at)->to_its_end = true;
+  resume(at, 0);
+}
+
+void LongCommands::finish_all() {
+  for (const auto& db : server_.databases) finish(*db);
+}
+
+void LongCommands::finish_writers() {
+  for (const auto& db : server_.databases)
+    if (const auto at = in(*db); at != runs_.end() && (*at)->writes()) finish(*db);
+}
+
+void LongCommands::end() {
+  finish_writers();
+  while (!runs_.empty()) give_up(runs_.begin());
+}
+
+}  // namespace quartet::server

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "base/fiber.h"
+#include "base/limits.h"
+#include "server/context.h"
+
+namespace quartet::server {
+
+/// The commands whose work takes longer than the clients of other databases shall wait for it. Each runs on a stack of its own
+/// (a Fiber), for a slice in each turn of the loop, and between the slices its database is locked: clients who would touch it
+/// wait, in the order in which they came, so that the command is as atomic as any other. Clients of other databases go on.
+///
+///     handler: ctx.takes_long(work)   true: it returns, and is called again on a fiber
+///              ctx.breathe()          in its loops: the slice may end here, and the next one goes on behind it
+///
+/// Its reply is written to a buffer of its own and handed to the session at the end. A client's own further input waits. Where
+/// the client goes away, a command that only reads is given up, and one that writes is carried to its end.
+///
+/// In transactions, in scripts, while data is loaded and for clients who are served after they have waited for a key, commands
+/// are not divided. Where such a one has to touch a locked database, the command in slices first goes on to its end (`finish`).
+class LongCommands {
+ public:
+  /// From how much work on a command goes in slices (see Pauses), and how long a slice takes.
+  struct Bounds {
+    size_t work = limits::kLongWork;
+    /// In microseconds. 0: every slice ends at the first opportunity, and none is passed by.
+    int64_t slice_us = 250;
+  };
+
+  explicit LongCommands(Server& server);
+  ~LongCommands();
+
+  const Bounds& bounds() const { return bounds_; }
+  void set_bounds(const Bounds& bounds) { bounds_ = bounds; }
+
+  /// Whether any command is in slices now: while none is, no database is locked.
+  bool running() const { return !runs_.empty(); }
+  /// Whether one that writes is. No snapshot may begin then, which would take half a change for a whole one.
+  bool writing() const;
+  /// Keeps more of those from beginning, for whoever waits for there to be none.
+  void hold_writers_back(bool hold);
+
+  /// Executes a command in slices, of which the first may be done at once. `ctx` is that of its first call, in which
+  /// `lookups` keys were counted as hits or misses. REQUIRES: may_begin.
+  void begin(const Context& ctx, size_t lookups);
+  bool may_begin(const Context& ctx) const;
+
+  /// Lets a client wait until a command in slices has ended; then its request is executed again. `several`: it wants more than
+  /// the database of its session, and new commands in slices let it go first.
+  void wait(Session& session, bool several);
+  /// The client is going away.
+  void forget(Session& session);
+  /// And leaves its session to the command of it that is in slices. REQUIRES: session->in_slices.
+  void leave(std::unique_ptr<Session> session);
+
+  /// A slice of one of them. False where there is nothing to do, so that the loop may sleep.
+  bool slice();
+  /// Carries the command in a database to its end, if there is one.
+  void finish(const storage::Keyspace& db);
+  void finish_all();
+  /// The same for those that write.
+  void finish_writers();
+  /// Gives up those that only read, and carries the others to their end. Nobody is answered.
+  void end();
+
+ private:
+  struct Run;
+  struct Waiting {
+    uint64_t session;
+    bool several;
+  };
+  using Runs = std::list<std::unique_ptr<Run>>;
+
+  /// Lets it go on until `end_us` on the monotonic clock; true where it has ended, and is gone.
+  bool resume(Runs::iterator at, int64_t end_us);
+  void complete(Run& run);
+  void give_up(Runs::iterator at);
+  void remove(Runs::iterator at);
+  void wake();
+  Runs::iterator in(const storage::Keyspace& db);
+  FiberStack take_stack();
+
+  Server& server_;
+  Bounds bounds_;
+  Runs runs_;  // the first one has the next slice
+  std::vector<Waiting> waiting_;  // in the order in which they came
+  std::vector<FiberStack> stacks_;
+  bool writers_held_back_ = false;
+  int64_t slice_ended_us_ = 0;
+};
+
+}  // namespace quartet::server

@@ -1,0 +1,176 @@
+// What clients can make a server hold, and for how long, with time in the test's hand.
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "core_client.h"
+#include "server/commands/families.h"
+#include "server/server.h"
+#include "simulated_disk.h"
+
+using namespace quartet;
+
+namespace {
+
+class EndingHost final : public server::Host {
+ public:
+  void stop(int) override {}
+};
+
+struct Core {
+  explicit Core(std::vector<std::string> options)
+      : log(clock), error(load(std::move(options))), server(clock, log, config, disk, background, host, server::all_families()) {
+    REQUIRE_FALSE(error);
+    static_cast<void>(log.open("/dev/null"));
+    REQUIRE(disk.make_directory("/tmp"));
+    error = server.durability.open();
+    REQUIRE_FALSE(error);
+  }
+  std::optional<std::string> load(std::vector<std::string> options) {
+    std::vector<std::string> all = {"--dir", "/tmp", "--save", "", "--maxclients", "20000"};
+    all.insert(all.end(), options.begin(), options.end());
+    return config.load(all);
+  }
+  test::CoreClient& connect() {
+    clients.push_back(std::make_unique<test::CoreClient>(server, static_cast<int>(clients.size() % 60000) + 1));
+    return *clients.back();
+  }
+  std::string call(test::CoreClient& client, std::string_view line) {
+    client.send(std::string(line) + "\r\n");
+    server.execute_received();
+    std::string reply = client.take_output();
+    client.close_if_finished();
+    return reply;
+  }
+  /// Lets time pass as the reactor does.
+  void advance_ms(int64_t ms) {
+    for (int64_t passed = 0; passed < ms; passed += 100) {
+      clock.advance_ms(100);
+      server.tick();
+      server.end_turn();
+      for (const auto& client : clients) client->close_if_finished();
+    }
+  }
+  size_t open() const {
+    return static_cast<size_t>(std::count_if(clients.begin(), clients.end(), [](const auto& client) { return client->open(); }));
+  }
+
+  ManualClock clock;
+  Log log;
+  server::ConfigStore config;
+  test::SimulatedDisk disk{1};
+  test::ImmediateBackground background;
+  EndingHost host;
+  std::optional<std::string> error;
+  server::Server server;
+  std::vector<std::unique_ptr<test::CoreClient>> clients;  // which do not outlive it
+};
+
+}  // namespace
+
+TEST_CASE("who has not authenticated in time is shown out", "[limits]") {
+  Core core({"--requirepass", "secret", "--handshake-timeout", "5"});
+  test::CoreClient& silent = core.connect();
+  test::CoreClient& known = core.connect();
+  CHECK(core.call(known, "AUTH secret") == "+OK\r\n");
+  core.advance_ms(3000);
+  test::CoreClient& late = core.connect();
+  CHECK(core.call(silent, "PING") == "-NOAUTH Authentication required.\r\n");
+  core.advance_ms(1900);
+  CHECK(silent.open());
+  core.advance_ms(300);
+  CHECK_FALSE(silent.open());  // that it has said something does not help
+  CHECK(late.open());
+  CHECK(known.open());
+  CHECK(core.server.stats.handshake_timeouts == 1);
+
+  SECTION("one that resets has as long again") {
+    CHECK(core.call(known, "RESET") == "+RESET\r\n");
+    core.advance_ms(4800);
+    CHECK(known.open());
+    core.advance_ms(400);
+    CHECK_FALSE(known.open());
+  }
+  SECTION("0 turns it off") {
+    REQUIRE_FALSE(core.config.set({{"handshake-timeout", "0"}}));
+    core.advance_ms(20000);
+    CHECK(late.open());
+  }
+}
+
+TEST_CASE("without a password nobody is late", "[limits]") {
+  Core core({"--handshake-timeout", "1"});
+  test::CoreClient& silent = core.connect();
+  core.advance_ms(10000);
+  CHECK(silent.open());
+}
+
+TEST_CASE("many sessions are watched in slices, and all of them in the end", "[limits]") {
+  constexpr size_t kCrowd = 10000;
+  Core core({"--requirepass", "secret", "--handshake-timeout", "1"});
+  for (size_t i = 0; i < kCrowd; ++i) core.connect();
+  core.advance_ms(1000);
+  CHECK(core.open() == kCrowd);
+  size_t last = kCrowd;
+  for (int rounds = 0; core.open() > 0 && rounds < 200; ++rounds) {
+    core.advance_ms(100);
+    CHECK(last - core.open() <= 100);  // what is closed at once costs the others time
+    last = core.open();
+  }
+  CHECK(core.open() == 0);
+  CHECK(core.server.stats.handshake_timeouts == kCrowd);
+}
+
+TEST_CASE("replies that are left unread by one who has not authenticated have a bound", "[limits]") {
+  Core core({"--requirepass", "secret"});
+  std::string pipeline;
+  for (int i = 0; i < 1000; ++i) pipeline += "PING\r\n";
+  test::CoreClient& unknown = core.connect();
+  unknown.send(pipeline);
+  CHECK(unknown.output_size() <= limits::kUnauthenticatedOutputBytes);
+  for (int i = 0; i < 3; ++i) unknown.send(pipeline);
+  unknown.close_if_finished();
+  CHECK_FALSE(unknown.open());
+
+  test::CoreClient& known = core.connect();
+  CHECK(core.call(known, "AUTH secret") == "+OK\r\n");
+  for (int i = 0; i < 30; ++i) known.send(pipeline);
+  CHECK(known.open());
+  CHECK(known.output_size() == 30 * 1000 * std::string("+PONG\r\n").size());
+}
+
+TEST_CASE("an unfinished request holds about what has come of it", "[limits]") {
+  Core core({});
+  test::CoreClient& slow = core.connect();
+  const server::Session& session = *core.server.sessions().begin()->second;
+  for (const char c : std::string("*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$40000\r\n")) slow.send({&c, 1});
+  CHECK(session.input.size() == 30);
+  CHECK(session.input.capacity() < 1024);
+  const std::string value(40000, 'v');
+  for (size_t at = 0; at < value.size(); at += 1000) slow.send(value.substr(at, 1000));
+  slow.send("\r\n");
+  core.server.execute_received();
+  CHECK(slow.take_output() == "+OK\r\n");
+  CHECK(session.input.capacity() == 0);
+}
+
+TEST_CASE("one of many who wait for a key can go from anywhere in the queue", "[limits]") {
+  Core core({});
+  constexpr int kWaiting = 1000;
+  for (int i = 0; i < kWaiting; ++i) {
+    CHECK(core.call(core.connect(), "BLPOP one two one 0").empty());
+  }
+  for (int i = 0; i < kWaiting; i += 2) core.clients[static_cast<size_t>(i)].reset();
+  core.clients.erase(std::remove(core.clients.begin(), core.clients.end(), nullptr), core.clients.end());
+  CHECK(core.server.blocked_clients() == kWaiting / 2);
+  test::CoreClient& pusher = core.connect();
+  for (int i = 0; i < kWaiting / 2; ++i) {
+    core.call(pusher, i % 2 ? "LPUSH one x" : "LPUSH two x");
+    CHECK(core.clients[static_cast<size_t>(i)]->take_output() == (i % 2 ? "*2\r\n$3\r\none\r\n$1\r\nx\r\n" : "*2\r\n$3\r\ntwo\r\n$1\r\nx\r\n"));
+  }
+  CHECK(core.server.blocked_clients() == 0);
+}
