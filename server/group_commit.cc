@@ -40,8 +40,10 @@ void GroupCommit::returned(int64_t now_us, size_t clients) {
 
 bool GroupCommit::waits(int64_t now_us, size_t held) const {
   if (held == 0) return false;
-  // Two groups need not be equal. If they differ much, the commands of the larger one take longer than the sync of the smaller.
-  const size_t enough = one_group() ? held_ + released_ : (clients_ + 2) / 3;
+  // Two groups need not be equal, as long as the larger one comes again within the sync of the smaller. Where even half of the clients
+  // take longer, the disk waits for them anyway, and more jobs than two would only cost more.
+  const size_t parts = return_us_ / 2 < job_us_ ? 3 : 2;
+  const size_t enough = one_group() ? held_ + released_ : (clients_ + parts - 1) / parts;
   const int64_t longest_us = std::min(one_group() ? job_us_ : job_us_ / 2, kLongestWaitUs);
   return held < enough && now_us - ended_us_ < longest_us;
 }
