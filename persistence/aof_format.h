@@ -29,8 +29,8 @@ namespace quartet::persistence {
 /// An increment begins with an empty batch, which is on disk before the manifest names the file. redis-server appends
 /// commands without annotations to such a file; they may follow any batch, and batches may follow them.
 ///
-/// A note (note_format.h) may precede a command of a batch. Changes of several databases are told apart by SELECT, which each file begins with; a unit of several changes stands
-/// between MULTI and EXEC, the SELECTs that it needs among them.
+/// A note (note_format.h) may precede a command of a batch. Changes of several databases are told apart by SELECT, which
+/// each file begins with; a unit of several changes stands between MULTI and EXEC, the SELECTs that it needs among them.
 struct Annotation {
   uint64_t length = 0;
   uint64_t synced = 0;
@@ -61,6 +61,9 @@ class AofBuffer {
   bool empty() const { return size_ == 0; }
   /// With the annotations, in bytes.
   size_t size() const { return size_; }
+
+  /// What it takes of memory, in bytes.
+  size_t memory() const;
 
   /// Appends a command, behind its note where it has one; where the last batch has limits::kAofBatchBytes already and
   /// `starts_batch` allows it, as the first one of a new batch. Returns the bytes of the command and its note alone.

@@ -38,6 +38,10 @@ struct DatabaseSettings {
   int64_t notify_keyspace_events = 0;    // bits, see keyspace_events.h
   int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+  std::string maxmemory_policy = "noeviction";
+  int64_t maxmemory_samples = 5;
+  int64_t lfu_log_factor = 10;
+  int64_t lfu_decay_time = 1;            // minutes
   int64_t default_ttl = 0;               // seconds; 0: keys that are written without an expiry have none
   std::string flush = "allowed";         // allowed | protected
   int64_t client_limit = 0;              // `maxclients` of the database; 0 is no limit
@@ -119,11 +123,8 @@ struct Config : DatabaseSettings {
   int64_t acllog_max_len = 128;
 
   // memory
-  int64_t maxmemory = 0;
-  std::string maxmemory_policy = "noeviction";
-  int64_t maxmemory_samples = 5;
-  int64_t lfu_log_factor = 10;
-  int64_t lfu_decay_time = 1;
+  int64_t maxmemory = 0;                        // of the whole server, in bytes; 0 is no limit
+  int64_t maxmemory_eviction_tenacity = 10;     // 0 to 100, see MemoryLimit
 
   // persistence
   std::string appenddirname = "appendonlydir";
@@ -185,10 +186,10 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
 
-  /// Called after a successful set with the names that changed (or that are to be read anew, as certificates are): `appendonly` where the default did, which databases without
-  /// their own value follow, and `db.1.appendonly`, always by the index, where a database got its own. If it returns an
-  /// error (the reason, without "ERR"), the set is undone, and every listener that was called is called again with the old
-  /// values in place.
+  /// Called after a successful set with the names that changed, or are read anew (Directive::Reload): `appendonly` where the
+  /// default did, which databases without their own value follow, and `db.1.appendonly`, always by the index, where a database
+  /// got its own. If it returns an error (the reason, without "ERR"), the set is undone, and every listener that was called
+  /// is called again with the old values in place.
   using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
   void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }
 

@@ -2,20 +2,24 @@
 
 #include <algorithm>
 
-#include "server/access.h"
 #include "server/server.h"
+#include "storage/access.h"
 
 namespace quartet::server {
+
+using storage::LfuAccess;
+using storage::LruAccess;
 
 namespace {
 
 void date(const Context& ctx, storage::Entry* entry) {
   if (ctx.session.no_touch) return;
-  if (ctx.server.counts_accesses()) {
-    const Config& config = ctx.server.config;
-    entry->set_access(LfuAccess::touched(entry->access(), ctx.now, ctx.server.random, config.lfu_log_factor, config.lfu_decay_time));
+  const storage::Keyspace& db = ctx.db();
+  if (db.counts_accesses()) {
+    const DatabaseSettings& settings = ctx.server.config.database[static_cast<size_t>(db.index())];
+    entry->set_access(LfuAccess::touched(entry->access(), ctx.now, ctx.server.random, settings.lfu_log_factor, settings.lfu_decay_time));
   } else {
-    entry->set_access(access_clock(ctx.now));
+    entry->set_access(LruAccess::clock(ctx.now));
   }
 }
 
@@ -106,9 +110,7 @@ void Context::effect(Args arguments) { effect_in(*database, arguments); }
 
 void Context::effect(std::initializer_list<std::string_view> arguments, const storage::Note& note) {
   effect(arguments);
-  storage::Note kept = note;
-  kept.cas = 0;
-  if (server.feed.active() && !kept.empty()) server.effects_.back().note = kept;
+  if (server.feed.active()) server.effects_.back().note = note;
 }
 
 void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {

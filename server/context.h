@@ -33,9 +33,6 @@ enum class EventClass : uint32_t {
   New = 1 << 14,       // n
 };
 
-/// The clock of last access that Entry::access holds and OBJECT IDLETIME reads: seconds, 24 bits.
-inline uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
-
 /// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
 /// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
 /// in a script or from a file.
@@ -93,7 +90,8 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
-  /// The same with what the string under the first key has beside its value then.
+  /// The same where the command alone does not tell what the string under the first key has beside its value then, but for its
+  /// number.
   void effect(std::initializer_list<std::string_view> arguments, const storage::Note& note);
   /// The same in another database, which may be kept on disk in another way.
   void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);

@@ -58,10 +58,9 @@ void Connection::on_event(int status, int events) {
   if (status < 0) {
     // The socket has failed and libuv has stopped to watch it. What the client sent before is still executed.
     watched_ = 0;
-    while (session_ && receptive() && receive()) {
+    while (receptive() && receive()) {
     }
-    if (session_) broken();
-    return;
+    return broken();
   }
   if (events & UV_WRITABLE) {
     write_blocked_ = false;
@@ -132,26 +131,24 @@ void Connection::ended(bool orderly) {
   }
   if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
   flush();
-  if (session_) broken();
+  broken();
 }
 
-/// While commands are on the stack the session may be referred to by them: then it is destroyed at the end of the turn.
 void Connection::broken() {
-  if (!reactor_.nested()) return destroy();
   if (closing_ != Closing::Now) reactor_.server().disconnect(*session_, false);
 }
 
-void Connection::flush() {
+template <class Write>
+void Connection::flush_by(size_t most, Write write) {
   protocol::OutputBuffer& out = session_->out;
-  const size_t most = tls_ ? kEncryptedFlushBytes : kFlushBytes;
   size_t written = 0;
   while (const size_t sendable = write_blocked_ ? 0 : session_->sendable()) {
     iovec vectors[kVectors];
-    const size_t count = out.gather(vectors, kVectors, tls_ ? std::min(sendable, most) : sendable);
+    const size_t count = out.gather(vectors, kVectors, std::min(sendable, most));
     size_t offered = 0;
     for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
 
-    const ssize_t n = tls_ ? tls_->write(vectors, count) : send_vectors(descriptor_, vectors, count);
+    const ssize_t n = write(vectors, count);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return broken();
@@ -165,11 +162,16 @@ void Connection::flush() {
   watch();
 }
 
+void Connection::flush() {
+  if (tls_) return flush_by(kEncryptedFlushBytes, [&](const iovec* vectors, size_t count) { return tls_->write(vectors, count); });
+  flush_by(kFlushBytes, [&](iovec* vectors, size_t count) { return send_vectors(descriptor_, vectors, count); });
+}
+
 /// A connection that is closed at once is still sent what the kernel takes now: an element that its client was served
 /// before it was killed is nowhere else any more.
 void Connection::settle() {
   flush();
-  if (session_ && (closing_ == Closing::Now || (closing_ == Closing::AfterFlush && session_->out.empty()))) destroy();
+  if (closing_ == Closing::Now || (closing_ == Closing::AfterFlush && session_->out.empty())) destroy();
 }
 
 void Connection::flush_soon() {
@@ -194,6 +196,12 @@ void Connection::watch() {
   uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {
     static_cast<Connection*>(poll->data)->on_event(status, happened);
   });
+}
+
+void Connection::rest() {
+  if (watched_ == 0) return;
+  watched_ = 0;
+  uv_poll_stop(&poll_);
 }
 
 void Connection::destroy() {

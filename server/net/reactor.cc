@@ -12,11 +12,14 @@
 #include <cstring>
 
 #include "server/net/descriptor_limit.h"
+#include "server/process_info.h"
 
 namespace quartet::net {
 
 namespace {
 
+/// Connections closed in one turn of the loop: each costs some system calls, and ten thousand clients may go at once.
+constexpr size_t kClosesPerTurn = 64;
 /// How long accepting pauses when descriptors have run out, in ms.
 constexpr uint64_t kAcceptPauseMs = 100;
 
@@ -44,8 +47,10 @@ void set_tcp_options(int descriptor, int keepalive) {
 }
 
 struct Job {
+  Reactor* reactor;
   uv_work_t request;
   std::function<void()> work, done;
+  int64_t heap_balance = 0;  // what the work has allocated and not freed, in bytes
 };
 
 }  // namespace
@@ -65,7 +70,11 @@ Connection* TurnList::next() {
 Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(config) {
   int status = uv_loop_init(&loop_);
   if (status == 0) status = uv_poll_init(&loop_, &signal_poll_, signals_.descriptor());
-  if (status == 0) status = worker_.open(&loop_);
+  if (status == 0) {
+    status = worker_.open(&loop_, [this](int64_t heap_balance) {
+      if (server_) server_->worked_elsewhere(heap_balance);
+    });
+  }
   if (status != 0) {
     // Without an event loop there is no process to speak of: only a machine out of descriptors gets here.
     log_.warning("cannot create the event loop: {}", uv_strerror(status));
@@ -181,7 +190,7 @@ int Reactor::serve() {
     Reactor& reactor = reactor_of(check->data);
     reactor.worker_.loop_goes_on();
     if (reactor.stopping_) return;
-    reactor.handshakes_.run();
+    if (reactor.handshakes_.ready()) reactor.handshakes_.run();
     reactor.server_->execute_received();
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
@@ -257,7 +266,7 @@ void Reactor::end_turn() {
   if (stopping_) return;
   settle();
   // An idle handle is what keeps libuv from sleeping.
-  if (busy || handshakes_.ready()) {
+  if (busy || handshakes_.ready() || !turn_list_.empty()) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
     uv_idle_stop(&idle_);
@@ -265,8 +274,19 @@ void Reactor::end_turn() {
   arm_wake_timer();
 }
 
+/// Everybody is sent what there is, but of those that are to be closed some wait for the next turn where they are many.
 void Reactor::settle() {
-  while (Connection* connection = turn_list_.next()) connection->settle();
+  size_t closed = 0;
+  while (Connection* connection = turn_list_.next()) {
+    if (connection->closing() && ++closed > kClosesPerTurn) {
+      connection->rest();
+      closing_later_.push_back(connection);
+    } else {
+      connection->settle();
+    }
+  }
+  for (Connection* connection : closing_later_) turn_list_.add(*connection);
+  closing_later_.clear();
 }
 
 /// The timer does nothing but end the wait: end_turn then finds what is due. It may fire a millisecond early, because
@@ -289,8 +309,7 @@ void Reactor::shut_down() {
   while (!connections_.empty()) {
     Connection& connection = *connections_.back();
     connection.flush();
-    // The flush has destroyed it where the socket had failed.
-    if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
+    connection.destroy();
   }
   for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
                             handle(wake_timer_), handle(accept_timer_)})
@@ -313,11 +332,17 @@ void Reactor::run(std::function<void()> work, std::function<void()> done) {
     done();
     return;
   }
-  Job* job = new Job{{}, std::move(work), std::move(done)};
+  Job* job = new Job{this, {}, std::move(work), std::move(done)};
   job->request.data = job;
-  const auto on_thread = [](uv_work_t* request) { static_cast<Job*>(request->data)->work(); };
+  const auto on_thread = [](uv_work_t* request) {
+    Job& job = *static_cast<Job*>(request->data);
+    const int64_t before = server::heap_balance();
+    job.work();
+    job.heap_balance = server::heap_balance() - before;
+  };
   const auto on_loop = [](uv_work_t* request, int) {
     const std::unique_ptr<Job> finished(static_cast<Job*>(request->data));
+    if (finished->reactor->server_) finished->reactor->server_->worked_elsewhere(finished->heap_balance);
     finished->done();
   };
   const int status = uv_queue_work(&loop_, &job->request, on_thread, on_loop);
@@ -432,7 +457,7 @@ void Reactor::poll_input() {
       if (i < listeners_.size() && polled_[i].revents != 0) listeners_[i]->accept();
     }
   }
-  if (!stopping_) handshakes_.run();
+  if (!stopping_ && handshakes_.ready()) handshakes_.run();
   nested_ = false;
 }
 

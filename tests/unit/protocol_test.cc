@@ -284,6 +284,38 @@ TEST_CASE("output buffer: truncation within a reference", "[protocol]") {
   CHECK(value.unique());
 }
 
+TEST_CASE("parser: what an unfinished request took is given back", "[protocol]") {
+  RequestParser parser;
+  std::vector<std::string_view> arguments;
+  std::string request = "*10000\r\n";
+  for (int i = 0; i < 9999; ++i) request += "$1\r\na\r\n";
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Incomplete);
+  CHECK(parser.memory() >= 9999 * 2 * sizeof(size_t));
+  request += "$1\r\na\r\n";
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Complete);
+  CHECK(arguments.size() == 10000);
+  CHECK(parser.memory() <= 1024);
+  request = "ECHO \"" + std::string(10000, 'a') + "\"\r\n";
+  arguments.clear();
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Complete);
+  CHECK(parser.memory() > 10000);
+  arguments.clear();
+  REQUIRE(parser.next("PING\r\n", {}, arguments) == RequestParser::Status::Complete);
+  CHECK(parser.memory() < 10000);
+}
+
+TEST_CASE("output buffer: what many segments took is given back", "[protocol]") {
+  BlockPool pool;
+  OutputBuffer buffer(pool);
+  const SharedBytes value = SharedBytes::copy_of(std::string(20000, 'v'));
+  for (int i = 0; i < 1000; ++i) {
+    buffer.append("a");
+    buffer.append_shared(value);
+  }
+  buffer.clear();
+  CHECK(buffer.memory() < 2 * BlockPool::kBlockBytes);
+}
+
 TEST_CASE("output buffer: random operations against a string", "[protocol]") {
   const uint64_t seed = quartet::test::history_seed();
   INFO("seed " << seed);
@@ -341,6 +373,21 @@ TEST_CASE("output buffer: random operations against a string", "[protocol]") {
         for (const Place& place : places) buffer.fill(place.place, place.text);
         std::sort(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.place > b.place; });
         for (const Place& place : places) model.insert(place.at, place.text);
+        break;
+      }
+      case 3: {
+        OutputBuffer other(pool);
+        for (size_t i = random.below(5); i > 0; --i) {
+          const OutputBuffer::Place place = other.defer();
+          const std::string piece = random_text(random, random_length(random)), head = random_text(random, random.below(33));
+          other.append(piece);
+          if (random.below(3) == 0) other.append_shared(values[2]);
+          other.fill(place, head);
+        }
+        model += other.to_string();
+        buffer.take(other);
+        REQUIRE(other.empty());
+        REQUIRE(other.memory() < BlockPool::kBlockBytes);
         break;
       }
       default: append();
