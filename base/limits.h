@@ -33,6 +33,8 @@ inline constexpr size_t kMemcachedKeysLineBytes = 4 * 1024 * 1024;
 inline constexpr size_t kMemcachedMetaWords = 19;
 inline constexpr size_t kMemcachedOpaqueBytes = 31;
 inline constexpr int64_t kMemcachedItemBytes = 1024LL * 1024 * 1024;
+/// While memory is short, a transaction that has queued this many bytes is refused more, whatever its commands do.
+inline constexpr size_t kQueueBytesWhenFull = 1024 * 1024;
 
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;

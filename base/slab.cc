@@ -116,6 +116,9 @@ void SlabHeap::take_remote(Slab* slab) {
   }
   slab->last_free = last;
   slab->live = static_cast<uint16_t>(slab->live - (taken >> 16));
+  const size_t units = size_t{taken >> 16} * slab->block_units;
+  used_units_ -= units;
+  collected_units_ += units;
   settle(slab);
 }
 

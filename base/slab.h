@@ -36,9 +36,13 @@ class SlabHeap {
         void* block = slab->at(slab->first_free);
         slab->first_free = *static_cast<uint16_t*>(block);
         ++slab->live;
+        used_units_ += slab->block_units;
         return block;
       }
-      if (slab->untouched < slab->end) return slab->next_untouched();
+      if (slab->untouched < slab->end) {
+        used_units_ += slab->block_units;
+        return slab->next_untouched();
+      }
     }
     return allocate_slowly(size_class);
   }
@@ -48,6 +52,7 @@ class SlabHeap {
     Slab* slab = slab_of(block);
     slab->push_free(block);
     --slab->live;
+    used_units_ -= slab->block_units;
     if (!slab->listed || slab->live == 0) settle(slab);
   }
 
@@ -63,6 +68,10 @@ class SlabHeap {
   void purge();
   /// Slabs held, the kept ones too.
   size_t slabs() const { return slabs_; }
+  /// Bytes of the slabs that no block in use lies in. A block that another thread freed is in use until it is taken back.
+  size_t unused_bytes() const { return slabs_ * kSlabBytes - used_units_ * kUnit; }
+  /// Bytes of all blocks that were ever taken back from other threads.
+  uint64_t collected_bytes() const { return collected_units_ * kUnit; }
 
   /// The heap that a block was allocated from.
   static SlabHeap* heap_of(const void* block) { return slab_of(block)->heap; }
@@ -137,6 +146,8 @@ class SlabHeap {
   Slab* kept_ = nullptr;
   size_t kept_count_ = 0;
   size_t slabs_ = 0;
+  size_t used_units_ = 0;
+  uint64_t collected_units_ = 0;
 };
 
 /// Blocks for the small things that a database is made of: from the thread's SlabHeap where they are small, from malloc
@@ -180,6 +191,10 @@ bool fits_in_place(const void* block, size_t before, size_t after);
 bool collect();
 /// Gives memory that is kept for later blocks back to the allocator.
 void purge();
+/// See SlabHeap, of this thread's.
+inline bool has_remote() { return heap.has_remote(); }
+inline size_t unused_bytes() { return heap.unused_bytes(); }
+inline uint64_t collected_bytes() { return heap.collected_bytes(); }
 
 }  // namespace blocks
 

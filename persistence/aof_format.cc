@@ -1,5 +1,7 @@
 #include "persistence/aof_format.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -83,6 +85,8 @@ std::optional<Annotation> read_annotation(std::string_view text, uint64_t offset
   annotation.body_crc = static_cast<uint32_t>(body_crc);
   return annotation;
 }
+
+size_t AofBuffer::memory() const { return malloc_usable_size(data_); }
 
 AofBuffer::~AofBuffer() { std::free(data_); }
 

@@ -62,6 +62,9 @@ class AofBuffer {
   /// With the annotations, in bytes.
   size_t size() const { return size_; }
 
+  /// What it takes of memory, in bytes.
+  size_t memory() const;
+
   /// Appends a command, behind its note where it has one; where the last batch has limits::kAofBatchBytes already and
   /// `starts_batch` allows it, as the first one of a new batch. Returns the bytes of the command and its note alone.
   /// Throws std::bad_alloc.

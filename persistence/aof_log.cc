@@ -95,6 +95,12 @@ void AofLog::end_unit() {
   effects_end();
 }
 
+size_t AofLog::memory() const {
+  size_t bytes = open_.memory() + spare_.memory() + job_memory_;
+  for (const AofPiece& piece : queue_) bytes += piece.effects.memory();
+  return bytes;
+}
+
 void AofLog::effects_end() {
   if (state_ == State::Broken) {
     open_.clear();
@@ -136,6 +142,7 @@ std::unique_ptr<AofJob> AofLog::take_job(int64_t now_us) {
   // One that leaves something behind does not put the next one off.
   if (sync && queue_.empty() && open_.empty()) sync_began_us_ = now_us;
   job_under_way_ = true;
+  job_memory_ = job->piece_.effects.memory();
   return job;
 }
 
@@ -160,6 +167,7 @@ void AofLog::prepare_step(AofPiece& piece) const {
 void AofLog::completed(std::unique_ptr<AofJob> job, int64_t now_us) {
   assert(!in_unit_ && job_under_way_);
   job_under_way_ = false;
+  job_memory_ = 0;
   AofPiece& piece = job->piece_;
   if (lost_) {
     // Nothing is added to these files any more; only which they are counts.

@@ -88,6 +88,8 @@ class AofLog final : public Sink {
   bool needs_new_base() const { return state_ == State::Broken; }
   /// Bytes in memory that are not written yet; at limits::kAofBacklogBytes the log breaks.
   size_t backlog() const { return backlog_ + open_.size(); }
+  /// What the log takes of memory, in bytes, room that is kept for effects to come included.
+  size_t memory() const;
   /// The size of the base and all increments that count, and of the base alone, in bytes.
   uint64_t size() const { return earlier_size_ + current_size_; }
   uint64_t base_size() const { return base_size_; }
@@ -148,6 +150,7 @@ class AofLog final : public Sink {
   size_t backlog_ = 0;  // bytes in queue_ and in the job under way
   AofBuffer spare_;     // memory to go on with when open_ is handed out
   bool job_under_way_ = false;
+  size_t job_memory_ = 0;  // of its effects
   bool lost_ = false;  // the log broke since the job under way was taken: its outcome does not count
   int64_t retry_at_us_ = 0;
   int64_t sync_began_us_ = kNever;  // the last one that left nothing behind

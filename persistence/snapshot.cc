@@ -1,5 +1,7 @@
 #include "persistence/snapshot.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 namespace quartet::persistence {
@@ -71,6 +73,19 @@ std::optional<std::string> Snapshot::take() {
   return chunk;
 }
 
+size_t Snapshot::memory_of(const std::string& chunk) {
+  // A short one lies in the string itself.
+  return chunk.capacity() < sizeof(std::string) ? 0 : malloc_usable_size(const_cast<char*>(chunk.data()));
+}
+
+size_t Snapshot::memory() const {
+  size_t bytes = memory_of(out_) + memory_of(aside_) + kept_bytes_;
+  for (const std::string& chunk : chunks_) bytes += memory_of(chunk);
+  for (const Database& each : databases_)
+    if (each.walk) bytes += each.walk->memory();
+  return bytes;
+}
+
 bool Snapshot::must_wait(const storage::Keyspace& keyspace, Entry* entry) {
   Walk* walk = keyspace.snapshot();
   if (!walk || !walk->belongs_to(*this) || !walk->is_large(*entry) || walk->saved(*entry)) return false;
@@ -119,6 +134,7 @@ void Snapshot::keep(Walk& walk, Entry* entry) {
   } else {
     large_.push_back({&walk, entry, true});
   }
+  kept_bytes_ += storage::memory_of(*entry);
 }
 
 // --- Writing ----------------------------------------------------------------------------------------------------------
@@ -148,6 +164,7 @@ void Snapshot::large_step(size_t budget_bytes) {
     ++large_written_;
     ++entries_written_;
     if (large.kept) {
+      kept_bytes_ -= storage::memory_of(*large.entry);
       large.walk->discard(large.entry);
     } else {
       large.walk->written(large.entry);
@@ -171,7 +188,7 @@ void Snapshot::cut_chunk() {
   chunks_.push_back(std::move(out_));
   out_ = std::string();
   // A little more than is in a chunk, so that it does not grow by copying itself.
-  out_.reserve(bounds_.chunk_bytes + bounds_.large_bytes);
+  out_.reserve(bounds_.chunk_bytes + bounds_.large_bytes - 1);
 }
 
 }  // namespace quartet::persistence

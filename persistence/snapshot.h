@@ -76,6 +76,10 @@ class Snapshot final : public storage::SnapshotSink {
   /// Bytes produced, and those of them that are not taken yet.
   uint64_t bytes() const { return taken_bytes_ + waiting_bytes(); }
   size_t waiting_bytes() const { return chunk_bytes_ + out_.size() + aside_.size(); }
+  /// Memory that it holds, in bytes: see above.
+  size_t memory() const;
+  /// What a chunk takes of it.
+  static size_t memory_of(const std::string& chunk);
 
  private:
   /// A keyspace as it was at the beginning.
@@ -121,6 +125,7 @@ class Snapshot final : public storage::SnapshotSink {
   uint64_t taken_bytes_ = 0;
   size_t entries_ = 0;
   size_t entries_written_ = 0;
+  size_t kept_bytes_ = 0;  // of the large entries that have left their keyspace
 };
 
 }  // namespace quartet::persistence

@@ -28,6 +28,8 @@ class BlockPool {
   /// An uninitialised block of kBlockBytes. Throws std::bad_alloc.
   char* take();
   void give(char* block);
+  /// Bytes of the blocks that are kept.
+  size_t memory() const { return free_.size() * kBlockBytes; }
 
  private:
   std::vector<char*> free_;

@@ -115,6 +115,10 @@ using Choose = size_t (*)(Args args);
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
+/// The position of the argument that names another database than the session's, into which the request writes or which it
+/// selects; 0 where it names none.
+using GetDatabase = int (*)(Args args);
+
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
 /// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
 struct Command {
@@ -137,6 +141,7 @@ struct Command {
   /// into the cache together with the keys.
   int element = 0;
   Choose choose = nullptr;
+  GetDatabase get_database = nullptr;
 };
 
 }  // namespace quartet::server

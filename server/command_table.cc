@@ -1,5 +1,7 @@
 #include "server/command_table.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -111,6 +113,18 @@ void CommandTable::reset_stats() const {
       for (const auto& sub : command->subcommands) sub->stats = {};
     }
   }
+}
+
+size_t CommandTable::stats_memory() const {
+  size_t bytes = 0;
+  const auto add = [&](const CommandEntry& command) {
+    if (const auto& histogram = command.stats.histogram) bytes += malloc_usable_size(histogram.get());
+  };
+  for (const auto& command : commands_) {
+    add(*command);
+    for (const auto& sub : command->subcommands) add(*sub);
+  }
+  return bytes;
 }
 
 namespace {

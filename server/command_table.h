@@ -49,6 +49,8 @@ class CommandTable {
   const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
   const std::vector<std::unique_ptr<CommandEntry>>& all_memcached() const { return memcached_; }
   void reset_stats() const;
+  /// What statistics take of memory, in bytes.
+  size_t stats_memory() const;
 
  private:
   struct Slot {

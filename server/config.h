@@ -38,6 +38,10 @@ struct DatabaseSettings {
   int64_t notify_keyspace_events = 0;    // bits, see keyspace_events.h
   int64_t slowlog_log_slower_than = 10000;  // microseconds
   int64_t budget = 0;                    // `maxmemory` of the database, in bytes; 0 is no limit
+  std::string maxmemory_policy = "noeviction";
+  int64_t maxmemory_samples = 5;
+  int64_t lfu_log_factor = 10;
+  int64_t lfu_decay_time = 1;            // minutes
   int64_t default_ttl = 0;               // seconds; 0: keys that are written without an expiry have none
   std::string flush = "allowed";         // allowed | protected
   int64_t client_limit = 0;              // `maxclients` of the database; 0 is no limit
@@ -119,11 +123,8 @@ struct Config : DatabaseSettings {
   int64_t acllog_max_len = 128;
 
   // memory
-  int64_t maxmemory = 0;
-  std::string maxmemory_policy = "noeviction";
-  int64_t maxmemory_samples = 5;
-  int64_t lfu_log_factor = 10;
-  int64_t lfu_decay_time = 1;
+  int64_t maxmemory = 0;                        // of the whole server, in bytes; 0 is no limit
+  int64_t maxmemory_eviction_tenacity = 10;     // 0 to 100, see MemoryLimit
 
   // persistence
   std::string appenddirname = "appendonlydir";

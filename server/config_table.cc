@@ -13,6 +13,7 @@
 
 #include "base/numbers.h"
 #include "server/keyspace_events.h"
+#include "storage/eviction.h"
 
 namespace quartet::server {
 
@@ -28,8 +29,6 @@ constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
 constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
 constexpr std::string_view kFlush[] = {"allowed", "protected"};
 constexpr std::string_view kAuthClients[] = {"no", "yes", "optional"};
-constexpr std::string_view kPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-                                          "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
 
 Problem check_addresses(const std::vector<std::string>& addresses) {
   if (addresses.size() > kBindAddresses) return "Too many bind addresses specified.";
@@ -81,16 +80,6 @@ Problem check_preamble(Config& config) {
 
 Problem check_timestamps(Config& config) {
   if (config.aof_timestamp_enabled) return "the append-only file has no timestamps, only 'no' is allowed";
-  return {};
-}
-
-Problem check_maxmemory(Config& config) {
-  if (config.maxmemory != 0) return "a memory limit is not supported yet, only 0 is allowed";
-  return {};
-}
-
-Problem check_budget(Config& config) {
-  if (config.budget != 0) return "a memory limit is not supported yet, only 0 is allowed";
   return {};
 }
 
@@ -180,11 +169,12 @@ constexpr Directive kDirectives[] = {
     integer("acllog-max-len", &C::acllog_max_len, 0, kLong),
 
     // memory
-    memory("maxmemory", &C::maxmemory, 0, check_maxmemory),
-    choice("maxmemory-policy", &C::maxmemory_policy, kPolicies),
-    integer("maxmemory-samples", &C::maxmemory_samples, 1, kInt),
-    integer("lfu-log-factor", &C::lfu_log_factor, 0, kInt),
-    integer("lfu-decay-time", &C::lfu_decay_time, 0, kInt),
+    memory("maxmemory", &C::maxmemory),
+    choice("maxmemory-policy", &C::maxmemory_policy, storage::kEvictionPolicies, D::PerDatabase),
+    integer("maxmemory-samples", &C::maxmemory_samples, 1, kInt, D::PerDatabase),
+    integer("maxmemory-eviction-tenacity", &C::maxmemory_eviction_tenacity, 0, 100),
+    integer("lfu-log-factor", &C::lfu_log_factor, 0, kInt, D::PerDatabase),
+    integer("lfu-decay-time", &C::lfu_decay_time, 0, kInt, D::PerDatabase),
 
     // persistence
     boolean("appendonly", &C::appendonly, D::PerDatabase),
@@ -228,7 +218,7 @@ constexpr Directive kDirectives[] = {
 
 /// What is said for a database and has no default that could be said for all of them.
 constexpr Directive kDatabaseDirectives[] = {
-    memory("maxmemory", &C::budget, 0, check_budget),
+    memory("maxmemory", &C::budget),
     integer("default-ttl", &C::default_ttl, 0, kInt),
     choice("flush", &C::flush, kFlush),
     integer("maxclients", &C::client_limit, 0, std::numeric_limits<uint32_t>::max()),

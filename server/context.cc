@@ -2,20 +2,24 @@
 
 #include <algorithm>
 
-#include "server/access.h"
 #include "server/server.h"
+#include "storage/access.h"
 
 namespace quartet::server {
+
+using storage::LfuAccess;
+using storage::LruAccess;
 
 namespace {
 
 void date(const Context& ctx, storage::Entry* entry) {
   if (ctx.session.no_touch) return;
-  if (ctx.server.counts_accesses()) {
-    const Config& config = ctx.server.config;
-    entry->set_access(LfuAccess::touched(entry->access(), ctx.now, ctx.server.random, config.lfu_log_factor, config.lfu_decay_time));
+  const storage::Keyspace& db = ctx.db();
+  if (db.counts_accesses()) {
+    const DatabaseSettings& settings = ctx.server.config.database[static_cast<size_t>(db.index())];
+    entry->set_access(LfuAccess::touched(entry->access(), ctx.now, ctx.server.random, settings.lfu_log_factor, settings.lfu_decay_time));
   } else {
-    entry->set_access(access_clock(ctx.now));
+    entry->set_access(LruAccess::clock(ctx.now));
   }
 }
 

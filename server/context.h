@@ -33,9 +33,6 @@ enum class EventClass : uint32_t {
   New = 1 << 14,       // n
 };
 
-/// The clock of last access that Entry::access holds and OBJECT IDLETIME reads: seconds, 24 bits.
-inline uint32_t access_clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
-
 /// What one call of a command sees and does: its arguments, the data, its reply, and what it tells the rest of the
 /// server of its changes. Handlers know nothing else: not the socket, not the protocol, not whether they run in MULTI,
 /// in a script or from a file.

@@ -17,11 +17,6 @@ namespace {
 /// so that a length alone allocates nothing much.
 constexpr size_t kReadAhead = 16 * 1024 * 1024;
 
-/// So many short reads are executed together, and so short they are, in bytes: a longer one has a pipeline of its own,
-/// whose look-ups overlap.
-constexpr size_t kArrivals = limits::kBatchCommands;
-constexpr size_t kArrivalBytes = 512;
-
 /// A command's name or argument as error messages quote it: at most so many bytes, and up to the first NUL.
 std::string_view quoted(std::string_view text, size_t most = 128) {
   return text.substr(0, std::min(most, text.find('\0')));
@@ -55,9 +50,7 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
   if (session.executing) return {nullptr, 0};
   if (session.arrived) execute_received();
   if (session.input.empty()) {
-    std::unique_ptr<char[]>& shared = read_buffers_[depth_ > 0 ? 1 : 0];
-    if (!shared) shared = std::make_unique_for_overwrite<char[]>(limits::kReadBufferBytes + kArrivals * kArrivalBytes);
-    return {shared.get() + shared_begin(), limits::kReadBufferBytes};
+    return {read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), limits::kReadBufferBytes};
   }
   const size_t have = session.input.size();
   const size_t needed = session.needed_input();
@@ -91,7 +84,6 @@ void Server::received(Session& session, size_t n) {
 }
 
 void Server::arrive(Session& session, std::string_view input) {
-  if (!arrivals_) arrivals_ = std::make_unique<Arrival[]>(kArrivals);
   Arrival& arrival = arrivals_[arrival_count_++];
   arrival.session = &session;
   arrival.input = input;
@@ -283,7 +275,7 @@ bool Server::must_pause(const Session& session, const CommandEntry& command) con
                      [](const QueuedCommand& queued) { return queued.command->flags & (kWrite | kMayReplicate); });
 }
 
-bool Server::admitted(Session& session, const CommandEntry& command) {
+bool Server::admitted(Session& session, const CommandEntry& command, Args args) {
   if (!session.authenticated && !(command.flags & kNoAuth)) {
     reject(session, command, errors::kNoAuth);
     return false;
@@ -302,6 +294,12 @@ bool Server::admitted(Session& session, const CommandEntry& command) {
   if (durability.loading() && !(command.flags & kLoading)) {
     reject(session, command, "LOADING Redis is loading the dataset in memory");
     return false;
+  }
+  if (memory_limit.any()) [[unlikely]] {
+    if (const std::string* refusal = memory_limit.refusal(session, command, args)) {
+      reject(session, command, *refusal);
+      return false;
+    }
   }
   if ((command.flags & kWrite) || (command.flags & kEndsMulti)) {
     if (const std::string* refusal = refusal_of(session, command)) {
@@ -336,8 +334,14 @@ const std::string* Server::refusal_of(const Session& session, const CommandEntry
 
 void Server::queue(Session& session, const CommandEntry& command, Args args) {
   QueuedCommand queued{&command, {args.begin(), args.end()}};
-  for (const std::string_view argument : args) session.queue_bytes += argument.size();
+  session.queue_bytes += sizeof(QueuedCommand) + args.size() * sizeof(std::string);
+  for (const std::string& argument : queued.arguments)
+    if (argument.size() >= sizeof(std::string) / 2) session.queue_bytes += argument.capacity() + 1;
   session.queue.push_back(std::move(queued));
+  if (command.flags & kSelects) {
+    const int selected = database_index(args[static_cast<size_t>(command.spec->get_database(args))]);
+    if (selected >= 0) session.queued_database = selected;
+  }
   session.reply.simple("QUEUED");
 }
 
@@ -366,6 +370,7 @@ void Server::discard_transaction(Session& session) {
   session.in_multi = session.multi_failed = false;
   session.queue.clear();
   session.queue_bytes = 0;
+  session.queued_database = -1;
   watches.remove_all(session);
 }
 
@@ -387,7 +392,7 @@ void Server::finish_reply(Session& session, size_t mark) {
 
 bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(named, args, session.reply);
-  if (!command || !admitted(session, *command)) {
+  if (!command || !admitted(session, *command, args)) {
     if (!command) count_error(session.reply);
     refuse(session, args, mark);
     return true;

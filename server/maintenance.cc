@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/slab.h"
-#include "server/access.h"
 #include "server/process_info.h"
 #include "server/server.h"
+#include "storage/access.h"
 
 namespace quartet::server {
 
@@ -40,6 +40,8 @@ int64_t Server::tick() {
   if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
   const bool more_to_collect = blocks::collect();
+  if (!more_to_collect) slab_garbage_ = blocks::collected_bytes();
+  const bool more_to_evict = memory_limit.work(now);
   clean_marks();
   queues.step(databases, now);
 
@@ -56,11 +58,12 @@ int64_t Server::tick() {
     if (blocking.ready()) blocking.serve();
     resume_sessions();
   }
-  return more_to_save || more_to_expire || more_to_collect ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+  return more_to_save || more_to_expire || more_to_collect || more_to_evict ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
 }
 
 void Server::date_new_entries(const Time& now) {
-  for (const auto& db : databases) db->set_new_access(counts_accesses_ ? LfuAccess::fresh(now) : access_clock(now));
+  for (const auto& db : databases)
+    db->set_new_access(db->counts_accesses() ? storage::LfuAccess::fresh(now) : storage::LruAccess::clock(now));
 }
 
 void Server::expire_cycle(const Time& now) {

@@ -44,11 +44,30 @@ AllocatorFigures allocator_figures() {
     return {used, used, used};
   }
   refresh_statistics();
-  return {read_control<size_t>("stats.allocated"), read_control<size_t>("stats.active"),
+  return {read_control<size_t>("stats.allocated") - blocks::unused_bytes(), read_control<size_t>("stats.active"),
           read_control<size_t>("stats.resident")};
 }
 
-size_t allocated_bytes() { return allocator_figures().allocated; }
+namespace {
+
+struct ThreadCounters {
+  const uint64_t* allocated = nullptr;
+  const uint64_t* freed = nullptr;
+};
+
+ThreadCounters thread_counters() {
+  if (!mallctl) return {};
+  return {read_control<const uint64_t*>("thread.allocatedp"), read_control<const uint64_t*>("thread.deallocatedp")};
+}
+
+}  // namespace
+
+bool heap_is_counted() { return mallctl; }
+
+int64_t heap_balance() {
+  thread_local const ThreadCounters counters = thread_counters();
+  return counters.allocated ? static_cast<int64_t>(*counters.allocated - *counters.freed) : 0;
+}
 
 std::string allocator_name() {
   if (!mallctl) return "libc";

@@ -20,6 +20,8 @@ constexpr size_t kStepBytes = 2 * 1024;
 
 Saving::~Saving() = default;
 
+size_t Saving::memory() const { return write_bytes_ + (server_.snapshot ? server_.snapshot->memory() : 0); }
+
 bool Saving::running() const { return server_.snapshot || finishing_; }
 
 size_t Saving::entries_written() const { return server_.snapshot ? server_.snapshot->entries_written() : entries_; }
@@ -87,6 +89,7 @@ void Saving::write_on() {
   };
   auto write = std::make_shared<Write>(Write{file_, chunk ? std::move(*chunk) : std::string(), {}});
   writing_ = true;
+  write_bytes_ = persistence::Snapshot::memory_of(write->bytes);
   if (last) {
     // The keyspaces are free of it from here on.
     server_.end_snapshot();
@@ -99,6 +102,7 @@ void Saving::write_on() {
         if (write->outcome && last) write->outcome = finish(*write->file);
       },
       [this, write, last, number = number_] {
+        write_bytes_ = 0;
         if (number == number_) written(write->outcome, last);
       });
 }

@@ -43,6 +43,8 @@ class Saving {
     if (file_) take_slice();
   }
 
+  /// Memory that the snapshot and the write under way hold, in bytes.
+  size_t memory() const;
   size_t entries() const { return entries_; }
   size_t entries_written() const;
 
@@ -58,6 +60,7 @@ class Saving {
   uint64_t number_ = 0;     // of the snapshot, so that a write that comes back late is known
   bool writing_ = false;    // a write of this snapshot is under way
   bool finishing_ = false;  // the last one is
+  size_t write_bytes_ = 0;  // of memory, of a write under way
   int64_t slice_ended_us_ = 0;
   size_t entries_ = 0;
 };

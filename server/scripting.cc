@@ -128,6 +128,9 @@ struct Scripting::Impl {
   explicit Impl(Server& server) : in(server) {
     in.session.authenticated = true;
     start();
+    // The library sets itself up when it is first used: now, and not within somebody's first script.
+    char sha[kShaDigits];
+    lua::sha1_hex({}, sha);
   }
   ~Impl() { lua_close(in.state); }
 
@@ -204,6 +207,7 @@ lua::Script* Scripting::Impl::compile(std::string_view body, std::string_view sh
   script->function = source.reference;
   script->no_writes = shebang.no_writes;
   script->has_shebang = shebang.present;
+  script->allow_oom = shebang.allow_oom;
   lua::Script* result = script.get();
   scripts.emplace(std::string_view(result->sha, kShaDigits), std::move(script));
   return result;
@@ -314,6 +318,9 @@ void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
   }
   if (read_only && script->has_shebang && !script->no_writes)
     return ctx.reply.error("ERR Can not execute a script with write flag using *_ro command.");
+  // A script with flags has said what it will do; another one is asked when it does it.
+  if (ctx.server.memory_limit.any() && script->has_shebang && !script->no_writes && !script->allow_oom)
+    if (const std::string* refusal = ctx.server.memory_limit.refusal_of(ctx.session.database)) return ctx.reply.error(*refusal);
   impl_->run(ctx, *script, static_cast<size_t>(keys), read_only);
 }
 
@@ -345,6 +352,11 @@ void Scripting::abort() {
 }
 
 size_t Scripting::memory() const { return impl_->in.memory; }
+size_t Scripting::buffer_memory() const {
+  const lua::Interpreter& in = impl_->in;
+  return in.pool.memory() + in.session.out.memory() + in.number_text.capacity() + in.reply_bytes.capacity() + in.text.capacity() +
+         in.arguments.capacity() * sizeof(in.arguments[0]);
+}
 size_t Scripting::cached_scripts() const { return impl_->scripts.size(); }
 
 }  // namespace quartet::server

@@ -36,6 +36,8 @@ class Scripting {
   // For INFO and MEMORY STATS.
   /// Bytes that the interpreter holds.
   size_t memory() const;
+  /// Bytes of the buffers between it and the server.
+  size_t buffer_memory() const;
   size_t cached_scripts() const;
 
  private:

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/numbers.h"
+#include "base/slab.h"
 #include "server/keyspace_events.h"
 #include "server/process_info.h"
 #include "server/scripting.h"
@@ -40,15 +41,19 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       blocking(*this),
       durability(*this, disk),
       long_commands(*this),
+      memory_limit(*this),
       started(clock_.now()),
       run_id(make_run_id(random)) {
   stats.databases.resize(static_cast<size_t>(config.databases));
   for (int64_t i = 0; i < config.databases; ++i)
     databases.push_back(std::make_unique<storage::Keyspace>(static_cast<int>(i), *this, thresholds_));
   scripting = std::make_unique<Scripting>(*this);
+  for (auto& buffer : read_buffers_) buffer = std::make_unique_for_overwrite<char[]>(kReadBufferBytes);
+  arrivals_ = std::make_unique<Arrival[]>(kArrivals);
   stats.last_sample_ms = started.mono_ms();
   apply_config({});
   stats.startup_memory = stats.peak_memory = used_memory();
+  stats.startup_scripts_memory = scripting->memory();
   config_store.on_change([this](const std::vector<std::string_view>& names) { return apply_config(names); });
 }
 
@@ -66,8 +71,8 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   thresholds_.set_max_intset_entries = config.set_max_intset_entries;
   thresholds_.zset_max_listpack_entries = config.zset_max_listpack_entries;
   thresholds_.zset_max_listpack_value = config.zset_max_listpack_value;
-  counts_accesses_ = config.maxmemory_policy.ends_with("lfu");
-  date_new_entries(clock.now());  // not only with the next tick: the policy may have changed
+  memory_limit.configure();
+  date_new_entries(clock.now());  // not only with the next tick: a policy may have changed
   notify_flags_.resize(config.database.size());
   any_notify_flags_ = 0;
   slow_from_us_ = std::numeric_limits<int64_t>::max();
@@ -82,6 +87,9 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
     if (auto error = durability.configure()) return error;
+  if (named("maxmemory") && config.maxmemory > 0 && used_memory() > static_cast<size_t>(config.maxmemory))
+    log.warning("maxmemory is now {} bytes, less than the {} in use: keys are evicted, or writes refused, as the policies say.",
+                config.maxmemory, used_memory());
   const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
     return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
   });
@@ -273,11 +281,23 @@ void Server::expired(storage::Keyspace& keyspace, std::string_view key) {
   ++of_database.expired_keys;
   ++of_database.dirty;
   watches.expired(keyspace.index(), key);
-  if (feed.active()) {
-    const std::string_view arguments[] = {"DEL", key};
-    feed.append({keyspace.index(), arguments});
-  }
+  carry_removal(keyspace, key);
   notify(keyspace.index(), EventClass::Expired, "expired", key);
+}
+
+void Server::evicted(storage::Keyspace& keyspace, std::string_view key) {
+  ++stats.evicted_keys;
+  ++stats.database(keyspace.index()).evicted_keys;
+  ++stats.database(keyspace.index()).dirty;
+  watches.key_changed(keyspace.index(), key);
+  carry_removal(keyspace, key);
+  notify(keyspace.index(), EventClass::Evicted, "evicted", key);
+}
+
+void Server::carry_removal(const storage::Keyspace& keyspace, std::string_view key) {
+  if (!feed.active()) return;
+  const std::string_view arguments[] = {"DEL", key};
+  feed.append({keyspace.index(), arguments});
 }
 
 void Server::created(storage::Keyspace& keyspace, std::string_view key) {
@@ -287,21 +307,34 @@ void Server::created(storage::Keyspace& keyspace, std::string_view key) {
 
 void Server::reclaim(std::unique_ptr<storage::Garbage> garbage) {
   ++lazyfree_pending_;
+  garbage_bytes_ += garbage->bytes();
   garbage_.push_back(std::move(garbage));
   if (garbage_.size() == 1) destroy_garbage();
 }
 
 /// One at a time: the other threads of the pool are to be free for the disk.
 void Server::destroy_garbage() {
+  struct Work {
+    std::unique_ptr<storage::Garbage> garbage;
+    int64_t to_allocator = 0;  // bytes that the allocator got back; the rest lies in slabs
+  };
   // std::function wants something that can be copied.
-  const auto shared = std::make_shared<std::unique_ptr<storage::Garbage>>(std::move(garbage_.front()));
-  background.run([shared] { shared->reset(); },
-                 [this] {
-                   --lazyfree_pending_;
-                   ++stats.lazyfreed_objects;
-                   garbage_.erase(garbage_.begin());
-                   if (!garbage_.empty()) destroy_garbage();
-                 });
+  const auto shared = std::make_shared<Work>(Work{std::move(garbage_.front())});
+  const auto bytes = static_cast<int64_t>(shared->garbage->bytes());
+  background.run(
+      [shared] {
+        const int64_t before = heap_balance();
+        shared->garbage.reset();
+        shared->to_allocator = before - heap_balance();
+      },
+      [this, shared, bytes] {
+        --lazyfree_pending_;
+        ++stats.lazyfreed_objects;
+        garbage_bytes_ -= static_cast<size_t>(bytes);
+        slab_garbage_ += static_cast<uint64_t>(std::max<int64_t>(bytes - shared->to_allocator, 0));
+        garbage_.erase(garbage_.begin());
+        if (!garbage_.empty()) destroy_garbage();
+      });
 }
 
 void Server::notify(int index, EventClass event_class, std::string_view event, std::string_view key) {
@@ -314,6 +347,23 @@ void Server::notify(int index, EventClass event_class, std::string_view event, s
     pubsub.publish(PubSub::Kind::Channel, fmt::format("__keyevent@{}__:{}", index, event), key);
 }
 
-size_t Server::used_memory() const { return allocated_bytes(); }
+size_t Server::used_memory() const {
+  if (heap_is_counted()) return static_cast<size_t>(heap_balance() + elsewhere_bytes_) - blocks::unused_bytes();
+  size_t bytes = scripting ? scripting->memory() : 0;
+  for (const auto& db : databases) bytes += db->memory();
+  return bytes;
+}
+
+size_t Server::buffer_memory() const {
+  size_t bytes = pool_.memory() + scripting->buffer_memory();
+  for (const Batch& batch : batches_) bytes += batch.memory();
+  for (size_t i = 0; i < kArrivals; ++i) bytes += arrivals_[i].batch.memory();
+  return bytes;
+}
+
+size_t Server::garbage_bytes() const {
+  if (!blocks::has_remote()) return garbage_bytes_;
+  return garbage_bytes_ + slab_garbage_ - std::min(slab_garbage_, blocks::collected_bytes());
+}
 
 }  // namespace quartet::server

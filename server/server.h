@@ -22,6 +22,7 @@
 #include "server/durability.h"
 #include "server/long_commands.h"
 #include "server/memcached.h"
+#include "server/memory_limit.h"
 #include "server/pubsub.h"
 #include "server/queue_survey.h"
 #include "server/session.h"
@@ -137,6 +138,7 @@ class Server final : public storage::KeyspaceObserver {
   persistence::Feed feed;
   Durability durability;
   LongCommands long_commands;
+  MemoryLimit memory_limit;
   std::unique_ptr<Scripting> scripting;
   const Time started;
   const std::string run_id;  // 40 hex digits
@@ -227,19 +229,27 @@ class Server final : public storage::KeyspaceObserver {
   /// See Context::changed.
   void key_changed(storage::Keyspace& db, std::string_view key, size_t changes = 1);
 
-  /// Bytes of the process's heap in use, of which the databases are a part.
+  /// Bytes of the process's heap in use, of which the databases are a part: a running figure. Where the allocator does not keep it
+  /// (in builds with sanitizers), those of the databases and of scripts.
   size_t used_memory() const;
+  /// Bytes of it that are buffers of no client, for input and output to come.
+  size_t buffer_memory() const;
+  /// What work on other threads has allocated and not freed, in bytes, or freed (negative): to be told when it is done, before
+  /// what is done then.
+  void worked_elsewhere(int64_t heap_balance) { elsewhere_bytes_ += heap_balance; }
+  /// Whether the server may change data by itself at this moment.
+  bool may_change_data() const { return depth_ == 0 && paused_until_ms_ == 0 && !durability.loading(); }
   /// Clients that wait: in a blocking command, or for CLIENT PAUSE to end.
   size_t blocked_clients() const;
 
-  /// Whether `maxmemory-policy` is an LFU one: entries then carry counters (LfuAccess) instead of a clock.
-  bool counts_accesses() const { return counts_accesses_; }
-
   // storage::KeyspaceObserver
   void expired(storage::Keyspace& keyspace, std::string_view key) override;
+  void evicted(storage::Keyspace& keyspace, std::string_view key) override;
   void created(storage::Keyspace& keyspace, std::string_view key) override;
   void reclaim(std::unique_ptr<storage::Garbage> garbage) override;
   size_t lazyfree_pending() const { return lazyfree_pending_; }
+  /// Bytes of `used_memory` that no database holds any more and another thread is about to free, or has freed but they were not taken back.
+  size_t garbage_bytes() const;
 
  private:
   friend struct Context;
@@ -271,10 +281,18 @@ class Server final : public storage::KeyspaceObserver {
       well_formed = true;
     }
 
+    size_t memory() const { return arguments.capacity() * sizeof(arguments[0]) + requests.capacity() * sizeof(requests[0]); }
     Args arguments_of(const Request& request) const {
       return {arguments.data() + request.first_argument, request.end_argument - request.first_argument};
     }
   };
+
+  /// So many short reads are executed together, and so short they are, in bytes: a longer one has a pipeline of its own,
+  /// whose look-ups overlap.
+  static constexpr size_t kArrivals = limits::kBatchCommands;
+  static constexpr size_t kArrivalBytes = 512;
+  /// Of each of the read buffers.
+  static constexpr size_t kReadBufferBytes = limits::kReadBufferBytes + kArrivals * kArrivalBytes;
 
   /// A short read: most often the one request of a client that waits for its reply. It is parsed at once and executed
   /// together with those of the other clients who are heard in the same turn, so that their look-ups overlap.
@@ -319,7 +337,7 @@ class Server final : public storage::KeyspaceObserver {
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
   bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
-  bool admitted(Session& session, const CommandEntry& command);
+  bool admitted(Session& session, const CommandEntry& command, Args args);
   /// Why the disk does not allow the command now, or what is queued for it; null where it does.
   const std::string* refusal_of(const Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
@@ -346,13 +364,15 @@ class Server final : public storage::KeyspaceObserver {
   /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
   void hold(Session& session, size_t mark);
   void destroy_garbage();
+  /// An entry goes because of time or want of memory: carries that.
+  void carry_removal(const storage::Keyspace& keyspace, std::string_view key);
   void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
   /// A command took longer than `latency-monitor-threshold`.
   void note_spike(const Context& ctx, int64_t microseconds, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
   /// Counts the error that was written last.
   void count_error(const protocol::Reply& reply);
-  /// What entries made from now on hold as their access: see counts_accesses.
+  /// What entries made from now on hold as their access.
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
   void clean_marks();
@@ -394,10 +414,12 @@ class Server final : public storage::KeyspaceObserver {
   // So that commands of which no database wants to know more need not look at their own.
   uint32_t any_notify_flags_ = 0;  // of all databases together
   int64_t slow_from_us_ = 0;       // the least `slowlog-log-slower-than`
-  bool counts_accesses_ = false;
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
   size_t lazyfree_pending_ = 0;
+  size_t garbage_bytes_ = 0;         // of what is to be destroyed
+  uint64_t slab_garbage_ = 0;        // what blocks::collected_bytes will be when all is taken back that other threads have freed
+  int64_t elsewhere_bytes_ = 0;      // see worked_elsewhere
   bool waits_for_snapshot_ = false;  // a client does
 };
 

@@ -98,7 +98,8 @@ struct Session {
   bool in_multi = false;
   bool multi_failed = false;  // an error while queueing: EXEC answers EXECABORT
   std::vector<QueuedCommand> queue;
-  size_t queue_bytes = 0;
+  size_t queue_bytes = 0;     // of memory
+  int queued_database = -1;   // that a queued SELECT names, in which the commands behind it will run; -1: none does
   std::vector<std::unique_ptr<Watch>> watches;
   bool watch_touched = false;
 

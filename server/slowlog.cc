@@ -28,6 +28,13 @@ void SlowLog::add(const Session& session, int database, Args args, int64_t micro
   trim(max_length);
 }
 
+size_t SlowLog::memory() const {
+  size_t bytes = items_.size() * sizeof(Item);
+  for (const Item& item : items_)
+    for (const std::string& argument : item.arguments) bytes += sizeof(argument) + argument.capacity();
+  return bytes;
+}
+
 void SlowLog::trim(size_t max_length) {
   while (items_.size() > max_length) items_.pop_back();
 }

@@ -26,6 +26,8 @@ class SlowLog {
   void trim(size_t max_length);
   void clear() { items_.clear(); }
   const std::deque<Item>& items() const { return items_; }
+  /// What it takes of memory, in bytes, about.
+  size_t memory() const;
 
  private:
   std::deque<Item> items_;

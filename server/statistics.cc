@@ -26,6 +26,7 @@ void Statistics::reset() {
   Statistics fresh;
   fresh.peak_memory = peak_memory;
   fresh.startup_memory = startup_memory;
+  fresh.startup_scripts_memory = startup_scripts_memory;
   fresh.last_sample_ms = last_sample_ms;
   fresh.databases = std::move(databases);
   for (DatabaseStatistics& database : fresh.databases) database.reset();

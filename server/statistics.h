@@ -53,6 +53,7 @@ struct Statistics {
   uint64_t net_output_bytes = 0;
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
+  int64_t eviction_exceeded_us = 0;  // how long a limit of memory was exceeded, not counting the present time
   uint64_t unexpected_errors = 0;
   uint64_t error_replies = 0;
   uint64_t reads_processed = 0;
@@ -66,6 +67,7 @@ struct Statistics {
   uint64_t lazyfreed_objects = 0;
   size_t peak_memory = 0;
   size_t startup_memory = 0;  // in use before the first client came
+  size_t startup_scripts_memory = 0;  // of it, the interpreter's
   /// Errors replied, by code ("ERR", "WRONGTYPE"); bounded, because scripts may invent codes.
   std::map<std::string, uint64_t> errors;
 

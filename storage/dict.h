@@ -73,6 +73,11 @@ class Dict {
     return at.segment ? pointer(at.bucket().slots[at.slot]) : nullptr;
   }
   Item* find(std::string_view key) const { return find(hash(key), key); }
+  /// An item whose key has this hash; null where there is none.
+  Item* find(uint64_t hash) const {
+    const Location at = locate(hash, [&](const Item& item) { return Dict::hash(Traits::key(item)) == hash; });
+    return at.segment ? pointer(at.bucket().slots[at.slot]) : nullptr;
+  }
 
   /// REQUIRES: no item with this key is in the table.
   void insert(uint64_t hash, Item* item, bool mark = false) {
@@ -340,6 +345,10 @@ class Dict {
   }
 
   Location locate(uint64_t hash, std::string_view key) const {
+    return locate(hash, [&](const Item& item) { return Traits::key(item) == key; });
+  }
+  template <class IsIt>
+  Location locate(uint64_t hash, IsIt is_it) const {
     if (!directory_) return {};
     const Segment& segment = directory_[directory_index(hash)];
     const size_t home = segment.home(hash);
@@ -348,7 +357,7 @@ class Dict {
       const Bucket& bucket = segment.behind(home, probe);
       for (unsigned matches = match(bucket, tag_of(hash)); matches; matches &= matches - 1) {
         const auto slot = static_cast<unsigned>(std::countr_zero(matches));
-        if ((bucket.slots[slot] & kKept) == kept && Traits::key(*pointer(bucket.slots[slot])) == key)
+        if ((bucket.slots[slot] & kKept) == kept && is_it(*pointer(bucket.slots[slot])))
           return {&segment, home, probe, slot};
       }
       if (bucket.overflow == 0) break;

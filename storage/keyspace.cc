@@ -14,7 +14,7 @@ size_t own_memory(const Entry* entry) { return blocks::size(entry, entry->size()
 
 /// A value that was taken out of its keyspace because freeing it takes long.
 struct SlowEntry final : Garbage {
-  explicit SlowEntry(Entry* taken) : entry(taken) {}
+  explicit SlowEntry(Entry* taken) : Garbage(memory_of(*taken)), entry(taken) {}
   ~SlowEntry() override { dispose(entry); }
   Entry* entry;
 };
@@ -216,6 +216,11 @@ void Keyspace::erase(Entry* entry) {
   }
 }
 
+void Keyspace::evict(Entry* entry) {
+  observer_.evicted(*this, entry->key());
+  erase(entry);
+}
+
 void Keyspace::discard(Entry* entry) {
   if (is_slow_to_free(*entry)) {
     observer_.reclaim(std::make_unique<SlowEntry>(entry));
@@ -299,7 +304,7 @@ void Keyspace::clear() {
   assert(!locked_);
   // An empty database may still hold the table of what it once held.
   if (memory() == 0) return;
-  auto contents = std::make_unique<Contents>();
+  auto contents = std::make_unique<Contents>(memory());
   contents->dict.swap(dict_);
   expiring_ = charged_ = 0;
   counts_ = {};

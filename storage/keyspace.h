@@ -20,7 +20,13 @@ class SnapshotWalk;
 /// Something that takes long to free; its destructor does it, on whatever thread it is called.
 class Garbage {
  public:
+  explicit Garbage(size_t bytes) : bytes_(bytes) {}
   virtual ~Garbage() = default;
+  /// How much memory it takes.
+  size_t bytes() const { return bytes_; }
+
+ private:
+  const size_t bytes_;
 };
 
 /// What a keyspace tells the server about changes it makes by itself, and the place where it leaves what is slow to free.
@@ -29,6 +35,8 @@ class KeyspaceObserver {
   virtual ~KeyspaceObserver() = default;
   /// `entry` has expired and is about to be erased.
   virtual void expired(Keyspace& keyspace, std::string_view key) = 0;
+  /// The entry is about to be erased by `evict`.
+  virtual void evicted(Keyspace&, std::string_view) {}
   /// An entry was added, while announce_new(true) is in force.
   virtual void created(Keyspace&, std::string_view) {}
   /// Takes what would take long to free, to destroy it on another thread.
@@ -78,6 +86,8 @@ class Keyspace {
   }
   /// The entry even where it has expired; nothing is erased.
   Entry* find_raw(std::string_view key) const { return dict_.find(key); }
+  /// An entry whose key has this hash, even where it has expired; null where there is none.
+  Entry* find_hashed(uint64_t hash) const { return dict_.find(hash); }
 
   /// Adds an entry with an empty value: no bytes, 0, or a null pointer by the encoding. Its expiry is -1 (none) or in
   /// ms since the epoch. REQUIRES: the key is not there; the note, where it is not empty, is a string's.
@@ -97,6 +107,10 @@ class Keyspace {
 
   /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it again and again.
   void set_new_access(uint32_t bits) { new_access_ = bits; }
+  /// Whether they hold counters (LfuAccess), as eviction by LFU wants, or else a clock (LruAccess). This is the keyspace's, not its
+  /// contents'.
+  void count_accesses(bool count) { counts_accesses_ = count; }
+  bool counts_accesses() const { return counts_accesses_; }
 
   /// To be called before an entry is changed by anything but the functions here, which see to it themselves: a snapshot that has
   /// not saved it yet does so now.
@@ -118,6 +132,8 @@ class Keyspace {
 
   /// Erases an entry and frees it, on another thread where that would take long.
   void erase(Entry* entry);
+  /// Erases an entry to make room, and tells the observer.
+  void evict(Entry* entry);
   /// Takes an entry out, with its charge; the caller owns it and inserts it into a keyspace or disposes of it.
   Entry* unlink(Entry* entry);
   /// Takes an entry in under its own key. REQUIRES: the key is not there.
@@ -139,6 +155,11 @@ class Keyspace {
   template <class Visit>
   uint64_t scan(uint64_t cursor, Visit visit) const {
     return dict_.scan(cursor, visit);
+  }
+  /// See Dict::walk_marked. Visits the entries that have an expiry.
+  template <class Visit>
+  uint64_t scan_expiring(uint64_t cursor, size_t buckets, Visit visit) const {
+    return dict_.walk_marked(cursor, buckets, visit);
   }
   /// The snapshot that is being taken of the contents; null where there is none.
   SnapshotWalk* snapshot() const { return walk_; }
@@ -175,6 +196,7 @@ class Keyspace {
   };
   /// What was in a keyspace before it was cleared.
   struct Contents final : Garbage {
+    using Garbage::Garbage;
     ~Contents() override;
     Dict<EntryTraits> dict;
   };
@@ -202,6 +224,7 @@ class Keyspace {
   size_t charged_ = 0;
   bool announces_new_ = false;
   bool locked_ = false;
+  bool counts_accesses_ = false;
   uint32_t new_access_ = 0;
 
   // See SnapshotWalk; they belong to the contents.

@@ -191,10 +191,10 @@ class RankTree {
   /// Tells the inner nodes from `level` up that the lowest member below has changed.
   void set_lowest(Path& path, size_t level, double score, Item* item);
 
+  size_t bytes_ = 0;  ///< before the root, which is counted in it as it is made
   Node* root_;
   size_t height_ = 0;  ///< levels of inner nodes
   size_t size_ = 0;
-  size_t bytes_ = 0;
 };
 
 inline const RankTree::Item* RankTree::Cursor::item() const { return leaf->item[index]; }

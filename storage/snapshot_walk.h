@@ -76,6 +76,8 @@ class SnapshotWalk {
   void written(Entry* entry);
   /// The entry is in no keyspace any more: frees it, on another thread where that would take long.
   void discard(Entry* entry) { keyspace_->discard(entry); }
+  /// Bytes of memory that only the walk holds still: of the contents of a keyspace that was cleared.
+  size_t memory() const { return contents_ ? contents_->bytes() : 0; }
   /// A postponed entry will not be written, because the snapshot is given up.
   static void forget(Entry* entry) { entry->set_postponed(false); }
 

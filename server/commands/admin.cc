@@ -52,6 +52,8 @@ void swapdb_command(Context& ctx) {
     if (ctx.server.database(from).size() == 0) continue;
     if (const auto refusal = ctx.server.leaving_refusal("SWAPDB", from, to)) return ctx.reply.error(*refusal);
   }
+  if (!ctx.server.durability.loading())
+    if (const std::string* refusal = ctx.server.memory_limit.refusal_to_swap(index[0], index[1])) return ctx.reply.error(*refusal);
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.

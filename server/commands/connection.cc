@@ -122,6 +122,8 @@ void select_command(Context& ctx) {
   ctx.reply.ok();
 }
 
+int selected_database(Args) { return 1; }
+
 void quit_command(Context& ctx) {
   ctx.reply.ok();
   ctx.server.disconnect(ctx.session, true);
@@ -167,7 +169,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(1)", .handler = reset_command},
     {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
-     .complexity = "O(1)", .handler = select_command},
+     .complexity = "O(1)", .handler = select_command, .get_database = selected_database},
 };
 
 }  // namespace

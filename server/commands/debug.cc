@@ -11,6 +11,7 @@
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/server.h"
+#include "storage/access.h"
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/set.h"
@@ -135,10 +136,9 @@ void debug_object(Context& ctx) {
   if (!ctx.enters(ctx.db())) return;
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
   if (!entry) return ctx.reply.error(errors::kNoSuchKey);
-  const auto clock = static_cast<uint32_t>(ctx.now.wall_us / 1'000'000);
   ctx.reply.simple(fmt::format("Value at:{} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{}",
                                static_cast<const void*>(entry), storage::encoding_name(*entry), storage::memory_of(*entry),
-                               entry->access(), (clock - entry->access()) & 0xffffff,
+                               entry->access(), storage::LruAccess::idle(entry->access(), ctx.now),
                                entry->type() == Type::List ? describe_list(ctx, *entry) : std::string()));
 }
 

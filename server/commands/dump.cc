@@ -1,10 +1,10 @@
 #include "base/numbers.h"
 #include "persistence/dump_payload.h"
-#include "server/access.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/commands/leftover.h"
 #include "server/server.h"
+#include "storage/access.h"
 
 #include <limits>
 #include <optional>
@@ -15,6 +15,8 @@ namespace {
 
 using storage::Entry;
 using storage::Keyspace;
+using storage::LfuAccess;
+using storage::LruAccess;
 
 void dump_command(Context& ctx) {
   const Entry* entry = ctx.find_read(ctx.arg(1));
@@ -58,9 +60,9 @@ struct RestoreOptions {
     }
   }
   uint32_t access(const Context& ctx) const {
-    if (ctx.server.counts_accesses())
+    if (ctx.db().counts_accesses())
       return frequency ? LfuAccess::minutes(ctx.now) << 8 | static_cast<uint32_t>(*frequency) : LfuAccess::fresh(ctx.now);
-    return (access_clock(ctx.now) - static_cast<uint32_t>(idle_seconds.value_or(0))) & 0xffffff;
+    return (LruAccess::clock(ctx.now) - static_cast<uint32_t>(idle_seconds.value_or(0))) & 0xffffff;
   }
 };
 

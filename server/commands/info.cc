@@ -136,9 +136,11 @@ void add_memory(Report& report) {
   report.field("rss_overhead_bytes", difference(figures.resident, allocator.resident));
   report.decimal("mem_fragmentation_ratio", ratio(figures.resident, figures.used));
   report.field("mem_fragmentation_bytes", difference(figures.resident, figures.used));
-  report.zeros({"mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"});
+  report.field("mem_not_counted_for_evict", server.memory_limit.not_counted());
+  report.zeros({"mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"});
   report.field("mem_clients_normal", figures.clients);
-  report.zeros({"mem_cluster_links", "mem_aof_buffer"});
+  report.field("mem_cluster_links", 0);
+  report.field("mem_aof_buffer", figures.log);
   report.field("mem_allocator", allocator_name());
   report.field("active_defrag_running", 0);
   report.field("lazyfree_pending_objects", server.lazyfree_pending());
@@ -228,7 +230,10 @@ void add_stats(Report& report) {
   report.field("expired_time_cap_reached_count", stats.time_cap_reached);
   report.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_cpu_us / 1000);
   report.field("evicted_keys", stats.evicted_keys);
-  report.zeros({"evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time"});
+  report.field("evicted_clients", 0);
+  const int64_t exceeded_us = server.memory_limit.exceeded_for_us(report.now);
+  report.field("total_eviction_exceeded_time", (stats.eviction_exceeded_us + exceeded_us) / 1000);
+  report.field("current_eviction_exceeded_time", exceeded_us / 1000);
   report.field("keyspace_hits", stats.sum(&DatabaseStatistics::keyspace_hits));
   report.field("keyspace_misses", stats.sum(&DatabaseStatistics::keyspace_misses));
   report.field("pubsub_channels", server.pubsub.channel_count(PubSub::Kind::Channel));

@@ -1,9 +1,9 @@
 #include "base/numbers.h"
-#include "server/access.h"
 #include "persistence/dump_payload.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/server.h"
+#include "storage/access.h"
 
 #include <limits>
 
@@ -109,6 +109,8 @@ void restore_effect(Context& ctx, Keyspace& db, std::string_view key) {
   ctx.effect_in(db, {"RESTORE", key, expiry, payload, "ABSTTL", "REPLACE"});
 }
 
+int move_database(Args) { return 2; }
+
 void move_command(Context& ctx) {
   Arguments in(ctx);
   const std::string_view key = in.next();
@@ -131,6 +133,12 @@ void move_command(Context& ctx) {
     restore_effect(ctx, *other, key);
   }
   ctx.reply.integer(1);
+}
+
+int copy_database(Args args) {
+  for (size_t i = 3; i + 1 < args.size(); ++i)
+    if (equals_ignoring_case(args[i], "DB")) return static_cast<int>(i + 1);
+  return 0;
 }
 
 void copy_command(Context& ctx) {
@@ -234,21 +242,22 @@ void object_refcount_command(Context& ctx) {
 void object_idletime_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  if (ctx.server.counts_accesses())
+  if (ctx.db().counts_accesses())
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
         "runtime LRU and LFU data will take some time to adjust.");
-  ctx.reply.integer((access_clock(ctx.now) - entry->access()) & 0xffffff);
+  ctx.reply.integer(storage::LruAccess::idle(entry->access(), ctx.now));
 }
 
 void object_freq_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  if (!ctx.server.counts_accesses())
+  if (!ctx.db().counts_accesses())
     return ctx.reply.error(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between "
         "policies at runtime LRU and LFU data will take some time to adjust.");
-  ctx.reply.integer(LfuAccess::counter(entry->access(), ctx.now, ctx.server.config.lfu_decay_time));
+  const DatabaseSettings& settings = ctx.server.config.database[static_cast<size_t>(ctx.db().index())];
+  ctx.reply.integer(storage::LfuAccess::counter(entry->access(), ctx.now, settings.lfu_decay_time));
 }
 
 void object_help_command(Context& ctx) {
@@ -331,7 +340,7 @@ constexpr std::string_view k_wait_tips[] = {"request_policy:all_shards", "respon
 constexpr Command kCommands[] = {
     {.name = "copy", .arity = -3, .flags = kWrite | kDenyOom, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
      .summary = "Copies a key's value and expiry to another key, in another database if asked for.", .syntax = "source destination [DB destination-db] [REPLACE]",
-     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys},
+     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys, .get_database = copy_database},
     {.name = "del", .arity = -2, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
      .summary = "Deletes keys.", .syntax = "key [key ...]",
      .complexity = "O(N)", .handler = del_command, .keys = k_del_keys, .tips = k_del_tips},
@@ -343,7 +352,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(N)", .handler = keys_command, .tips = k_keys_tips},
     {.name = "move", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
      .summary = "Moves a key to another database.", .syntax = "key db",
-     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys},
+     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys, .get_database = move_database},
     {.name = "object", .arity = -2, .flags = 0, .categories = 0, .group = "generic", .since = "2.2.3",
      .summary = "Tells how a value is kept.", .syntax = "",
      .complexity = "Depends on subcommand.", .handler = nullptr, .subcommands = k_object_subcommands},

@@ -12,6 +12,7 @@
 #include "server/commands/families.h"
 #include "server/commands/memcached_items.h"
 #include "server/server.h"
+#include "storage/access.h"
 #include "storage/string.h"
 
 namespace quartet::server {
@@ -184,8 +185,8 @@ bool read_request(Context& ctx, MetaFlags& flags, std::string_view bad_flag = {}
 
 int64_t seconds_since_access(const Context& ctx, const Entry& item) {
   // The clock of last access counts seconds in 24 bits; under an LFU policy there is none.
-  if (ctx.server.counts_accesses()) return 0;
-  return (access_clock(ctx.now) - item.access()) & 0xffffff;
+  if (ctx.db().counts_accesses()) return 0;
+  return storage::LruAccess::idle(item.access(), ctx.now);
 }
 
 /// Whether an item expires before its time to live would be over if it began now; that is a time of day where it is long.

@@ -98,7 +98,7 @@ void general_stats(Context& ctx) {
   out.field("bytes", ctx.db().memory());
   out.field("curr_items", ctx.db().size());
   out.field("total_items", stats.total_items);
-  out.field("evictions", server.stats.evicted_keys);
+  out.field("evictions", server.stats.database(ctx.db().index()).evicted_keys);
   out.end();
 }
 
@@ -111,7 +111,7 @@ void settings_stats(Context& ctx) {
   out.field("tcpport", settings.memcached_port);
   out.field("udpport", 0);
   out.field("inter", fmt::format("{}", fmt::join(settings.memcached_bind, ",")));
-  out.field("evictions", config.maxmemory_policy == "noeviction" ? "off" : "on");
+  out.field("evictions", settings.maxmemory_policy == "noeviction" ? "off" : "on");
   out.field("domain_socket", settings.memcached_unixsocket.empty() ? std::string_view("NULL") : settings.memcached_unixsocket);
   out.field("shutdown_command", "no");
   out.field("num_threads", 1);

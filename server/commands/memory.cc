@@ -12,16 +12,24 @@ namespace quartet::server {
 MemoryFigures memory_figures(Server& server) {
   MemoryFigures figures{};
   figures.allocator = allocator_figures();
-  figures.used = figures.allocator.allocated;
+  figures.used = server.used_memory();
   figures.peak = server.stats.peak_memory = std::max(server.stats.peak_memory, figures.used);
   figures.startup = server.stats.startup_memory;
   for (const auto& [id, session] : server.sessions()) figures.clients += client_memory(*session);
   figures.scripts = server.scripting->memory();
+  if (const persistence::AofLog* log = server.durability.log()) figures.log = log->memory();
+  figures.snapshot = server.durability.current_save().memory();
+  figures.garbage = server.garbage_bytes();
+  figures.buffers = server.buffer_memory();
+  figures.statistics = server.commands.stats_memory() + server.slowlog.memory();
+  const size_t scripts_since = figures.scripts - std::min(figures.scripts, server.stats.startup_scripts_memory);
+  figures.own = figures.startup + figures.clients + scripts_since + figures.log + figures.snapshot + figures.garbage +
+                figures.buffers + figures.statistics;
   for (const auto& db : server.databases) {
     figures.tables += db->table_memory();
     figures.keys += db->size();
   }
-  figures.overhead = figures.startup + figures.clients + figures.scripts + figures.tables;
+  figures.overhead = figures.own + figures.tables;
   figures.dataset = figures.used > figures.overhead ? figures.used - figures.overhead : 0;
   figures.resident = resident_bytes();
   return figures;
@@ -67,7 +75,7 @@ void memory_stats_command(Context& ctx) {
   bytes("clients.slaves", 0);
   bytes("clients.normal", figures.clients);
   bytes("cluster.links", 0);
-  bytes("aof.buffer", 0);
+  bytes("aof.buffer", figures.log);
   bytes("lua.caches", figures.scripts);
   bytes("functions.caches", 0);
   for (const auto& db : ctx.server.databases) {
@@ -108,10 +116,14 @@ void memory_doctor_command(Context& ctx) {
   constexpr size_t kLittle = 5 * 1024 * 1024;
   constexpr size_t kNotable = 10 * 1024 * 1024;
   const MemoryFigures figures = memory_figures(ctx.server);
-  if (figures.used < kLittle)
-    return ctx.reply.verbatim("The server holds too little data for a judgement of its memory.\n");
   std::string findings;
   const auto find = [&](std::string_view text) { findings += fmt::format(" * {}\n", text); };
+  for (const auto& db : ctx.server.databases)
+    if (ctx.server.memory_limit.refusal_of(db->index()))
+      find(fmt::format("Limits: database {} is full, and its policy lets no key go: commands that need memory are refused there. "
+                       "Give it more (maxmemory), or another maxmemory-policy.", db->index()));
+  if (figures.used < kLittle && findings.empty())
+    return ctx.reply.verbatim("The server holds too little data for a judgement of its memory.\n");
   if (ratio(figures.peak, figures.used) > 1.5)
     find("Peak: at its peak the server used more than one and a half times the memory it uses now. What was freed may stay "
          "with the allocator; MEMORY PURGE gives back what it can.");

@@ -9,12 +9,24 @@
 namespace quartet::server {
 
 /// Where the memory goes, in bytes, as INFO and MEMORY STATS show it.
+///
+///   used = databases + own
+///   databases = tables and entries, as each keyspace is charged for them
+///   own = startup, and what has come since: clients, scripts, log, snapshot, garbage, buffers, statistics
+///
+/// used is told by the allocator and the others by what holds them; tests/unit/memory_account_test.cc holds the two together.
 struct MemoryFigures {
   size_t used, peak, startup;
   size_t clients;       // what is held for connections
   size_t scripts;       // the interpreter with its scripts
+  size_t log;           // buffers of the append-only file
+  size_t snapshot;      // what a snapshot holds that no database does
+  size_t garbage;       // what is about to be freed
+  size_t buffers;       // room for input and output to come
+  size_t statistics;    // of commands
+  size_t own;
   size_t tables;        // the databases' own tables
-  size_t overhead;      // all that is not data: startup, clients, scripts, tables
+  size_t overhead;      // all that is not data: own and tables
   size_t dataset;       // used without the overhead
   size_t keys;
   AllocatorFigures allocator;

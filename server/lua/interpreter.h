@@ -27,6 +27,7 @@ struct Script {
   int function = LUA_NOREF;
   bool no_writes = false;
   bool has_shebang = false;
+  bool allow_oom = false;
 };
 
 /// The script that runs now.

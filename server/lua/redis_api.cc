@@ -84,6 +84,9 @@ const char* refuse(const Interpreter& in, const CommandEntry* command) {
     return "ERR Write commands are not allowed from read-only scripts.";
   if (command->flags & kWrite)
     if (const std::string* refusal = in.server.durability.refusal(in.session.database)) return refusal->c_str();
+  // A script that has begun to write is not stopped half-way.
+  if (in.server.memory_limit.any() && !in.run.wrote && !in.run.script->allow_oom)
+    if (const std::string* refusal = in.server.memory_limit.refusal_within(in.session.database, *command, in.arguments)) return refusal->c_str();
   return nullptr;
 }
 

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "server/net/descriptor_limit.h"
+#include "server/process_info.h"
 
 namespace quartet::net {
 
@@ -44,8 +45,10 @@ void set_tcp_options(int descriptor, int keepalive) {
 }
 
 struct Job {
+  Reactor* reactor;
   uv_work_t request;
   std::function<void()> work, done;
+  int64_t heap_balance = 0;  // what the work has allocated and not freed, in bytes
 };
 
 }  // namespace
@@ -313,11 +316,17 @@ void Reactor::run(std::function<void()> work, std::function<void()> done) {
     done();
     return;
   }
-  Job* job = new Job{{}, std::move(work), std::move(done)};
+  Job* job = new Job{this, {}, std::move(work), std::move(done)};
   job->request.data = job;
-  const auto on_thread = [](uv_work_t* request) { static_cast<Job*>(request->data)->work(); };
+  const auto on_thread = [](uv_work_t* request) {
+    Job& job = *static_cast<Job*>(request->data);
+    const int64_t before = server::heap_balance();
+    job.work();
+    job.heap_balance = server::heap_balance() - before;
+  };
   const auto on_loop = [](uv_work_t* request, int) {
     const std::unique_ptr<Job> finished(static_cast<Job*>(request->data));
+    if (finished->reactor->server_) finished->reactor->server_->worked_elsewhere(finished->heap_balance);
     finished->done();
   };
   const int status = uv_queue_work(&loop_, &job->request, on_thread, on_loop);

@@ -330,6 +330,28 @@ def test_killed_worker_gives_its_task_back(cluster):
         assert cluster.notes.llen("lost:started") == 1
 
 
+def test_worker_acknowledges_in_a_full_broker(cluster):
+    """Redis refuses the acknowledgement, which is a transaction that only removes, and the worker ends of that."""
+    with cluster.worker("full@test", "--pool", "prefork", "--concurrency", "1", "--queues", "full") as worker:
+        result = hold_late.apply_async(("full",), queue="full")
+        started(cluster, "full")
+        assert cluster.broker.exists("unacked", "unacked_index") == 2
+        cluster.broker.config_set("db.0.maxmemory", 1)
+        try:
+            with pytest.raises(redis.ResponseError, match="^command not allowed when used memory > 'maxmemory'. Database: 0"):
+                cluster.broker.set("key", "value")
+            with pytest.raises(OperationalError, match="used memory > 'maxmemory'"):
+                add.delay(1, 1)
+            cluster.notes.rpush("full:release", 1)
+            assert result.get(timeout=TIMEOUT) is True
+            wait_for(lambda: not cluster.broker.exists("unacked", "unacked_index"), "the task is acknowledged")
+        finally:
+            cluster.broker.config_set("db.0.maxmemory", 0)
+        # The same worker goes on.
+        assert add.apply_async((2, 3), queue="full").get(timeout=TIMEOUT) == 5
+        assert worker.alive() and worker.read().count("full@test ready.") == 1
+
+
 def test_restarted_server_is_found_again(cluster, worker):
     """The worker may notice in its event loop or in a heartbeat that it retries; either way it comes back."""
     assert add.delay(1, 1).get(timeout=TIMEOUT) == 2

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 #include <deque>
+#include <fmt/format.h>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -173,6 +175,28 @@ TEST_CASE_METHOD(Fixture, "what was swapped loads though the settings of the dat
   start({"--db.1.appendfsync", "no"});
   CHECK(ask("DBSIZE") == ":0\r\n");
   CHECK(ask("SWAPDB 0 1").starts_with("-ERR databases with different"));
+}
+
+TEST_CASE_METHOD(Fixture, "what was evicted does not come back, and a limit does not keep away what is loaded", "[durability]") {
+  const auto keys = [&] {
+    std::string reply = ask("KEYS *");
+    std::set<std::string> found;
+    for (size_t at = 0; (at = reply.find("key:", at)) != std::string::npos; ++at) found.insert(reply.substr(at, 8));
+    return found;
+  };
+  crash();
+  start({"--db.0.maxmemory", "30kb", "--db.0.maxmemory-policy", "allkeys-lru"});
+  test::CoreClient& writer = process->connect();
+  for (int i = 1000; i < 2000; ++i) writer.send(fmt::format("SET key:{} {}\r\n", i, std::string(100, 'x')));
+  process->settle();
+  const std::set<std::string> kept = keys();
+  CHECK(kept.size() > 100);
+  CHECK(kept.size() + process->core.stats.evicted_keys == 1000);
+  for (const std::string budget : {"0", "1"}) {
+    crash();
+    start({"--db.0.maxmemory", budget});
+    CHECK(keys() == kept);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "a database that is not logged any more leaves the files after the next start", "[durability]") {
