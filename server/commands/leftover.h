@@ -26,7 +26,8 @@ class Leftover {
 
  private:
   struct Held final : storage::Garbage {
-    explicit Held(T&& held) : value(std::move(held)) {}
+    // How much it is nobody counts: it was never any database's.
+    explicit Held(T&& held) : Garbage(0), value(std::move(held)) {}
     T value;
   };
 
