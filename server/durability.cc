@@ -102,18 +102,18 @@ std::optional<std::string> Durability::open() {
   std::vector<Loading::Part> parts;
   std::string from = config.dir;
   if (auto error = lock()) return error;
-  const std::string log_at = log_directory();
   if (any_logged()) {
-    if (Result<void> made = disk_.make_directory(log_at); !made) return made.error().text;
+    begins_in_ = log_directory();
+    if (Result<void> made = disk_.make_directory(begins_in_); !made) return made.error().text;
     if (Result<void> synced = disk_.sync_directory(config.dir); !synced) return synced.error().text;
-    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, log_at, config.appendfilename);
+    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, begins_in_, config.appendfilename);
     if (!manifest) return manifest.error().text;
     manifest_ = std::move(*manifest);
-    remove_leftovers(log_at, is_temporary);
+    remove_leftovers(begins_in_, is_temporary);
   }
   if (!locks_.empty()) remove_leftovers(config.dir, is_temporary);
   if (!manifest_.empty()) {
-    from = log_at;
+    from = begins_in_;
     using Kind = Loading::Part::Kind;
     if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
     for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
@@ -149,13 +149,13 @@ void Durability::loaded() {
   outcomes_.keys_loaded = loading_->keys_loaded();
   outcomes_.keys_expired = loading_->keys_expired();
   const std::unique_ptr<Loading> finished = std::move(loading_);
-  if (any_logged()) {
+  if (any_logged() && !begins_in_.empty()) {
     // Of rewrites that were not adopted. Without a manifest nobody knows whether files are not somebody's only ones.
     if (!manifest_.empty())
-      remove_leftovers(log_directory(), [this](std::string_view name) {
+      remove_leftovers(begins_in_, [this](std::string_view name) {
         return persistence::is_base_or_increment(server_.config.appendfilename, name) && !manifest_.names(name);
       });
-    begin_log(make_log(log_directory()));
+    begin_log(make_log(begins_in_));
     if (!manifest_.empty())
       log_->resume(manifest_, finished->total_bytes(), manifest_.base ? finished->first_size() : 0, finished->last_end());
     // A database that was logged once and is not to be any more leaves the files soon, and does not come back with an old state.
@@ -163,6 +163,8 @@ void Durability::loaded() {
       return database->size() > 0 && !log_->logs(database->index());
     });
   }
+  // What CONFIG SET has said meanwhile.
+  if (const auto error = configure()) server_.log.warning("The settings of the time of loading cannot be followed: {}", *error);
   server_.data_loaded();
 }
 

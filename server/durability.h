@@ -144,6 +144,7 @@ class Durability {
   persistence::Disk& disk_;
   std::map<std::string, std::unique_ptr<persistence::DirectoryLock>> locks_;  // by directory, until the end
   std::unique_ptr<Loading> loading_;
+  std::string begins_in_;                 // where the log is that begins when all is loaded; empty where none was wanted at the start
   persistence::Manifest manifest_;        // of the files being loaded
   std::unique_ptr<persistence::AofLog> log_;
   std::vector<std::unique_ptr<persistence::AofLog>> ended_logs_;  // that `log_` was until nothing was to be logged any more

@@ -20,6 +20,7 @@ int64_t smoothed(int64_t mean, int64_t measured) {
 }  // namespace
 
 void GroupCommit::ended(int64_t now_us, size_t released, size_t held) {
+  if (released == 0) return;  // it was for other databases
   const size_t waited = released + held;
   if (awaits_return_) returned(now_us, waited > held_ ? waited - held_ : 0);
   clients_ = std::max(waited, clients_ - (clients_ + 7) / 8);
@@ -27,7 +28,7 @@ void GroupCommit::ended(int64_t now_us, size_t released, size_t held) {
   ended_us_ = now_us;
   released_ = released;
   held_ = held;
-  awaits_return_ = released > 0;
+  awaits_return_ = true;
 }
 
 /// `clients` of those that were let go have come again, from which it follows how long all take who take part.
@@ -39,8 +40,10 @@ void GroupCommit::returned(int64_t now_us, size_t clients) {
 
 bool GroupCommit::waits(int64_t now_us, size_t held) const {
   if (held == 0) return false;
-  // Two groups need not be equal. If they differ much, the commands of the larger one take longer than the sync of the smaller.
-  const size_t enough = one_group() ? held_ + released_ : (clients_ + 2) / 3;
+  // Two groups need not be equal, as long as the larger one comes again within the sync of the smaller. Where even half of the clients
+  // take longer, the disk waits for them anyway, and more jobs than two would only cost more.
+  const size_t parts = return_us_ / 2 < job_us_ ? 3 : 2;
+  const size_t enough = one_group() ? held_ + released_ : (clients_ + parts - 1) / parts;
   const int64_t longest_us = std::min(one_group() ? job_us_ : job_us_ / 2, kLongestWaitUs);
   return held < enough && now_us - ended_us_ < longest_us;
 }

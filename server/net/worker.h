@@ -53,7 +53,6 @@ class Worker {
   int event_ = -1;  // eventfd(2), which wakes the loop
   std::thread thread_;
   bool closed_ = false;
-  bool one_core_ = false;
 
   std::mutex mutex_;
   std::condition_variable given_;

@@ -34,13 +34,18 @@ class HeldBackground final : public server::Background {
 
 /// Databases 0 and 1 under `always`, 2 not logged; the settings of a test come on top.
 struct Process {
-  Process(test::SimulatedDisk& disk, std::vector<std::string> options)
+  Process(test::SimulatedDisk& disk, std::vector<std::string> options, const std::string& while_loading = {})
       : log(clock), error(load(std::move(options))), core(clock, log, config, disk, background, host, server::all_families()) {
     REQUIRE_FALSE(error);
     log.set_level(LogLevel::Warning);
     static_cast<void>(log.open("/dev/null"));
     error = core.durability.open();
     REQUIRE_FALSE(error);
+    if (!while_loading.empty()) {
+      REQUIRE(core.durability.loading());
+      connect().send(while_loading + "\r\n");
+      CHECK(clients.back()->take_output() == "+OK\r\n");
+    }
     while (core.durability.loading() && !host.ended) core.tick();
     REQUIRE_FALSE(host.ended);
   }
@@ -415,6 +420,30 @@ TEST_CASE_METHOD(Fixture, "replies are held while a database is under always, or
   CHECK_FALSE(process->core.durability.holds());
   ask("CONFIG SET db.1.appendfsync always");
   CHECK(process->core.durability.holds());
+}
+
+TEST_CASE_METHOD(Fixture, "what the settings say while data are loaded is followed when they are there", "[durability]") {
+  REQUIRE(disk.make_directory("/var"));
+  REQUIRE(disk.sync_directory(""));
+  test::CoreClient& writer = process->connect();
+  writer.send("SET key value\r\nSAVE\r\n");
+  process->settle();
+  crash();
+  SECTION("the log stays where it was loaded from") {
+    process = std::make_unique<Process>(disk, std::vector<std::string>{"--enable-protected-configs", "yes"}, "CONFIG SET dir /var");
+    CHECK(process->core.durability.log()->directory() == "/tmp/appendonlydir");
+  }
+  SECTION("a log begins that was not wanted before") {
+    process = std::make_unique<Process>(disk, std::vector<std::string>{"--appendonly", "no"}, "CONFIG SET appendonly yes");
+    REQUIRE(process->core.durability.log());
+  }
+  test::CoreClient& later = process->connect();
+  later.send("SET other value\r\n");
+  process->settle();
+  CHECK(later.take_output() == "+OK\r\n");
+  crash();
+  start();
+  CHECK(ask("DBSIZE") == ":2\r\n");
 }
 
 TEST_CASE_METHOD(Fixture, "the append-only file stays where it began when the directory changes", "[durability]") {
