@@ -128,9 +128,12 @@ void LongCommands::forget(Session& session) {
 void LongCommands::leave(std::unique_ptr<Session> session) {
   const auto at = std::find_if(runs_.begin(), runs_.end(), [&](const auto& run) { return run->session == session.get(); });
   Run& run = **at;
+  assert(!run.running);
   session->connection = nullptr;
+  // It is in no database's count of clients any more, but what it did is still told of this one.
+  session->database = run.ctx.database->index();
   run.left = std::move(session);
-  if (!run.writes() && !run.running) give_up(at);
+  if (!run.writes()) give_up(at);
 }
 
 /// All ask again, in the order in which they came; those who have to wait on are behind one another as before.
@@ -209,9 +212,11 @@ void LongCommands::complete(Run& run) {
   if (server_.durability.holds())
     server_.awaited_ = std::max(server_.awaited_, server_.durability.awaited(run.ctx.database->index()));
   server_.account(run.ctx, run.worked_us, run.reply.errors(), now);
-  const size_t mark = session.out.size();
-  session.out.take(run.out);
-  server_.finish_reply(session, mark);
+  if (!run.left) {
+    const size_t mark = session.out.size();
+    session.out.take(run.out);
+    server_.finish_reply(session, mark);
+  }
   server_.awaited_ = outer;
 }
 

@@ -343,6 +343,21 @@ TEST_CASE("output buffer: random operations against a string", "[protocol]") {
         for (const Place& place : places) model.insert(place.at, place.text);
         break;
       }
+      case 3: {
+        OutputBuffer other(pool);
+        for (size_t i = random.below(5); i > 0; --i) {
+          const OutputBuffer::Place place = other.defer();
+          const std::string piece = random_text(random, random_length(random)), head = random_text(random, random.below(33));
+          other.append(piece);
+          if (random.below(3) == 0) other.append_shared(values[2]);
+          other.fill(place, head);
+        }
+        model += other.to_string();
+        buffer.take(other);
+        REQUIRE(other.empty());
+        REQUIRE(other.memory() < BlockPool::kBlockBytes);
+        break;
+      }
       default: append();
     }
     REQUIRE(buffer.size() == model.size());
