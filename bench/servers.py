@@ -154,6 +154,13 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def quartet_memcached(binary: str, core: int | None = None) -> Server:
+    """Quartet, to which the load speaks memcached's protocol."""
+    port = free_port()
+    return Server("quartet-memcached", binary, core, "--db.0.memcached-port", port, "--db.0.memcached-bind", "127.0.0.1",
+                  load_port=port)
+
+
 class Client:
     """Just enough of a client to prepare data: it sends many commands and asserts that none is answered with an error."""
 

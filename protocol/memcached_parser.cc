@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kError = "ERROR";
 constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
 constexpr std::string_view kBadChunk = "CLIENT_ERROR bad data chunk";
+constexpr std::string_view kNoreply = "noreply";
 constexpr size_t kLineEndBytes = 2;
 /// The first byte of a request of the binary protocol.
 constexpr char kBinaryRequest = '\x80';
@@ -80,7 +81,7 @@ std::optional<int64_t> parse_memcached_int(std::string_view text) {
 MemcachedParser::Status MemcachedParser::next(std::string_view input, const MemcachedLimits& limits,
                                               std::vector<std::string_view>& words) {
   consumed_ = 0;
-  decoded_ = false;
+  decoded_ = quiet_ = false;
   if (input.empty()) return incomplete(1);
   if (passed_over_ > 0) {
     consumed_ = static_cast<size_t>(std::min<uint64_t>(passed_over_, input.size()));
@@ -117,9 +118,10 @@ MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, s
     while (p < end && *p != ' ') ++p;
     words.emplace_back(begin, static_cast<size_t>(p - begin));
   }
-  if (words.size() == first) return refuse(kError, false, line_end);
+  if (words.size() == first) return refuse(kError, line_end);
   Status status = Status::Complete;
-  switch (const Verb verb = verb_of(words[first])) {
+  const Verb verb = verb_of(words[first]);
+  switch (verb) {
     case Verb::Storage:
     case Verb::Cas: status = parse_storage(input, line_end, limits, words, first, verb == Verb::Cas); break;
     case Verb::MetaSet: status = parse_meta_set(input, line_end, limits, words, first); break;
@@ -132,7 +134,10 @@ MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, s
       decode_key(words, first, 2, std::min(first + 3, words.size()));
       done(line_end);
       break;
-    default: done(line_end);
+    case Verb::ManyKeys: done(line_end); break;
+    case Verb::Other:
+      quiet_ = words.back() == kNoreply;
+      done(line_end);
   }
   if (status != Status::Complete && status != Status::TooLarge) words.resize(first);
   return status;
@@ -141,29 +146,29 @@ MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, s
 MemcachedParser::Status MemcachedParser::parse_storage(std::string_view input, size_t line_end, const MemcachedLimits& limits,
                                                        std::vector<std::string_view>& words, size_t first, bool cas) {
   const size_t count = words.size() - first, least = cas ? 6 : 5;
-  if (count < least || count > least + 1) return refuse(kError, false, line_end);
-  const bool quiet = says_noreply(words.back());
+  if (count < least || count > least + 1) return refuse(kError, line_end);
+  quiet_ = words.back() == kNoreply;
   const auto client_flags = parse_memcached_uint(words[first + 2]);
   const auto exptime = parse_memcached_int(words[first + 3]), bytes = parse_memcached_int(words[first + 4]);
   if (words[first + 1].size() > limits::kMemcachedKeyBytes || !client_flags || !exptime || !bytes || *bytes < 0 ||
       *bytes >= kImpossibleBytes || (cas && !parse_memcached_uint(words[first + 5])))
-    return refuse(kBadFormat, quiet, line_end);
-  return take_data(input, line_end, *bytes, quiet, limits, words);
+    return refuse(kBadFormat, line_end);
+  return take_data(input, line_end, *bytes, limits, words);
 }
 
 MemcachedParser::Status MemcachedParser::parse_meta_set(std::string_view input, size_t line_end, const MemcachedLimits& limits,
                                                         std::vector<std::string_view>& words, size_t first) {
   const size_t count = words.size() - first;
-  if (count < 2) return refuse(kError, false, line_end);
-  if (count < 3 || words[first + 1].size() > limits::kMemcachedKeyBytes) return refuse(kBadFormat, false, line_end);
-  if (count > limits::kMemcachedMetaWords) return refuse("CLIENT_ERROR options flags too long", false, line_end);
+  if (count < 2) return refuse(kError, line_end);
+  if (count < 3 || words[first + 1].size() > limits::kMemcachedKeyBytes) return refuse(kBadFormat, line_end);
+  if (count > limits::kMemcachedMetaWords) return refuse("CLIENT_ERROR options flags too long", line_end);
   const auto bytes = parse_memcached_int(words[first + 2]);
-  if (!bytes || *bytes < 0 || *bytes >= kImpossibleBytes) return refuse(kBadFormat, false, line_end);
+  if (!bytes || *bytes < 0 || *bytes >= kImpossibleBytes) return refuse(kBadFormat, line_end);
   decode_key(words, first, 3, words.size());
-  return take_data(input, line_end, *bytes, false, limits, words);
+  return take_data(input, line_end, *bytes, limits, words);
 }
 
-MemcachedParser::Status MemcachedParser::take_data(std::string_view input, size_t line_end, int64_t bytes, bool quiet,
+MemcachedParser::Status MemcachedParser::take_data(std::string_view input, size_t line_end, int64_t bytes,
                                                    const MemcachedLimits& limits, std::vector<std::string_view>& words) {
   const auto length = static_cast<size_t>(bytes);
   if (bytes > limits.item_bytes) {
@@ -176,7 +181,7 @@ MemcachedParser::Status MemcachedParser::take_data(std::string_view input, size_
     request_end_ = end;
     return incomplete(end);
   }
-  if (input.substr(line_end + length, kLineEndBytes) != "\r\n") return refuse(kBadChunk, quiet, end);
+  if (input.substr(line_end + length, kLineEndBytes) != "\r\n") return refuse(kBadChunk, end);
   words.push_back(input.substr(line_end, length));
   done(end);
   return Status::Complete;
@@ -198,10 +203,10 @@ void MemcachedParser::done(size_t consumed) {
   consumed_ = consumed;
 }
 
-MemcachedParser::Status MemcachedParser::refuse(std::string_view error, bool quiet, size_t consumed) {
+MemcachedParser::Status MemcachedParser::refuse(std::string_view error, size_t consumed) {
   done(consumed);
   error_ = error;
-  return quiet ? Status::Empty : Status::Refused;
+  return quiet_ ? Status::Empty : Status::Refused;
 }
 
 MemcachedParser::Status MemcachedParser::fail(std::string_view error) {

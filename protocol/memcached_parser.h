@@ -58,6 +58,8 @@ class MemcachedParser {
   bool binary() const { return binary_; }
   /// After Complete and TooLarge: the key was decoded, and lies in the parser.
   bool decoded() const { return decoded_; }
+  /// The same: the line of a classic command ends with `noreply`, so that its client waits for no reply, not even for an error.
+  bool quiet() const { return quiet_; }
   /// Forgets the progress within an unfinished request: the next call begins anew.
   void reset();
 
@@ -67,11 +69,11 @@ class MemcachedParser {
                        size_t first, bool cas);
   Status parse_meta_set(std::string_view input, size_t line_end, const MemcachedLimits& limits,
                         std::vector<std::string_view>& words, size_t first);
-  Status take_data(std::string_view input, size_t line_end, int64_t bytes, bool quiet, const MemcachedLimits& limits,
+  Status take_data(std::string_view input, size_t line_end, int64_t bytes, const MemcachedLimits& limits,
                    std::vector<std::string_view>& words);
   void decode_key(std::vector<std::string_view>& words, size_t first, size_t flags, size_t end);
   void done(size_t consumed);
-  Status refuse(std::string_view error, bool quiet, size_t consumed);
+  Status refuse(std::string_view error, size_t consumed);
   Status fail(std::string_view error);
   Status incomplete(size_t needed);
 
@@ -82,7 +84,7 @@ class MemcachedParser {
 
   size_t consumed_ = 0, needed_ = 0;
   std::string_view error_;
-  bool binary_ = false, decoded_ = false;
+  bool binary_ = false, decoded_ = false, quiet_ = false;
   bool begun_ = false;  // a request has been read: the first byte tells the protocol
   std::string key_;
 };
@@ -91,8 +93,5 @@ class MemcachedParser {
 /// number is none where none is allowed.
 std::optional<uint64_t> parse_memcached_uint(std::string_view text);
 std::optional<int64_t> parse_memcached_int(std::string_view text);
-
-/// Whether the last word of a request says that nothing is to be replied.
-inline bool says_noreply(std::string_view last_word) { return last_word == "noreply"; }
 
 }  // namespace quartet::protocol

@@ -110,9 +110,7 @@ void Context::effect(Args arguments) { effect_in(*database, arguments); }
 
 void Context::effect(std::initializer_list<std::string_view> arguments, const storage::Note& note) {
   effect(arguments);
-  storage::Note kept = note;
-  kept.cas = 0;
-  if (server.feed.active() && !kept.empty()) server.effects_.back().note = kept;
+  if (server.feed.active()) server.effects_.back().note = note;
 }
 
 void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {

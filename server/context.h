@@ -90,7 +90,8 @@ struct Context {
   /// deterministic or not absolute says what to carry instead; several calls make several effects.
   void effect(std::initializer_list<std::string_view> arguments);
   void effect(Args arguments);
-  /// The same with what the string under the first key has beside its value then.
+  /// The same where the command alone does not tell what the string under the first key has beside its value then, but for its
+  /// number.
   void effect(std::initializer_list<std::string_view> arguments, const storage::Note& note);
   /// The same in another database, which may be kept on disk in another way.
   void effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments);

@@ -202,6 +202,7 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     const Batch::Request& request = batch.requests[i];
     if (i == batch.looked_ahead) look_ahead(session, batch);
+    if (session.memcached) session.memcached->quiet = request.quiet;
     const bool executed = dispatch(session, request.command, batch.arguments_of(request), now);
     if (executed && !session.input_paused() && !stopping_) continue;
     if (executed && i + 1 == batch.requests.size()) break;
@@ -346,6 +347,10 @@ void Server::queue(Session& session, const CommandEntry& command, Args args) {
 }
 
 void Server::refuse(Session& session, Args args, size_t mark) {
+  if (session.memcached) {
+    if (session.memcached->quiet) session.out.truncate(mark);
+    return;
+  }
   const CommandEntry* command = commands.find(args[0]);
   if (!command && is_http(args[0])) {
     about_clients_.write(log, LogLevel::Warning, session.last_active,

@@ -16,6 +16,11 @@ MemcachedService& Server::memcached(int index) {
   return *service;
 }
 
+int64_t Server::memcached_item_bytes(int index) const {
+  const int64_t own = config.database[static_cast<size_t>(index)].memcached_item_size_max;
+  return own > 0 ? own : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes);
+}
+
 bool Server::memcached_is_full(int index) {
   const int64_t most = config.database[static_cast<size_t>(index)].memcached_maxclients;
   MemcachedService& service = memcached(index);
@@ -28,12 +33,12 @@ bool Server::memcached_is_full(int index) {
 void Server::parse_memcached(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::MemcachedParser::Status;
   protocol::MemcachedParser& parser = session.memcached->parser;
-  const CommandEntry* const refusal = commands.find_memcached("error");
-  const DatabaseConfig& database_config = config.database[static_cast<size_t>(session.database)];
   protocol::MemcachedLimits parser_limits;
-  parser_limits.item_bytes = database_config.memcached_item_size_max > 0 ? database_config.memcached_item_size_max
-                                                                        : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes);
-  if (!session.authenticated) parser_limits.item_bytes = std::min(parser_limits.item_bytes, limits::kUnauthenticatedBulkBytes);
+  parser_limits.item_bytes = memcached_item_bytes(session.database);
+  if (!session.authenticated) {
+    parser_limits.item_bytes = std::min(parser_limits.item_bytes, limits::kUnauthenticatedBulkBytes);
+    parser_limits.keys_line_bytes = parser_limits.line_bytes;
+  }
   // What may follow the first words is not known before they are known to be the right ones.
   const size_t most = session.authenticated ? limits::kBatchCommands : 1;
   while (batch.requests.size() < most && batch.bytes < input.size()) {
@@ -50,19 +55,18 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
       if (!batch.requests.empty()) batch.requests.back().end_byte = batch.bytes;
       continue;
     }
-    const CommandEntry* command = refusal;
-    if (status == Status::Refused) {
-      batch.arguments.push_back(parser.error());
-    } else if (status == Status::TooLarge) {
+    const CommandEntry* command = status == Status::Complete ? commands.find_memcached(batch.arguments[first]) : nullptr;
+    if (status == Status::TooLarge) {
       command = commands.find_memcached("too_large");
-    } else if (const CommandEntry* named = commands.find_memcached(batch.arguments[first]); named && !(named->flags & kInternal)) {
-      command = named;
-    } else {
+    } else if (!command || command->flags & kInternal) {
+      // What a line is answered that is wrong or no command comes in its turn.
+      command = commands.find_memcached("error");
       batch.arguments.resize(first);
-      batch.arguments.push_back("ERROR");
+      batch.arguments.push_back(status == Status::Refused ? parser.error() : "ERROR");
+    } else if (command->spec->choose) {
+      command = command->subcommands[command->spec->choose(Args(batch.arguments).subspan(first))].get();
     }
-    if (command->spec->choose) command = command->subcommands[command->spec->choose(Args(batch.arguments).subspan(first))].get();
-    batch.requests.push_back({first, batch.arguments.size(), batch.bytes, command});
+    batch.requests.push_back({first, batch.arguments.size(), batch.bytes, command, parser.quiet()});
     // A decoded key lies in the parser, only until its next call.
     if (parser.decoded()) return;
   }
@@ -71,9 +75,10 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
 void Server::end_malformed_memcached(Session& session) {
   const protocol::MemcachedParser& parser = session.memcached->parser;
   if (parser.binary()) {
-    log.warning("Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
-                "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
-                session.id, session.address);
+    about_clients_.write(log, LogLevel::Warning, session.last_active,
+                         "Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
+                         "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
+                         session.id, session.address);
     return;
   }
   session.reply.count_error(parser.error());

@@ -52,6 +52,7 @@ struct MemcachedSession {
 
   protocol::MemcachedParser parser;
   MemcachedService& service;
+  bool quiet = false;  // the request that is being executed wants no reply
 };
 
 }  // namespace quartet::server

@@ -246,8 +246,12 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
 
 // --- Databases --------------------------------------------------------------------------------------------------------
 
+std::optional<std::string> Server::flush_refusal(int index) const {
+  return is_protected(index) ? std::optional(protected_error("FLUSHDB", index, "")) : std::nullopt;
+}
+
 std::optional<std::string> Server::flush(int index) {
-  if (index >= 0 && is_protected(index)) return protected_error("FLUSHDB", index, "");
+  if (index >= 0 && is_protected(index)) return flush_refusal(index);
   for (const auto& db : databases)
     if (index < 0 && db->size() > 0 && is_protected(db->index())) return protected_error("FLUSHALL", db->index(), " and holds keys");
   // What is copied from one database to another is there before.

@@ -198,6 +198,8 @@ class Server final : public storage::KeyspaceObserver {
   /// Empties one database, or all (-1): watchers are told, freeing happens elsewhere. Where one stands in the way that is
   /// protected (`flush`), nothing is done, and the error is returned.
   [[nodiscard]] std::optional<std::string> flush(int database);
+  /// The error with which `flush` of this one database would be refused.
+  std::optional<std::string> flush_refusal(int database) const;
   /// Why keys must not leave `from` for `to` by this command: there, a flush would take what is protected from it here.
   std::optional<std::string> leaving_refusal(std::string_view command, int from, int to) const;
   void swap_databases(int a, int b);
@@ -221,6 +223,8 @@ class Server final : public storage::KeyspaceObserver {
   void await_expiry(int database, std::string_view key);
   /// What the clients of memcached's protocol of a database share.
   MemcachedService& memcached(int index);
+  /// Most bytes of a value that such a client may store in the database.
+  int64_t memcached_item_bytes(int index) const;
   /// A number that no value has had (Note::cas): each is greater than those before.
   uint64_t next_cas();
 
@@ -267,6 +271,7 @@ class Server final : public storage::KeyspaceObserver {
     struct Request {
       size_t first_argument, end_argument, end_byte;
       const CommandEntry* command;  // null where there is no such command
+      bool quiet = false;           // of memcached's protocol: the client waits for no reply
     };
     std::vector<std::string_view> arguments;
     std::vector<Request> requests;

@@ -94,6 +94,11 @@ class Entry {
   bool noted() const { return noted_; }
   /// Empty where it has none.
   Note note() const;
+  uint32_t client_flags() const {
+    uint32_t flags = 0;
+    if (noted_) std::memcpy(&flags, note_place(), sizeof flags);
+    return flags;
+  }
   /// The value has changed and is not what a client was told the number of.
   void forget_cas() {
     if (noted_) [[unlikely]]

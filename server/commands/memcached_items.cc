@@ -25,11 +25,6 @@ bool is_item(const Entry* entry) { return entry && entry->type() == Type::String
 
 bool passed(const Context& ctx, int64_t expiry_ms) { return expiry_ms >= 0 && expiry_ms <= ctx.now_ms(); }
 
-size_t most_bytes(const Context& ctx) {
-  const int64_t own = ctx.server.config.database[static_cast<size_t>(ctx.db().index())].memcached_item_size_max;
-  return static_cast<size_t>(own > 0 ? own : std::min(ctx.server.config.proto_max_bulk_len, limits::kMemcachedItemBytes));
-}
-
 void carry_set(Context& ctx, std::string_view key, std::string_view value, int64_t expiry_ms, Note note) {
   note.cas = 0;
   char ms[kNumberChars];
@@ -66,7 +61,7 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
   }
   StringValue string(ctx.db(), old);
   const size_t before = string.size();
-  if (before + request.data.size() > most_bytes(ctx)) return StoreOutcome::NotStored;
+  if (before + request.data.size() > static_cast<size_t>(ctx.server.memcached_item_bytes(ctx.db().index()))) return StoreOutcome::NotStored;
   if (request.mode == StoreMode::Append) {
     string.append(request.data);
   } else {
@@ -76,7 +71,7 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
   }
   // It counts as a new item, with the flags of the old one.
   const bool renewed = string.entry->note().stale || string.entry->note().won;
-  const Note note{.client_flags = string.entry->note().client_flags};
+  const Note note{.client_flags = string.entry->client_flags()};
   ctx.db().set_note(string.entry, note);
   string.entry->set_fetched(false);
   stored = string.entry;
@@ -205,7 +200,7 @@ CountOutcome count_item(Context& ctx, std::string_view key, uint64_t delta, bool
   string.set(digits);
   if (digits.size() > length) {
     // memcached makes a new item of it.
-    ctx.db().set_note(string.entry, {.client_flags = string.entry->note().client_flags});
+    ctx.db().set_note(string.entry, {.client_flags = string.entry->client_flags()});
     string.entry->set_fetched(false);
   }
   counted = string.entry;

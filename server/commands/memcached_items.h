@@ -15,6 +15,20 @@ namespace quartet::server {
 
 inline MemcachedStatistics& memcached_stats(Context& ctx) { return ctx.session.memcached->service.stats; }
 
+/// The reply of one classic command, which is taken back at its end where the request says noreply.
+class TextReply : public protocol::MemcachedReply {
+ public:
+  explicit TextReply(Context& ctx) : MemcachedReply(ctx.reply), mark_(mark()), quiet_(ctx.session.memcached->quiet) {}
+  TextReply(const TextReply&) = delete;
+  ~TextReply() {
+    if (quiet_) forget(mark_);
+  }
+
+ private:
+  const size_t mark_;
+  const bool quiet_;
+};
+
 /// When an item of this exptime expires, in ms since the epoch: -1 for never, and a time that has passed for a negative one. Up to
 /// 30 days it is counted from now, and is a time of day otherwise.
 int64_t memcached_expiry(const Context& ctx, int64_t exptime);

@@ -28,6 +28,8 @@ const DatabaseConfig& settings_of(const Context& ctx) {
   return ctx.server.config.database[static_cast<size_t>(ctx.db().index())];
 }
 
+uint64_t evictions_of(Context& ctx) { return ctx.server.stats.database(ctx.db().index()).evicted_keys; }
+
 // --- Statistics -------------------------------------------------------------------------------------------------------
 
 class StatReply {
@@ -98,7 +100,11 @@ void general_stats(Context& ctx) {
   out.field("bytes", ctx.db().memory());
   out.field("curr_items", ctx.db().size());
   out.field("total_items", stats.total_items);
+<<<<<<< ours
   out.field("evictions", server.stats.database(ctx.db().index()).evicted_keys);
+=======
+  out.field("evictions", evictions_of(ctx));
+>>>>>>> theirs
   out.end();
 }
 
@@ -120,8 +126,7 @@ void settings_stats(Context& ctx) {
   out.field("binding_protocol", "ascii");
   out.field("auth_enabled_sasl", "no");
   out.field("auth_enabled_ascii", config.requirepass.empty() ? "no" : "yes");
-  out.field("item_size_max", settings.memcached_item_size_max > 0 ? settings.memcached_item_size_max
-                                                                   : std::min(config.proto_max_bulk_len, limits::kMemcachedItemBytes));
+  out.field("item_size_max", ctx.server.memcached_item_bytes(ctx.db().index()));
   out.field("idle_timeout", settings.memcached_timeout);
   out.end();
 }
@@ -132,7 +137,7 @@ void items_stats(Context& ctx) {
   if (ctx.db().size() > 0) {
     out.field("items:1:number", ctx.db().size());
     out.field("items:1:mem_requested", ctx.db().memory());
-    out.field("items:1:evicted", ctx.server.stats.evicted_keys);
+    out.field("items:1:evicted", evictions_of(ctx));
   }
   out.end();
 }
@@ -193,50 +198,35 @@ void stats_command(Context& ctx) {
 
 /// flush_all [delay] [noreply]: at once, after a delay, or, for a time of day that has passed, of what is older than that: nothing.
 void flush_all_command(Context& ctx) {
-  MemcachedReply reply(ctx.reply);
-  if (ctx.args.size() > 3) return reply.error(kError);
-  const size_t mark = reply.mark();
-  const bool quiet = ctx.args.size() > 1 && protocol::says_noreply(ctx.args.back());
-  const bool with_delay = ctx.args.size() > 1 + (quiet ? 1u : 0u);
-  std::optional<std::string> refusal;
+  if (ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(kError);
+  TextReply reply(ctx);
+  const bool with_delay = ctx.args.size() > (ctx.session.memcached->quiet ? 2 : 1);
   const auto delay = with_delay ? protocol::parse_memcached_int(ctx.arg(1)) : 0;
-  if (!delay) {
-    reply.error("CLIENT_ERROR invalid exptime argument");
-  } else {
-    MemcachedService& service = ctx.session.memcached->service;
-    ++service.stats.cmd_flush;
-    service.flush_at_us = 0;
-    const int64_t now_s = ctx.now.wall_us / 1'000'000;
-    const int64_t wait_s = *delay <= kRelativeSeconds ? *delay : *delay - now_s;
-    if (*delay <= 0) {
-      refusal = ctx.server.flush(ctx.db().index());
-      if (!refusal) {
-        ctx.databases_changed();
-        ctx.effect({"FLUSHDB"});
-      }
-    } else if (wait_s > 0) {
-      service.flush_at_us = ctx.now.mono_us + std::min<int64_t>(wait_s, INT32_MAX) * 1'000'000;
-    }
-    if (refusal) return reply.error("SERVER_ERROR " + *refusal);
-    reply.line("OK");
+  if (!delay) return reply.error("CLIENT_ERROR invalid exptime argument");
+  // One that is put off is refused at once where it would be.
+  if (const auto refusal = ctx.server.flush_refusal(ctx.db().index())) return ctx.reply.error(*refusal);
+  MemcachedService& service = ctx.session.memcached->service;
+  ++service.stats.cmd_flush;
+  service.flush_at_us = 0;
+  const int64_t wait_s = *delay <= kRelativeSeconds ? *delay : *delay - ctx.now.wall_us / 1'000'000;
+  if (*delay <= 0) {
+    if (const auto refusal = ctx.server.flush(ctx.db().index())) return ctx.reply.error(*refusal);
+    ctx.databases_changed();
+    ctx.effect({"FLUSHDB"});
+  } else if (wait_s > 0) {
+    service.flush_at_us = ctx.now.mono_us + std::min<int64_t>(wait_s, INT32_MAX) * 1'000'000;
   }
-  if (quiet) reply.forget(mark);
+  reply.line("OK");
 }
 
 void version_command(Context& ctx) { MemcachedReply(ctx.reply).line(fmt::format("VERSION {}", kMemcachedVersion)); }
 
 /// Accepted without effect: the log's level is the server's, not a client's.
 void verbosity_command(Context& ctx) {
-  MemcachedReply reply(ctx.reply);
-  if (ctx.args.size() < 2 || ctx.args.size() > 3) return reply.error(kError);
-  const size_t mark = reply.mark();
-  const bool quiet = protocol::says_noreply(ctx.args.back());
-  if (quiet || protocol::parse_memcached_uint(ctx.arg(1))) {
-    reply.line("OK");
-  } else {
-    reply.error("CLIENT_ERROR bad command line format");
-  }
-  if (quiet) reply.forget(mark);
+  if (ctx.args.size() < 2 || ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(kError);
+  TextReply reply(ctx);
+  if (!protocol::parse_memcached_uint(ctx.arg(1))) return reply.error("CLIENT_ERROR bad command line format");
+  reply.line("OK");
 }
 
 void shutdown_command(Context& ctx) { MemcachedReply(ctx.reply).error("ERROR: shutdown not enabled"); }

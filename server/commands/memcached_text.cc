@@ -24,22 +24,6 @@ constexpr std::string_view kError = "ERROR";
 constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
 constexpr std::string_view kBadExptime = "CLIENT_ERROR invalid exptime argument";
 
-/// The reply of one command, which is taken back at its end where the request says noreply.
-class TextReply : public MemcachedReply {
- public:
-  /// `last_word` is the last one of the line.
-  TextReply(Context& ctx, std::string_view last_word)
-      : MemcachedReply(ctx.reply), mark_(mark()), quiet_(protocol::says_noreply(last_word)) {}
-  TextReply(const TextReply&) = delete;
-  ~TextReply() {
-    if (quiet_) forget(mark_);
-  }
-
- private:
-  const size_t mark_;
-  const bool quiet_;
-};
-
 /// False, with the error written, where the line has fewer or more words than it may have.
 bool has_words(Context& ctx, size_t least, size_t most) {
   if (ctx.args.size() >= least && ctx.args.size() <= most) return true;
@@ -70,7 +54,7 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
     uint64_t number;
     if (with_numbers) number = unique_number(ctx, item);
     char scratch[kNumberChars];
-    reply.value(key, item->note().client_flags, data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
+    reply.value(key, item->client_flags(), data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
     if (exptime) retime(ctx, key, item, memcached_expiry(ctx, *exptime));
   }
   reply.line("END");
@@ -96,7 +80,7 @@ void gats_command(Context& ctx) { get_and_touch(ctx, true); }
 
 /// The parser has seen to it that the words are right: verb, key, flags, exptime, bytes, number where it is cas; the data last.
 void store(Context& ctx, StoreMode mode, bool compares = false) {
-  TextReply reply(ctx, ctx.args[ctx.args.size() - 2]);
+  TextReply reply(ctx);
   ++memcached_stats(ctx).cmd_set;
   StoreRequest request{.key = ctx.arg(1), .data = ctx.args.back(), .mode = mode};
   request.client_flags = static_cast<uint32_t>(*parse_memcached_uint(ctx.arg(2)));
@@ -139,7 +123,7 @@ void cas_command(Context& ctx) { store(ctx, StoreMode::Set, true); }
 /// A storage command whose data are too large and are passed over. What set and ms were to replace goes all the same, so that
 /// nobody takes it for current.
 void too_large_command(Context& ctx) {
-  TextReply reply(ctx, ctx.args.back());
+  TextReply reply(ctx);
   MemcachedStatistics& stats = memcached_stats(ctx);
   ++stats.cmd_set;
   ++stats.store_too_large;
@@ -157,12 +141,12 @@ void too_large_command(Context& ctx) {
 
 void delete_command(Context& ctx) {
   if (!has_words(ctx, 2, 4)) return;
-  TextReply reply(ctx, ctx.args.back());
+  TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
   if (!key_fits(key)) return reply.error(kBadFormat);
   // Once there was a time here, of which only 0 is left.
   const size_t extra = ctx.args.size() - 2;
-  const bool quiet = protocol::says_noreply(ctx.args.back());
+  const bool quiet = ctx.session.memcached->quiet;
   if (extra > 0 && !(extra == 1 && (quiet || ctx.arg(2) == "0")) && !(extra == 2 && ctx.arg(2) == "0" && quiet))
     return reply.error("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
   MemcachedStatistics& stats = memcached_stats(ctx);
@@ -176,7 +160,7 @@ void delete_command(Context& ctx) {
 
 void count(Context& ctx, bool up) {
   if (!has_words(ctx, 3, 4)) return;
-  TextReply reply(ctx, ctx.args.back());
+  TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
   if (!key_fits(key)) return reply.error(kBadFormat);
   const auto delta = parse_memcached_uint(ctx.arg(2));
@@ -195,7 +179,7 @@ void decr_command(Context& ctx) { count(ctx, false); }
 
 void touch_command(Context& ctx) {
   if (!has_words(ctx, 3, 4)) return;
-  TextReply reply(ctx, ctx.args.back());
+  TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
   if (!key_fits(key)) return reply.error(kBadFormat);
   const auto exptime = parse_memcached_int(ctx.arg(2));

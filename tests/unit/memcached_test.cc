@@ -157,6 +157,34 @@ TEST_CASE("protected mode holds for clients of memcached's protocol too", "[memc
   process.core.close_session(*session);
 }
 
+TEST_CASE("who wants no reply gets none of a guard either", "[memcached]") {
+  Disk disk;
+  Process process(disk, {"--requirepass", "secret"});
+  test::CoreClient client(process.core, 1, 1);
+  CHECK(ask(client, "get k\r\n") == "CLIENT_ERROR unauthenticated\r\n");
+  CHECK(ask(client, "add k 0 0 1 noreply\r\na\r\nincr k 1 noreply\r\ndelete k 0 noreply\r\n") == "");
+  CHECK(ask(client, "add k 0 0 7\r\nnoreply\r\n") == "CLIENT_ERROR unauthenticated\r\n");
+  CHECK(ask(client, "set a 0 0 14 noreply\r\ndefault secret\r\nget k\r\n") == "STORED\r\nEND\r\n");
+}
+
+TEST_CASE("requests wait for the end of a pause, with the data that are passed over", "[memcached]") {
+  Disk disk;
+  Process process(disk, {"--db.1.memcached-item-size-max", "10"});
+  test::CoreClient client(process.core, 1, 1), resp(process.core, 2);
+  const std::string large = "set k 0 0 100\r\nget x\r\n" + std::string(93, 'x') + "\r\n";
+  for (const size_t piece : {size_t{1}, size_t{10}, size_t{1000}}) {
+    CHECK(ask(resp, "CLIENT PAUSE 1000 WRITE\r\n") == "+OK\r\n");
+    CHECK(ask(client, "get k\r\n") == "END\r\n");
+    client.send("get k\r\nset k 0 0 1\r\na\r\n" + large + "get k\r\n" + large + "set j 0 0 1\r\nb\r\nget j\r\n", piece);
+    CHECK(client.take_output() == "END\r\n");
+    process.pass(1001);
+    process.core.run_timeouts();
+    const std::string error = "SERVER_ERROR object too large for cache\r\n";
+    CHECK(client.take_output() == "STORED\r\n" + error + "END\r\n" + error + "STORED\r\nVALUE j 0 1\r\nb\r\nEND\r\n");
+    CHECK(ask(client, "delete j\r\n") == "DELETED\r\n");
+  }
+}
+
 TEST_CASE("a change by either protocol gives an item another number", "[memcached]") {
   Disk disk;
   Process process(disk);
@@ -249,8 +277,9 @@ TEST_CASE("what clients of memcached's protocol have made is there after a resta
       "set m 3 0 3\r\n100\r\ndecr m 1\r\nset e 4 0 1\r\nb\r\nappend e 0 0 1\r\nc\r\nprepend e 0 0 1\r\na\r\nset gone 1 0 1\r\na\r\ndelete gone\r\nset past 1 0 1\r\na\r\n"
       "touch past -1\r\nset t 6 0 1\r\na\r\ntouch t 500\r\nset u 6 500 1\r\na\r\ngat 0 u\r\nset stale 8 0 1\r\na\r\nmd stale I T700\r\nset fresh 8 0 1\r\na\r\n"
       "md fresh I\r\nappend fresh 0 0 1\r\nb\r\nmg stub N800\r\nma counter N900 J5\r\nma counter\r\nms meta 2 T600 F9\r\nhi\r\nset copied 7 0 1\r\na\r\n"
-      "set dropped 7 0 1\r\na\r\nset zero 0 0 1\r\na\r\nmd zero I\r\nprepend zero 0 0 1\r\nb\r\n";
-  const std::string keys[] = {"plain", "flagged", "timed", "added", "n", "m", "e", "gone", "past", "t", "u", "stale", "fresh", "stub", "counter", "meta", "copied", "copy", "dropped", "zero"};
+      "set dropped 7 0 1\r\na\r\nset zero 0 0 1\r\na\r\nmd zero I\r\nprepend zero 0 0 1\r\nb\r\n"
+      "set nought 0 0 1\r\na\r\nmd nought I\r\nappend nought 0 0 1\r\nb\r\n";
+  const std::string keys[] = {"plain", "flagged", "timed", "added", "n", "m", "e", "gone", "past", "t", "u", "stale", "fresh", "stub", "counter", "meta", "copied", "copy", "dropped", "zero", "nought"};
   const auto contents = [&](Process& process) {
     test::CoreClient client(process.core, 1, 1);
     std::string all;
@@ -271,7 +300,7 @@ TEST_CASE("what clients of memcached's protocol have made is there after a resta
   }
   // That a client has been told to make a stale item anew is forgotten, so that another one is told; not so of one of no bytes.
   for (const auto* line : {"flagged: VA 2 f4294967295 t-1\r\nhi\r\n", "timed: VA 2 f5 t995\r\n", "n: VA 3 f3 t-1\r\n100\r\n", "m: VA 3 f3 t-1\r\n99 \r\n", "e: VA 3 f4 t-1\r\nabc\r\n", "gone: EN\r\n",
-                           "past: EN\r\n", "stale: VA 1 f8 t695 X W\r\n", "fresh: VA 2 f8 t-1\r\nab\r\n", "stub: VA 0 f0 t795 Z\r\n", "copy: VA 1 f7 t-1\r\n", "dropped: VA 1 f0 t-1\r\n", "zero: VA 2 f0 t-1\r\nba\r\n"})
+                           "past: EN\r\n", "stale: VA 1 f8 t695 X W\r\n", "fresh: VA 2 f8 t-1\r\nab\r\n", "stub: VA 0 f0 t795 Z\r\n", "copy: VA 1 f7 t-1\r\n", "dropped: VA 1 f0 t-1\r\n", "zero: VA 2 f0 t-1\r\nba\r\n", "nought: VA 2 f0 t-1\r\nab\r\n"})
     CHECK(before.find(line) != std::string::npos);
   CHECK(contents(*std::make_unique<Process>(disk, options, wall_ms)) == before);
   {
