@@ -50,15 +50,7 @@ class InputBuffer {
   /// Gives back room that a short request does not need while its rest is awaited: a client that sends it byte by byte, or
   /// never, holds about what it has sent.
   void trim() {
-    constexpr size_t kShort = 16 * 1024;
-    if (capacity_ < 2 * kShort || size() > kShort || empty()) return;
-    std::memmove(data_, data_ + begin_, size());
-    end_ -= begin_;
-    begin_ = 0;
-    void* shrunk = std::realloc(data_, end_);
-    if (!shrunk) return;  // the larger block is still there
-    data_ = static_cast<char*>(shrunk);
-    capacity_ = end_;
+    if (capacity_ >= 2 * kShort && size() <= kShort && !empty()) shrink();
   }
   /// Drops the first `n` bytes; an empty buffer holds no memory.
   void consume(size_t n) {
@@ -69,6 +61,18 @@ class InputBuffer {
   }
 
  private:
+  static constexpr size_t kShort = 16 * 1024;
+
+  void shrink() {
+    std::memmove(data_, data_ + begin_, size());
+    end_ -= begin_;
+    begin_ = 0;
+    void* shrunk = std::realloc(data_, end_);
+    if (!shrunk) return;  // the larger block is still there
+    data_ = static_cast<char*>(shrunk);
+    capacity_ = end_;
+  }
+
   char* data_ = nullptr;
   size_t begin_ = 0, end_ = 0, capacity_ = 0;
 };

@@ -141,17 +141,17 @@ void Connection::broken() {
   if (closing_ != Closing::Now) reactor_.server().disconnect(*session_, false);
 }
 
-void Connection::flush() {
+template <class Write>
+void Connection::flush_by(size_t most, Write write) {
   protocol::OutputBuffer& out = session_->out;
-  const size_t most = tls_ ? kEncryptedFlushBytes : kFlushBytes;
   size_t written = 0;
   while (const size_t sendable = write_blocked_ ? 0 : session_->sendable()) {
     iovec vectors[kVectors];
-    const size_t count = out.gather(vectors, kVectors, tls_ ? std::min(sendable, most) : sendable);
+    const size_t count = out.gather(vectors, kVectors, std::min(sendable, most));
     size_t offered = 0;
     for (size_t i = 0; i < count; ++i) offered += vectors[i].iov_len;
 
-    const ssize_t n = tls_ ? tls_->write(vectors, count) : send_vectors(descriptor_, vectors, count);
+    const ssize_t n = write(vectors, count);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return broken();
@@ -163,6 +163,11 @@ void Connection::flush() {
     write_blocked_ = static_cast<size_t>(n) < offered || (written >= most && session_->sendable() > 0);
   }
   watch();
+}
+
+void Connection::flush() {
+  if (tls_) return flush_by(kEncryptedFlushBytes, [&](const iovec* vectors, size_t count) { return tls_->write(vectors, count); });
+  flush_by(kFlushBytes, [&](iovec* vectors, size_t count) { return send_vectors(descriptor_, vectors, count); });
 }
 
 /// A connection that is closed at once is still sent what the kernel takes now: an element that its client was served

@@ -63,6 +63,9 @@ class Connection final : public server::Connection {
   ~Connection() = default;
   void on_event(int status, int events);
   bool receive_encrypted();
+  /// Sends by `write`, which is like writev, about `most` bytes at a time.
+  template <class Write>
+  void flush_by(size_t most, Write write);
   void ended(bool orderly);
   void broken();
   void update_reading();

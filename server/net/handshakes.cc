@@ -43,7 +43,6 @@ void Handshakes::make_ready(Handshake& handshake) {
 }
 
 void Handshakes::run() {
-  if (ready_.empty()) return;
   Clock& clock = reactor_.server().clock;
   const int64_t end_us = clock.now().mono_us + kSliceUs;
   do {

@@ -41,10 +41,10 @@ class Handshakes {
   void begin(uv_loop_t* loop, Arriving arriving);
   /// Those that are under way.
   size_t size() const { return all_.size(); }
-  /// Goes on with those that can, for a slice of time. What is done goes to Reactor::open_connection.
-  void run();
   /// Whether run() has something to do.
   bool ready() const { return !ready_.empty(); }
+  /// Goes on with those that can, for a slice of time. What is done goes to Reactor::open_connection. REQUIRES: ready().
+  void run();
   /// Closes those that take longer than `timeout` seconds, some at a time; 0: none.
   void expire(const Time& now, int64_t timeout);
   /// Closes all.

@@ -184,7 +184,7 @@ int Reactor::serve() {
     Reactor& reactor = reactor_of(check->data);
     reactor.worker_.loop_goes_on();
     if (reactor.stopping_) return;
-    reactor.handshakes_.run();
+    if (reactor.handshakes_.ready()) reactor.handshakes_.run();
     reactor.server_->execute_received();
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
@@ -441,7 +441,7 @@ void Reactor::poll_input() {
       if (i < listeners_.size() && polled_[i].revents != 0) listeners_[i]->accept();
     }
   }
-  if (!stopping_) handshakes_.run();
+  if (!stopping_ && handshakes_.ready()) handshakes_.run();
   nested_ = false;
 }
 
