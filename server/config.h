@@ -186,10 +186,10 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
 
-  /// Called after a successful set with the names that changed (or that are to be read anew, as certificates are): `appendonly` where the default did, which databases without
-  /// their own value follow, and `db.1.appendonly`, always by the index, where a database got its own. If it returns an
-  /// error (the reason, without "ERR"), the set is undone, and every listener that was called is called again with the old
-  /// values in place.
+  /// Called after a successful set with the names that changed, or are read anew (Directive::Reload): `appendonly` where the
+  /// default did, which databases without their own value follow, and `db.1.appendonly`, always by the index, where a database
+  /// got its own. If it returns an error (the reason, without "ERR"), the set is undone, and every listener that was called
+  /// is called again with the old values in place.
   using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
   void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }
 
