@@ -100,11 +100,7 @@ void general_stats(Context& ctx) {
   out.field("bytes", ctx.db().memory());
   out.field("curr_items", ctx.db().size());
   out.field("total_items", stats.total_items);
-<<<<<<< ours
-  out.field("evictions", server.stats.database(ctx.db().index()).evicted_keys);
-=======
   out.field("evictions", evictions_of(ctx));
->>>>>>> theirs
   out.end();
 }
 

@@ -58,10 +58,9 @@ void Connection::on_event(int status, int events) {
   if (status < 0) {
     // The socket has failed and libuv has stopped to watch it. What the client sent before is still executed.
     watched_ = 0;
-    while (session_ && receptive() && receive()) {
+    while (receptive() && receive()) {
     }
-    if (session_) broken();
-    return;
+    return broken();
   }
   if (events & UV_WRITABLE) {
     write_blocked_ = false;
@@ -132,12 +131,10 @@ void Connection::ended(bool orderly) {
   }
   if (!session_->blocked) return reactor_.server().disconnect(*session_, true);
   flush();
-  if (session_) broken();
+  broken();
 }
 
-/// While commands are on the stack the session may be referred to by them: then it is destroyed at the end of the turn.
 void Connection::broken() {
-  if (!reactor_.nested()) return destroy();
   if (closing_ != Closing::Now) reactor_.server().disconnect(*session_, false);
 }
 
@@ -174,7 +171,7 @@ void Connection::flush() {
 /// before it was killed is nowhere else any more.
 void Connection::settle() {
   flush();
-  if (session_ && (closing_ == Closing::Now || (closing_ == Closing::AfterFlush && session_->out.empty()))) destroy();
+  if (closing_ == Closing::Now || (closing_ == Closing::AfterFlush && session_->out.empty())) destroy();
 }
 
 void Connection::flush_soon() {
@@ -199,6 +196,12 @@ void Connection::watch() {
   uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {
     static_cast<Connection*>(poll->data)->on_event(status, happened);
   });
+}
+
+void Connection::rest() {
+  if (watched_ == 0) return;
+  watched_ = 0;
+  uv_poll_stop(&poll_);
 }
 
 void Connection::destroy() {

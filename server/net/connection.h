@@ -41,6 +41,9 @@ class Connection final : public server::Connection {
 
   /// At the end of a turn: sends what is pending, and closes if that was asked for.
   void settle();
+  /// Whether it is to be closed, and settle() of a later turn may do it as well; rest() has it cost nothing until then.
+  bool closing() const { return closing_ != Closing::No; }
+  void rest();
   /// Reads once and executes. True if bytes came.
   bool receive();
   /// Sends what the kernel takes; the rest follows when it takes more.
@@ -67,6 +70,7 @@ class Connection final : public server::Connection {
   template <class Write>
   void flush_by(size_t most, Write write);
   void ended(bool orderly);
+  /// The connection has failed: it is closed when the turn ends, because commands on the stack may refer to the session.
   void broken();
   void update_reading();
   void watch();

@@ -18,8 +18,8 @@ namespace quartet::net {
 
 namespace {
 
-/// Connections accepted in one turn of the loop, so that a storm of them does not keep the others waiting.
-constexpr int kAcceptsPerTurn = 256;
+/// Connections accepted in one turn of the loop, about a millisecond, so that a storm of them does not keep the others waiting.
+constexpr int kAcceptsPerTurn = 64;
 
 /// The address does not exist here: `-` in front of it says that this is no reason to fail.
 bool address_missing(int error) { return error == EADDRNOTAVAIL; }

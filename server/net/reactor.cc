@@ -18,6 +18,8 @@ namespace quartet::net {
 
 namespace {
 
+/// Connections closed in one turn of the loop: each costs some system calls, and ten thousand clients may go at once.
+constexpr size_t kClosesPerTurn = 64;
 /// How long accepting pauses when descriptors have run out, in ms.
 constexpr uint64_t kAcceptPauseMs = 100;
 
@@ -260,7 +262,7 @@ void Reactor::end_turn() {
   if (stopping_) return;
   settle();
   // An idle handle is what keeps libuv from sleeping.
-  if (busy || handshakes_.ready()) {
+  if (busy || handshakes_.ready() || !turn_list_.empty()) {
     uv_idle_start(&idle_, [](uv_idle_t*) {});
   } else {
     uv_idle_stop(&idle_);
@@ -268,8 +270,19 @@ void Reactor::end_turn() {
   arm_wake_timer();
 }
 
+/// Everybody is sent what there is, but of those that are to be closed some wait for the next turn where they are many.
 void Reactor::settle() {
-  while (Connection* connection = turn_list_.next()) connection->settle();
+  size_t closed = 0;
+  while (Connection* connection = turn_list_.next()) {
+    if (connection->closing() && ++closed > kClosesPerTurn) {
+      connection->rest();
+      closing_later_.push_back(connection);
+    } else {
+      connection->settle();
+    }
+  }
+  for (Connection* connection : closing_later_) turn_list_.add(*connection);
+  closing_later_.clear();
 }
 
 /// The timer does nothing but end the wait: end_turn then finds what is due. It may fire a millisecond early, because
@@ -292,8 +305,7 @@ void Reactor::shut_down() {
   while (!connections_.empty()) {
     Connection& connection = *connections_.back();
     connection.flush();
-    // The flush has destroyed it where the socket had failed.
-    if (!connections_.empty() && connections_.back() == &connection) connection.destroy();
+    connection.destroy();
   }
   for (uv_handle_t* each : {handle(prepare_), handle(check_), handle(idle_), handle(tick_timer_), handle(tick_at_once_),
                             handle(wake_timer_), handle(accept_timer_)})

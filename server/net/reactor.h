@@ -36,6 +36,7 @@ class TurnList {
   }
   /// Takes the first one out; null where there is none.
   Connection* next();
+  bool empty() const { return connections_.empty(); }
 
  private:
   std::vector<Connection*> connections_;  // null where one was removed
@@ -141,6 +142,7 @@ class Reactor final : public server::Background, public server::Host {
   LogThrottle about_handshakes_;
   std::vector<Connection*> connections_;
   TurnList turn_list_;
+  std::vector<Connection*> closing_later_;  // within settle_connections
   std::vector<pollfd> polled_;  // reused by poll_input
 
   bool accept_failing_ = false;  // so that the log is told once, not ten times a second
