@@ -70,7 +70,11 @@ Connection* TurnList::next() {
 Reactor::Reactor(Log& log, server::ConfigStore& config) : log_(log), config_(config) {
   int status = uv_loop_init(&loop_);
   if (status == 0) status = uv_poll_init(&loop_, &signal_poll_, signals_.descriptor());
-  if (status == 0) status = worker_.open(&loop_);
+  if (status == 0) {
+    status = worker_.open(&loop_, [this](int64_t heap_balance) {
+      if (server_) server_->worked_elsewhere(heap_balance);
+    });
+  }
   if (status != 0) {
     // Without an event loop there is no process to speak of: only a machine out of descriptors gets here.
     log_.warning("cannot create the event loop: {}", uv_strerror(status));

@@ -142,7 +142,7 @@ class Reactor final : public server::Background, public server::Host {
   LogThrottle about_handshakes_;
   std::vector<Connection*> connections_;
   TurnList turn_list_;
-  std::vector<Connection*> closing_later_;  // within settle_connections
+  std::vector<Connection*> closing_later_;  // within settle
   std::vector<pollfd> polled_;  // reused by poll_input
 
   bool accept_failing_ = false;  // so that the log is told once, not ten times a second

@@ -11,6 +11,9 @@
 #include <csignal>
 #include <cstdint>
 #include <system_error>
+#include <utility>
+
+#include "server/process_info.h"
 
 namespace quartet::net {
 
@@ -41,7 +44,8 @@ Worker::~Worker() {
   if (event_ >= 0) ::close(event_);
 }
 
-int Worker::open(uv_loop_t* loop) {
+int Worker::open(uv_loop_t* loop, std::function<void(int64_t)> worked) {
+  worked_ = std::move(worked);
   event_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event_ < 0) return uv_translate_sys_error(errno);
   if (const int status = uv_poll_init(loop, &poll_, event_); status != 0) return status;
@@ -74,7 +78,7 @@ void Worker::run(std::function<void()> work, std::function<void()> done) {
   if (!thread_.joinable()) {
     work();
     const std::lock_guard lock(mutex_);
-    done_.push_back({{}, std::move(done)});
+    done_.push_back({{}, std::move(done)});  // the loop's own thread has allocated, and knows of it
     any_done_ = true;
     return;
   }
@@ -93,7 +97,9 @@ void Worker::serve() {
     Piece piece = std::move(to_do_.front());
     to_do_.pop_front();
     lock.unlock();
+    const int64_t before = server::heap_balance();
     piece.work();
+    piece.heap_balance = server::heap_balance() - before;
     lock.lock();
     done_.push_back(std::move(piece));
     any_done_ = true;
@@ -119,7 +125,10 @@ void Worker::deliver() {
       delivered_.swap(done_);
       any_done_ = false;
     }
-    for (const Piece& piece : delivered_) piece.done();
+    for (const Piece& piece : delivered_) {
+      worked_(piece.heap_balance);
+      piece.done();
+    }
     delivered_.clear();
   }
 }

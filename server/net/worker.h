@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -27,8 +28,9 @@ class Worker {
 
   // The loop's thread alone:
 
-  /// What the loop has to know of it; 0, or libuv's error. To be called once. The loop outlives it.
-  int open(uv_loop_t* loop);
+  /// What the loop has to know of it; 0, or libuv's error. To be called once. The loop outlives it. `worked` is told of each piece, before
+  /// its `done` is called, what its work has allocated and not freed, in bytes.
+  int open(uv_loop_t* loop, std::function<void(int64_t)> worked);
   /// Has `work` done, and then `done` called by `deliver`. The thread begins with the first piece; where there can be none, and once
   /// the worker is closed, the work is done at once.
   void run(std::function<void()> work, std::function<void()> done);
@@ -43,6 +45,7 @@ class Worker {
  private:
   struct Piece {
     std::function<void()> work, done;
+    int64_t heap_balance = 0;  // what the work has allocated and not freed, in bytes
   };
 
   void begin();
@@ -51,6 +54,7 @@ class Worker {
 
   uv_poll_t poll_;
   int event_ = -1;  // eventfd(2), which wakes the loop
+  std::function<void(int64_t)> worked_;
   std::thread thread_;
   bool closed_ = false;
 
