@@ -1,5 +1,7 @@
 #include "server/statistics.h"
 
+#include <malloc.h>
+
 #include <numeric>
 #include <utility>
 
@@ -37,6 +39,13 @@ uint64_t Statistics::sum(uint64_t DatabaseStatistics::*counter) const {
   uint64_t total = 0;
   for (const DatabaseStatistics& database : databases) total += database.*counter;
   return total;
+}
+
+size_t Statistics::memory() const {
+  size_t bytes = 0;
+  for (const DatabaseStatistics& database : databases)
+    if (const auto& histogram = database.latencies) bytes += malloc_usable_size(histogram.get());
+  return bytes;
 }
 
 uint64_t Statistics::Rate::per_second() const {

@@ -87,6 +87,8 @@ struct Statistics {
   Rate commands_rate, input_rate, output_rate;
   int64_t last_sample_ms = 0;
 
+  /// What the databases' histograms take of memory, in bytes.
+  size_t memory() const;
   /// CONFIG RESETSTAT: what counts up begins anew; what tells a state (memory, changes since the last save) remains.
   void reset();
 };

@@ -21,7 +21,7 @@ MemoryFigures memory_figures(Server& server) {
   figures.snapshot = server.durability.current_save().memory();
   figures.garbage = server.garbage_bytes();
   figures.buffers = server.buffer_memory();
-  figures.statistics = server.commands.stats_memory() + server.slowlog.memory();
+  figures.statistics = server.stats.memory() + server.commands.stats_memory() + server.slowlog.memory();
   const size_t scripts_since = figures.scripts - std::min(figures.scripts, server.stats.startup_scripts_memory);
   figures.own = figures.startup + figures.clients + scripts_since + figures.log + figures.snapshot + figures.garbage +
                 figures.buffers + figures.statistics;

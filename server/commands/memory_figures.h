@@ -23,7 +23,7 @@ struct MemoryFigures {
   size_t snapshot;      // what a snapshot holds that no database does
   size_t garbage;       // what is about to be freed
   size_t buffers;       // room for input and output to come
-  size_t statistics;    // of commands
+  size_t statistics;    // histograms, of commands and databases, and the slow log
   size_t own;
   size_t tables;        // the databases' own tables
   size_t overhead;      // all that is not data: own and tables

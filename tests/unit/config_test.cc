@@ -146,8 +146,6 @@ TEST_CASE("proc-title-template, bind and hz", "[config]") {
 
 TEST_CASE("what is not there yet is refused with a clear line", "[config]") {
   ConfigStore store;
-  CHECK(reason(store, "maxmemory", "100mb") == "a memory limit is not supported yet, only 0 is allowed");
-  CHECK(get(store, "maxmemory") == "0");
   CHECK(reason(store, "aof-use-rdb-preamble", "no") == "the base of the append-only file is always an RDB file, only 'yes' is allowed");
   CHECK(reason(store, "aof-use-rdb-preamble", "yes") == "OK");
   CHECK(reason(store, "aof-timestamp-enabled", "yes") == "the append-only file has no timestamps, only 'no' is allowed");
@@ -334,7 +332,7 @@ TEST_CASE("the file", "[config]") {
     CHECK(load_file("[[database]]\nindex = 0\nname = \"" + std::string(65, 'a') + '"') == ":3: " + name_rule);
     CHECK(load_file("[[database]]\nindex = -1\n") == ":2: database.index: wrong value; allowed: an integer from 0 to databases - 1");
     CHECK(load_file("[[database]]\nname = \"a\"\n") == ":1: database.index: missing");
-    CHECK(load_file("[[database]]\nindex = 0\nport = 1\n").find(":3: database.port: unknown key; allowed: index, name, appendonly") == 0);
+    CHECK(load_file("[[database]]\nindex = 0\nport = 1\n").find(":3: database.port: unknown key; allowed: index, name, maxmemory-policy") == 0);
     CHECK(load_file("[[database]]\nindex = 16\n") == ":1: database.index: 16 is not below databases = 16");
     CHECK(load_file("databases = 17\n[[database]]\nindex = 16\n") == "OK");
     CHECK(load_file("[[database]]\nindex = 1\n[[database]]\nindex = 1\n") == ":3: database.index: 1 was given at line 1 already");
