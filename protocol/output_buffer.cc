@@ -101,7 +101,7 @@ void OutputBuffer::take(OutputBuffer& other) {
   // What the other one's last block has still room for is filled from here.
   cursor_ = other.cursor_;
   limit_ = other.limit_;
-  other.segments_ = {};
+  other.segments_.clear();
   other.first_ = other.size_ = other.held_ = 0;
   other.cursor_ = other.limit_ = nullptr;
 }
@@ -215,7 +215,7 @@ void OutputBuffer::consume(size_t n) {
 void OutputBuffer::clear() {
   for (size_t i = first_; i < segments_.size(); ++i) drop(segments_[i]);
   segments_.clear();
-  if (segments_.capacity() > kKeptSegments) segments_ = {};
+  if (segments_.capacity() > kKeptSegments) segments_ = std::vector<Segment>();  // from {} it would keep its room
   first_ = size_ = 0;
   cursor_ = limit_ = nullptr;
 }

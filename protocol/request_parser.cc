@@ -105,7 +105,7 @@ RequestParser::Status RequestParser::next(std::string_view input, const ParserLi
                                           std::vector<std::string_view>& arguments) {
   consumed_ = 0;
   // Quotes are rare and a line of them may be long: no room is kept for the words.
-  if (!unquoted_.empty()) unquoted_ = {};
+  if (!unquoted_.empty()) unquoted_ = std::vector<std::string>();  // from {} it would keep its room
   if (input.empty()) return incomplete(1);
   return input[0] == '*' ? parse_multibulk(input, limits, arguments) : parse_inline(input, limits, arguments);
 }
@@ -249,6 +249,12 @@ RequestParser::Status RequestParser::find_line(std::string_view input, char term
 }
 
 /// Remembers the arguments read by this call as positions, because the caller may move the bytes before the next one.
+size_t RequestParser::memory() const {
+  size_t bytes = pieces_.capacity() * sizeof(Piece) + unquoted_.capacity() * sizeof(std::string);
+  for (const std::string& text : unquoted_) bytes += text.capacity();
+  return bytes;
+}
+
 RequestParser::Status RequestParser::suspend(std::string_view input, std::vector<std::string_view>& arguments,
                                              size_t first) {
   for (size_t i = first; i < arguments.size(); ++i)
@@ -281,7 +287,7 @@ void RequestParser::reset() {
   position_ = scanned_ = 0;
   if (pieces_.empty()) return;
   pieces_.clear();
-  if (pieces_.capacity() > kKeptPieces) pieces_ = {};
+  if (pieces_.capacity() > kKeptPieces) pieces_ = std::vector<Piece>();
 }
 
 }  // namespace quartet::protocol

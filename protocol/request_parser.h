@@ -49,6 +49,8 @@ class RequestParser {
   const std::string& error() const { return error_; }
   /// Forgets the progress within an unfinished request: the next call begins anew.
   void reset();
+  /// What it takes of memory beside itself, in bytes. Between requests that is little, whatever it has read.
+  size_t memory() const;
 
  private:
   struct Line {

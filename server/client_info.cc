@@ -21,7 +21,7 @@ std::string client_flags(const Session& session) {
 }
 
 size_t client_memory(const Session& session) {
-  return sizeof(Session) + session.input.capacity() + session.out.memory() + session.queue_bytes;
+  return sizeof(Session) + session.parser.memory() + session.input.capacity() + session.out.memory() + session.queue_bytes;
 }
 
 std::string client_info(const Session& session, const Time& now) {

@@ -284,6 +284,38 @@ TEST_CASE("output buffer: truncation within a reference", "[protocol]") {
   CHECK(value.unique());
 }
 
+TEST_CASE("parser: what an unfinished request took is given back", "[protocol]") {
+  RequestParser parser;
+  std::vector<std::string_view> arguments;
+  std::string request = "*10000\r\n";
+  for (int i = 0; i < 9999; ++i) request += "$1\r\na\r\n";
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Incomplete);
+  CHECK(parser.memory() >= 9999 * 2 * sizeof(size_t));
+  request += "$1\r\na\r\n";
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Complete);
+  CHECK(arguments.size() == 10000);
+  CHECK(parser.memory() <= 1024);
+  request = "ECHO \"" + std::string(10000, 'a') + "\"\r\n";
+  arguments.clear();
+  REQUIRE(parser.next(request, {}, arguments) == RequestParser::Status::Complete);
+  CHECK(parser.memory() > 10000);
+  arguments.clear();
+  REQUIRE(parser.next("PING\r\n", {}, arguments) == RequestParser::Status::Complete);
+  CHECK(parser.memory() < 10000);
+}
+
+TEST_CASE("output buffer: what many segments took is given back", "[protocol]") {
+  BlockPool pool;
+  OutputBuffer buffer(pool);
+  const SharedBytes value = SharedBytes::copy_of(std::string(20000, 'v'));
+  for (int i = 0; i < 1000; ++i) {
+    buffer.append("a");
+    buffer.append_shared(value);
+  }
+  buffer.clear();
+  CHECK(buffer.memory() < 2 * BlockPool::kBlockBytes);
+}
+
 TEST_CASE("output buffer: random operations against a string", "[protocol]") {
   const uint64_t seed = quartet::test::history_seed();
   INFO("seed " << seed);
