@@ -33,7 +33,7 @@ const Terms& shared() {
 }
 
 /// Applies rules that are separated by spaces; what is wrong with the first that is, or "".
-std::string apply(User& user, std::string_view rules) {
+std::string apply_rule(User& user, std::string_view rules) {
   std::vector<std::string> joined;
   std::string_view unmatched;
   if (!join_selectors(split_words(rules), joined, unmatched)) return "unmatched " + std::string(unmatched);
@@ -45,7 +45,7 @@ std::string apply(User& user, std::string_view rules) {
 
 User user_with(std::string_view rules) {
   User user = make_user("alice", shared().terms());
-  REQUIRE(apply(user, rules) == "");
+  REQUIRE(apply_rule(user, rules) == "");
   return user;
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("random rules: what is told permits what was permitted", "[acl]") {
     for (size_t left = random.below(30); left > 0; --left) {
       const std::string& name = names[random.below(names.size())];
       const bool permits = random.below(2) == 0;
-      REQUIRE(apply(user, (permits ? "+" : "-") + name) == "");
+      REQUIRE(apply_rule(user, (permits ? "+" : "-") + name) == "");
       const auto set = [&](const CommandEntry& command) {
         const bool meant = name == "@all" || (name[0] == '@' ? (command.categories & category_bit(std::string_view(name).substr(1))) != 0
                                                              : command.full_name == name || command.full_name.starts_with(name + "|"));
@@ -180,7 +180,7 @@ TEST_CASE("a user is bound to databases", "[acl]") {
   CHECK(describe_databases(user_with("db=1 alldbs"), shared().config) == "");
   User wrong = make_user("alice", shared().terms());
   for (const char* rule : {"db=", "db=,", "db=1,", "db=16", "db=-1", "db=nosuch", "db=01", "db=99999999999999999999"})
-    CHECK(apply(wrong, rule) == "Unknown database in ACL");
+    CHECK(apply_rule(wrong, rule) == "Unknown database in ACL");
   CHECK(wrong.all_databases);
 }
 
