@@ -6,21 +6,19 @@ fourth, the cache, is written at many times its budget, emptied, listed and reli
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import pathlib
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import redis
 
 from support import four_roles_app
-from support.background import Background
+from support.processes import celery_worker
 from support.server import Server
-from support.wait import wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -95,7 +93,7 @@ class Site:
         self.server = server
         self.ahead = ahead
         self.url = f"redis://127.0.0.1:{server.port}/"
-        self.cache, self.sessions, self.jobs = (self.client(database) for database in (1, 2, 3))
+        self.sessions, self.jobs = self.client(2), self.client(3)
         self.outcome = Outcome()
         self.results: list = []
         self.over = threading.Event()
@@ -138,15 +136,14 @@ class Site:
                 self.outcome.errors.append(f"task: {error}")
 
     def write_cache(self) -> None:
-        number = 0
+        pages = itertools.count()
         with self.client(1) as cache:
             while not self.over.is_set():
                 with cache.pipeline(transaction=False) as pipeline:
-                    for number in range(number, number + 100):
+                    for number in itertools.islice(pages, 100):
                         pipeline.set(f"page:{number}", CACHE_VALUE, ex=3600)
                     self.outcome.errors += [f"cache: {reply}" for reply in pipeline.execute(raise_on_error=False)
                                             if isinstance(reply, Exception)]
-                number += 1
                 self.outcome.cache_bytes += 100 * len(CACHE_VALUE)
 
     def trouble_cache(self) -> None:
@@ -180,39 +177,29 @@ class Site:
                 self.outcome.tasks_lost += 1
 
 
-@contextlib.contextmanager
-def workers(url: str) -> Iterator[Background]:
-    command = [sys.executable, "-m", "celery", "-A", "support.four_roles_app", "worker", "--hostname", "roles@test",
-               "--concurrency", str(WORKERS), "--loglevel", "info"]
-    with Background(command, cwd=HERE.parent, env={"FOUR_ROLES_URL": url}) as worker:
-        wait_for(lambda: "roles@test ready." in worker.read(), "the worker is ready")
-        yield worker
-
-
 def run(server: Server, seconds: float, ahead: bool = False) -> Outcome:
     """`seconds` of storm, after a third as many without it. REQUIRES: the server has started."""
     site = Site(server, ahead)
     site.fill()
-    acts: list[Callable[[], None]] = [site.send_tasks]
-    with workers(site.url):
-        threads = [threading.Thread(target=act) for act in acts]
-        storm = [threading.Thread(target=act) for act in (site.write_cache, site.trouble_cache)]
+    sender = threading.Thread(target=site.send_tasks)
+    storm = [threading.Thread(target=act) for act in (site.write_cache, site.trouble_cache)]
+    with celery_worker(HERE.parent, {"FOUR_ROLES_URL": site.url}, "--hostname", "roles@test", "--concurrency", str(WORKERS),
+                       application="support.four_roles_app"):
         try:
-            for thread in threads:
-                thread.start()
+            sender.start()
             site.outcome.idle = site.probe(seconds / 3)
             for thread in storm:
                 thread.start()
             site.outcome.storm = site.probe(seconds)
         finally:
             site.over.set()
-            for thread in threads + storm:
+            for thread in (sender, *storm):
                 if thread.ident:
                     thread.join()
         site.await_tasks()
         site.count_losses()
     four_roles_app.app.backend.result_consumer.stop()
     four_roles_app.app.close()
-    for client in (site.cache, site.sessions, site.jobs):
+    for client in (site.sessions, site.jobs):
         client.close()
     return site.outcome

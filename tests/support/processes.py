@@ -100,9 +100,10 @@ def django_site(directory: pathlib.Path, environment: Mapping[str, str]) -> Iter
 
 
 @contextlib.contextmanager
-def celery_worker(directory: pathlib.Path, environment: Mapping[str, str], *options: str) -> Iterator[Background]:
-    """Runs a Celery worker of the project's application `config`, once it takes tasks."""
-    worker = Background(sys.executable, "-m", "celery", "--app", "config", "worker", "--loglevel", "INFO", *options,
+def celery_worker(directory: pathlib.Path, environment: Mapping[str, str], *options: str,
+                  application: str = "config") -> Iterator[Background]:
+    """Runs a Celery worker of the project's application, once it takes tasks."""
+    worker = Background(sys.executable, "-m", "celery", "--app", application, "worker", "--loglevel", "INFO", *options,
                         directory=directory, environment=environment)
     with worker:
         worker.wait_until(lambda: " ready." in worker.read_log(), "the worker is ready")

@@ -1,5 +1,6 @@
 #include "server/memory_limit.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <string>
@@ -138,9 +139,9 @@ TEST_CASE("under the limit of the whole server the largest database that may evi
   CHECK(server.size(0) == 3000);
   CHECK(server.evicted(1) > 1400);
   CHECK(server.evicted(3) > 50);
-  // Values of one size; what remains of the tables is not the same.
-  CHECK(server.size(1) < server.size(3) + 150);
-  CHECK(server.size(3) < server.size(1) + 150);
+  // They are compared by what they take, in which the tables are. Sixteen keys of one go at a time, and tables shrink in steps.
+  const size_t larger = std::max(server.memory(1), server.memory(3)), smaller = std::min(server.memory(1), server.memory(3));
+  CHECK(larger - smaller < 10'000);
 }
 
 TEST_CASE("the limit of the whole server refuses only where no database may evict", "[maxmemory]") {
