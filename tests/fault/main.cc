@@ -5,9 +5,12 @@
 // QUARTET_FAULT_RUNS and QUARTET_FAULT_SEED say the same. A seed alone is one run, with the server's log.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "simulation.h"
 
@@ -16,6 +19,25 @@ namespace {
 uint64_t number(int argc, char** argv, int index, const char* variable, uint64_t otherwise) {
   const char* text = argc > index ? argv[index] : std::getenv(variable);
   return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+/// What a crash prints: the seed of the run that it happened in, made ready before the run.
+char crash_note[64];
+
+void say_seed(int signal) {
+  static_cast<void>(!write(STDOUT_FILENO, crash_note, std::strlen(crash_note)));
+  std::raise(signal);  // the default action, which was restored when the handler was entered
+}
+
+void note_seed(uint64_t seed) {
+  *fmt::format_to_n(crash_note, sizeof crash_note - 1, "QUARTET_FAULT_SEED={}: crashed\n", seed).out = '\0';
+}
+
+void say_seed_at_crashes() {
+  struct sigaction action {};
+  action.sa_handler = say_seed;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -28,7 +50,9 @@ int main(int argc, char** argv) {
   const uint64_t first = seed ? seed : quartet::entropy() >> 20;
   uint64_t failed = 0;
   Simulation::Counts all;
+  say_seed_at_crashes();
   for (uint64_t at = first; at < first + runs; ++at) {
+    note_seed(at);
     Simulation simulation(at, seed && runs == 1);
     const std::string problem = simulation.run();
     const Simulation::Counts& counts = simulation.counts();

@@ -49,7 +49,7 @@ struct Simulation::Core {
         server(clock, log, config, of.disk_, background, host, server::all_families()) {
     if (!of.verbose_) static_cast<void>(log.open("/dev/null"));
   }
-  ~Core() { clients.clear(); }
+  ~Core();
 
   RunningClock clock;
   Log log;
@@ -90,6 +90,12 @@ class Simulation::Recorder final : public persistence::Sink {
   bool in_unit_ = false;
   size_t begin_ = 0;
 };
+
+/// The history ends with the process: what a command in slices does while the server is taken down is no part of it.
+Simulation::Core::~Core() {
+  if (recorder) server.feed.remove(*recorder);
+  clients.clear();
+}
 
 Simulation::Simulation(uint64_t seed, bool verbose) : verbose_(verbose), random_(seed), disk_(random_.next()) {}
 Simulation::~Simulation() = default;
@@ -405,6 +411,7 @@ void Simulation::pass(int64_t us) {
     if (ended()) return;
     if (mono_us_ >= next_tick_us_) tick();
     core_->server.end_turn();
+    settle(nullptr, 0, history_.size(), false);
     receive();
     if (mono_us_ >= end) return;
   }
