@@ -122,6 +122,7 @@ int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   net::Reactor reactor(log, config);
   persistence::SystemDisk disk;
   auto server = std::make_unique<server::Server>(clock, log, config, disk, reactor, reactor, server::all_families());
+  if (std::optional<std::string> error = server->load_users()) return fail(*error);
   if (std::optional<std::string> error = reactor.listen(*server)) return fail(*error);
   const PidFile pidfile(config.values().pidfile, log);
   if (std::optional<std::string> error = server->durability.open()) return fail(*error);

@@ -81,6 +81,17 @@ inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
 /// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
 inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;
 
+/// Most rules of one kind (patterns of keys, selectors, passwords, ...) that a user of the ACL can have.
+inline constexpr size_t kAclRules = 10'000;
+/// Longest rules of one ACL SETUSER or one line of an ACL file, and longest ACL file, in bytes.
+inline constexpr size_t kAclUserBytes = 256 * 1024;
+inline constexpr size_t kAclFileBytes = 16 * 1024 * 1024;
+/// What ACL LOG keeps of a key, a channel or a user's name, in bytes.
+inline constexpr size_t kAclLogObjectBytes = 1024;
+/// Addresses whose failed logins are counted, and the longest that an attempt from one of them has to wait, in ms.
+inline constexpr size_t kLoginAddresses = 4096;
+inline constexpr int64_t kLoginDelayMs = 2000;
+
 /// The append-only file. From this size on a batch is complete, and the next effect begins a new one; only one unit or
 /// command that is longer makes a longer batch.
 inline constexpr size_t kAofBatchBytes = 1024 * 1024;

@@ -192,10 +192,19 @@ bool match_class(std::string_view pattern, size_t& p, char c, bool ignore_case) 
   return matched != negated;
 }
 
+/// Whether what stands at `at` in the pattern, which is no star, matches a character; `at` goes behind it.
+bool match_one(std::string_view pattern, size_t& at, char c, bool ignore_case) {
+  const auto fold = [&](char x) { return ignore_case ? lower(x) : x; };
+  const char first = pattern[at++];
+  if (first == '?') return true;
+  if (first == '[') return match_class(pattern, at, c, ignore_case);
+  const bool escaped = first == '\\' && at < pattern.size();
+  return fold(escaped ? pattern[at++] : first) == fold(c);
+}
+
 }  // namespace
 
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) {
-  const auto fold = [&](char x) { return ignore_case ? lower(x) : x; };
   constexpr size_t kNone = std::string_view::npos;
   size_t p = 0, t = 0;
   // Only the last star ever needs another try: what lies before it has matched for good.
@@ -209,21 +218,8 @@ bool glob_match(std::string_view pattern, std::string_view text, bool ignore_cas
       continue;
     }
     if (t == text.size()) return p == pattern.size();
-    bool matched = false;
     size_t next = p;
-    if (p < pattern.size()) {
-      if (pattern[p] == '?') {
-        matched = true;
-        next = p + 1;
-      } else if (pattern[p] == '[') {
-        next = p + 1;
-        matched = match_class(pattern, next, text[t], ignore_case);
-      } else {
-        if (pattern[p] == '\\' && p + 1 < pattern.size()) ++next;
-        matched = fold(pattern[next]) == fold(text[t]);
-        ++next;
-      }
-    }
+    const bool matched = p < pattern.size() && match_one(pattern, next, text[t], ignore_case);
     if (matched) {
       p = next;
       ++t;
@@ -234,6 +230,17 @@ bool glob_match(std::string_view pattern, std::string_view text, bool ignore_cas
       return false;
     }
   }
+}
+
+bool glob_match_beginning(std::string_view pattern, std::string_view beginning) {
+  size_t at = 0;
+  for (const char c : beginning) {
+    if (at == pattern.size()) return false;
+    // It takes the rest, and what follows it may stand behind that.
+    if (pattern[at] == '*') return true;
+    if (!match_one(pattern, at, c, false)) return false;
+  }
+  return true;
 }
 
 }  // namespace quartet

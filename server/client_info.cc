@@ -37,7 +37,7 @@ std::string client_info(const Session& session, const Time& now) {
       client_flags(session), session.database, session.channels.size(), session.patterns.size(),
       session.shard_channels.size(), session.in_multi ? static_cast<int64_t>(session.queue.size()) : -1, input,
       session.input.capacity() - input, session.queue_bytes, omem > 0 ? 1 : 0, omem, total,
-      session.out.empty() ? "r" : "rw", session.last_command ? session.last_command->full_name : "NULL", session.user,
+      session.out.empty() ? "r" : "rw", session.last_command ? session.last_command->full_name : "NULL", session.user->name,
       session.reply.version(), session.library_name, session.library_version);
 }
 

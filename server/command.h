@@ -7,6 +7,7 @@
 
 namespace quartet::server {
 
+struct Config;
 struct Context;
 using Handler = void (*)(Context&);
 using Args = std::span<const std::string_view>;
@@ -40,6 +41,8 @@ enum CommandFlag : uint32_t {
   kRunsInSubscribed = 1 << 25,  ///< allowed to a RESP2 client that has subscribed
   kMemcached = 1 << 28,         ///< of memcached's protocol, and no command of RESP
   kInternal = 1 << 29,          ///< what a client cannot call by its name
+  kEveryDatabase = 1 << 30,     ///< sees or changes all databases: for users who may reach all
+  kChecksPassword = 1u << 31,   ///< may have to wait where an address sends many wrong ones
 };
 
 /// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
@@ -115,9 +118,15 @@ using Choose = size_t (*)(Args args);
 /// What a request does to its keys (KeyFlag bits) where that depends on its options, as SET's GET.
 using GetKeyFlags = uint32_t (*)(Args args);
 
-/// The position of the argument that names another database than the session's, into which the request writes or which it
-/// selects; 0 where it names none.
-using GetDatabase = int (*)(Args args);
+/// Which arguments are channels, as the ACL's rules for channels take them.
+struct ChannelSpec {
+  int first = 0;          // 0: none are
+  bool all = false;       // all arguments from there on
+  bool patterns = false;  // they are patterns of channels
+};
+
+/// Finds the databases, beside that of the connection, that a request names; what names none is left out.
+using GetDatabases = void (*)(Args args, const Config& config, std::vector<int>& databases);
 
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
 /// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
@@ -140,8 +149,9 @@ struct Command {
   /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
   /// into the cache together with the keys.
   int element = 0;
+  ChannelSpec channels = {};
+  GetDatabases databases = nullptr;
   Choose choose = nullptr;
-  GetDatabase get_database = nullptr;
 };
 
 }  // namespace quartet::server

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 
@@ -14,6 +15,48 @@ namespace quartet::server {
 namespace {
 
 constexpr size_t kLongestName = 32;
+
+/// ACL categories, each declared or following from a flag.
+struct Category {
+  std::string_view name;
+  uint32_t declared;
+  uint32_t flags;  // any of these
+};
+constexpr Category kCategories[] = {
+    {"keyspace", kKeyspace, 0},
+    {"read", 0, kReadOnly},
+    {"write", 0, kWrite},
+    {"set", kSet, 0},
+    {"sortedset", kSortedSet, 0},
+    {"list", kList, 0},
+    {"hash", kHash, 0},
+    {"string", kString, 0},
+    {"bitmap", kBitmap, 0},
+    {"hyperloglog", kHyperLogLog, 0},
+    {"geo", kGeo, 0},
+    {"stream", kStream, 0},
+    {"pubsub", kPubSubCategory, kPubSub},
+    {"admin", kAdminCategory, kAdmin},
+    {"fast", 0, kFast},
+    {"slow", 0, 0},  // what is not fast
+    {"blocking", 0, kBlocking},
+    {"dangerous", kDangerous, kAdmin},
+    {"connection", kConnection, 0},
+    {"transaction", kTransaction, 0},
+    {"scripting", kScripting, 0},
+};
+
+uint32_t categories_of(const Command& command, uint32_t flags) {
+  uint32_t categories = 0;
+  for (size_t i = 0; i < std::size(kCategories); ++i) {
+    const Category& category = kCategories[i];
+    const bool slow = category.name == "slow" && !(flags & kFast);
+    // What a script does is not known, so that reading ones do not count as reads.
+    const bool unknown = category.flags == kReadOnly && (command.categories & kScripting);
+    if (slow || (!unknown && ((command.categories & category.declared) || (flags & category.flags)))) categories |= uint32_t{1} << i;
+  }
+  return categories;
+}
 
 /// Whether the keys of a command cannot be told from its first specification alone.
 bool has_movable_keys(const Command& command) {
@@ -32,6 +75,7 @@ std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry
   const std::string_view protocol = spec.flags & kMemcached ? "memcached|" : "";
   entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(protocol).append(spec.name);
   entry->flags = spec.flags | (has_movable_keys(spec) ? uint32_t{kMovableKeys} : 0);
+  entry->categories = categories_of(spec, entry->flags);
   entry->id = next_id++;
   for (const Command& sub : spec.subcommands) entry->subcommands.push_back(make_entry(sub, entry.get(), next_id));
   return entry;
@@ -45,6 +89,25 @@ uint64_t hash_name(std::string_view name, char* folded) {
 
 }  // namespace
 
+bool CommandEntry::names_keys() const {
+  return std::any_of(spec->keys.begin(), spec->keys.end(), [](const KeySpec& keys) { return !(keys.flags & kKeyNotKey); });
+}
+
+std::span<const std::string_view> category_names() {
+  static constexpr auto kNames = [] {
+    std::array<std::string_view, std::size(kCategories)> names{};
+    for (size_t i = 0; i < names.size(); ++i) names[i] = kCategories[i].name;
+    return names;
+  }();
+  return kNames;
+}
+
+uint32_t category_bit(std::string_view name) {
+  for (size_t i = 0; i < std::size(kCategories); ++i)
+    if (equals_ignoring_case(kCategories[i].name, name)) return uint32_t{1} << i;
+  return 0;
+}
+
 CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
   uint32_t next_id = 0;
   for (const auto family : families) {
@@ -53,6 +116,7 @@ CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
       (memcached ? memcached_ : commands_).push_back(make_entry(command, nullptr, next_id));
     }
   }
+  id_count_ = next_id;
   for (Entries* entries : {&commands_, &memcached_})
     std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
   slots_ = index(commands_);

@@ -20,15 +20,25 @@ struct CommandStats {
   std::unique_ptr<LatencyHistogram> histogram;  // made at the first call with `latency-tracking` on
 };
 
+/// The ACL categories ("keyspace", "read", ...) in the order in which Redis tells them.
+std::span<const std::string_view> category_names();
+/// The bit of CommandEntry::categories that stands for a category, without regard to case; 0 where there is none of that name.
+uint32_t category_bit(std::string_view name);
+
 /// A command in the running server: its declaration, its full name ("client|list") and its statistics.
 struct CommandEntry {
   const Command* spec;
   std::string full_name;
   const CommandEntry* parent = nullptr;
   uint32_t flags = 0;       // spec->flags with what is derived
-  uint32_t id = 0;
+  uint32_t categories = 0;  // a bit for each of category_names(): those that are declared and those that follow from flags
+  uint32_t id = 0;          // below CommandTable::id_count()
   std::vector<std::unique_ptr<CommandEntry>> subcommands;
   mutable CommandStats stats;
+
+  bool names_keys() const;
+  /// Whether a client that uses the command works in its database, and not only with the server.
+  bool uses_database() const { return (flags & (kWrite | kReadOnly)) || names_keys(); }
 };
 
 /// All commands by name, without regard to case, and those of memcached's protocol beside them.
@@ -48,6 +58,16 @@ class CommandTable {
 
   const std::vector<std::unique_ptr<CommandEntry>>& all() const { return commands_; }
   const std::vector<std::unique_ptr<CommandEntry>>& all_memcached() const { return memcached_; }
+  /// Calls `visit(const CommandEntry&)` for every command and subcommand of RESP, or of memcached's protocol.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for_each_of(commands_, visit);
+  }
+  template <class Visit>
+  void for_each_memcached(Visit visit) const {
+    for_each_of(memcached_, visit);
+  }
+  size_t id_count() const { return id_count_; }
   void reset_stats() const;
   /// What statistics take of memory, in bytes.
   size_t stats_memory() const;
@@ -58,11 +78,19 @@ class CommandTable {
     const CommandEntry* entry = nullptr;
   };
   using Entries = std::vector<std::unique_ptr<CommandEntry>>;
+  template <class Visit>
+  static void for_each_of(const Entries& entries, Visit& visit) {
+    for (const auto& command : entries) {
+      visit(*command);
+      for (const auto& sub : command->subcommands) visit(*sub);
+    }
+  }
   /// Where the entries are found by their names. Open addressing; the number of slots is a power of two.
   static std::vector<Slot> index(const Entries& entries);
 
   Entries commands_, memcached_;
   std::vector<Slot> slots_, memcached_slots_;
+  size_t id_count_ = 0;
 };
 
 /// One key that a request names and what the command does to it (KeyFlag bits), for COMMAND GETKEYSANDFLAGS.

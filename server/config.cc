@@ -131,6 +131,7 @@ std::optional<std::string> ConfigStore::load(const std::vector<std::string>& arg
 std::vector<std::pair<std::string, std::string>> ConfigStore::get(const std::vector<std::string_view>& patterns) const {
   std::vector<std::pair<std::string, std::string>> found;
   for (const Directive& directive : directives()) {
+    if (directive.flags & Directive::Hidden) continue;
     for (const std::string_view name : {directive.name, directive.alias}) {
       if (name.empty()) continue;
       auto shown = shown_name(name, patterns);
@@ -147,7 +148,7 @@ std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::str
   for (size_t i = 0; i < pairs.size(); ++i) {
     const std::string_view name = pairs[i].first;
     const auto target = find_target(name, config_);
-    if (!target) return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
+    if (!target || (target->directive->flags & Directive::Hidden)) return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
     const uint8_t flags = target->directive->flags;
     if (flags & Directive::Immutable) return set_failed(name, "can't set immutable config");
     if ((flags & Directive::Protected) && !permitted(config_.enable_protected_configs, local_client))

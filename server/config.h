@@ -120,7 +120,10 @@ struct Config : DatabaseSettings {
   std::string requirepass;
   std::string enable_debug_command = "no";    // no | yes | local
   std::string enable_protected_configs = "no";
+  std::string aclfile;
+  std::string acl_pubsub_default = "resetchannels";  // resetchannels | allchannels
   int64_t acllog_max_len = 128;
+  std::vector<std::string> users;  // of `user`: "alice on >password ~* +@all", one string a user
 
   // memory
   int64_t maxmemory = 0;                        // of the whole server, in bytes; 0 is no limit
@@ -185,6 +188,9 @@ class ConfigStore {
   /// `local_client` is whether the client is one of this machine, which `enable-protected-configs local` asks.
   [[nodiscard]] std::optional<std::string> set(const std::vector<std::pair<std::string_view, std::string_view>>& pairs,
                                                bool local_client = false);
+
+  /// What `user` will say in the file after the next rewrite: see Config::users.
+  void set_users(std::vector<std::string> users) { config_.users = std::move(users); }
 
   /// Called after a successful set with the names that changed, or are read anew (Directive::Reload): `appendonly` where the
   /// default did, which databases without their own value follow, and `db.1.appendonly`, always by the index, where a database

@@ -65,7 +65,7 @@ std::optional<std::string> value_text(const Directive& directive, const toml::no
       if (!word) return {};
       words.push_back(std::move(*word));
     }
-    return join_words(words);
+    return directive.kind == Kind::Lines ? join_lines(words) : join_words(words);
   }
   return {};
 }
@@ -173,9 +173,11 @@ std::string toml_value(const Target& target, const Config& config) {
     case Kind::Integer:
     case Kind::Memory: return text;
     case Kind::Percentiles: return fmt::format("[{}]", fmt::join(split_words(text), ", "));
-    case Kind::Words: {
+    case Kind::Words:
+    case Kind::Lines: {
       std::vector<std::string> words;
-      for (const std::string_view word : split_words(text)) words.push_back(toml_string(word));
+      for (const std::string_view word : target.directive->kind == Kind::Words ? split_words(text) : split_lines(text))
+        words.push_back(toml_string(word));
       return fmt::format("[{}]", fmt::join(words, ", "));
     }
     default: return toml_string(text);
@@ -255,17 +257,17 @@ bool write_all(int descriptor, std::string_view text) {
 
 }  // namespace
 
-Problem read_file(const std::string& path, std::string& text) {
+Problem read_file(const std::string& path, std::string& text, size_t most) {
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) return last_error();
   if (S_ISDIR(status.st_mode)) return std::strerror(EISDIR);
   std::ifstream stream(path, std::ios::binary);
   if (!stream) return last_error();
-  text.resize(limits::kConfigFileBytes + 1);
+  text.resize(most + 1);
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (stream.bad()) return last_error();
   text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > limits::kConfigFileBytes) return fmt::format("longer than {} bytes", limits::kConfigFileBytes);
+  if (text.size() > most) return fmt::format("longer than {} bytes", most);
   return {};
 }
 
@@ -347,11 +349,13 @@ std::string rewritten(const ConfigFile& file, const Config& config) {
 
 Problem replace_file(const std::string& path, std::string_view text) {
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0) return last_error();
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (!exists && errno != ENOENT) return last_error();
+  const mode_t mode = exists ? status.st_mode & 07777 : S_IRUSR | S_IWUSR;
   std::string temporary = path + ".XXXXXX";
   const Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
   if (file.number < 0) return last_error();
-  const bool written = ::fchmod(file.number, status.st_mode & 07777) == 0 && write_all(file.number, text) &&
+  const bool written = ::fchmod(file.number, mode) == 0 && write_all(file.number, text) &&
                        ::fsync(file.number) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
   if (!written) {
     const Problem problem = last_error();

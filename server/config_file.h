@@ -35,8 +35,8 @@ struct ConfigFile {
   size_t top_level_end = 0;  // where a new setting is to be written, in bytes
 };
 
-/// Reads the whole file. On failure the reason.
-[[nodiscard]] Problem read_file(const std::string& path, std::string& text);
+/// Reads the whole file, of at most so many bytes. On failure the reason.
+[[nodiscard]] Problem read_file(const std::string& path, std::string& text, size_t most = limits::kConfigFileBytes);
 
 /// Takes the settings out of `file.text`. On failure a line with path, line, key, what is wrong and what is allowed.
 [[nodiscard]] Problem parse(ConfigFile& file);
@@ -52,7 +52,8 @@ struct ConfigFile {
 /// database's table, which is added at the end where there is none. Nothing else changes.
 std::string rewritten(const ConfigFile& file, const Config& config);
 
-/// Replaces a file's content in one step: after a crash it is the old or the new one. On failure the reason.
+/// Replaces a file's content in one step: after a crash it is the old or the new one. A file that was not there is made for its
+/// owner alone. On failure the reason.
 [[nodiscard]] Problem replace_file(const std::string& path, std::string_view text);
 
 }  // namespace quartet::server

@@ -26,6 +26,7 @@ constexpr size_t kBindAddresses = 16;
 
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning"};
 constexpr std::string_view kFsync[] = {"everysec", "always", "no"};
+constexpr std::string_view kChannelDefaults[] = {"allchannels", "resetchannels"};
 constexpr std::string_view kPermissions[] = {"no", "yes", "local"};
 constexpr std::string_view kFlush[] = {"allowed", "protected"};
 constexpr std::string_view kAuthClients[] = {"no", "yes", "optional"};
@@ -164,6 +165,9 @@ constexpr Directive kDirectives[] = {
 
     // security
     string("requirepass", &C::requirepass, D::Secret),
+    string("aclfile", &C::aclfile, D::Immutable),
+    choice("acl-pubsub-default", &C::acl_pubsub_default, kChannelDefaults),
+    {.name = "user", .kind = Kind::Lines, .member = &C::users, .flags = D::Hidden},
     choice("enable-debug-command", &C::enable_debug_command, kPermissions, D::Immutable),
     choice("enable-protected-configs", &C::enable_protected_configs, kPermissions, D::Immutable),
     integer("acllog-max-len", &C::acllog_max_len, 0, kLong),
@@ -313,6 +317,11 @@ Problem parse(const Directive& directive, Config& config, std::string_view text)
       value_of<std::vector<std::string>>(directive, config).assign(words.begin(), words.end());
       return {};
     }
+    case Kind::Lines: {
+      const auto lines = split_lines(text);
+      value_of<std::vector<std::string>>(directive, config).assign(lines.begin(), lines.end());
+      return {};
+    }
     case Kind::Percentiles: return parse_percentiles(text, value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return parse_output_limits(text, value_of<std::array<OutputLimit, 3>>(directive, config));
     case Kind::Events: return parse_events(text, value_of<int64_t>(directive, config));
@@ -371,6 +380,7 @@ std::string format(const Directive& directive, const Config& config) {
     case Kind::Memory: return fmt::format("{}", value_of<int64_t>(directive, config));
     case Kind::Octal: return fmt::format("{:o}", value_of<int64_t>(directive, config));
     case Kind::Words: return join_words(value_of<std::vector<std::string>>(directive, config));
+    case Kind::Lines: return join_lines(value_of<std::vector<std::string>>(directive, config));
     case Kind::Percentiles: return format_percentiles(value_of<std::vector<double>>(directive, config));
     case Kind::OutputLimits: return format_output_limits(value_of<std::array<OutputLimit, 3>>(directive, config));
     case Kind::Events: return format_event_flags(static_cast<uint32_t>(value_of<int64_t>(directive, config)));
@@ -391,6 +401,7 @@ std::string describe_allowed(const Directive& directive) {
     case Kind::Enum: return fmt::format("{}", fmt::join(directive.choices, ", "));
     case Kind::String: return "a string";
     case Kind::Words: return "words separated by spaces, or an array of them";
+    case Kind::Lines: return "strings, one for each, or an array of them";
     case Kind::Percentiles: return "numbers from 0 to 100";
     case Kind::OutputLimits: return "\"<normal|replica|pubsub> <hard bytes> <soft bytes> <soft seconds>\", once or more";
     case Kind::Events: return "a string of the characters Ag$lshzxeKEtmdn";

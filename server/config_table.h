@@ -24,6 +24,7 @@ enum class Kind : uint8_t {
   Events,
   SaveRules,
   TitleTemplate,
+  Lines,         // texts, each of which may hold spaces
 };
 
 /// One setting: its name, what it may be, and where its value lies.
@@ -41,6 +42,7 @@ struct Directive {
     PerDatabase = 4,  // the default of a member of DatabaseSettings
     Reload = 8,       // CONFIG SET takes effect though the text is the same, because the file that it names may have changed
     Secret = 16,      // the value is not to be seen in logs
+    Hidden = 32,      // only in the file and on the command line: CONFIG GET and SET do not know it
   };
 
   std::string_view name;

@@ -10,16 +10,6 @@ namespace {
 
 constexpr std::string_view kPrefix = "db.";
 
-std::optional<size_t> find_database(std::string_view text, const Config& config) {
-  if (const auto index = parse_int(text)) {
-    if (*index < 0 || static_cast<size_t>(*index) >= config.database.size()) return {};
-    return static_cast<size_t>(*index);
-  }
-  for (size_t i = 0; i < config.database.size(); ++i)
-    if (!config.database[i].name.empty() && equals_ignoring_case(text, config.database[i].name)) return i;
-  return {};
-}
-
 /// A configuration that has a database's values where it has the defaults otherwise, so that directives work on them.
 Config as_defaults(const DatabaseSettings& settings) {
   Config config;
@@ -39,6 +29,25 @@ void pass_on_default(const Directive& directive, Config& config) {
 }  // namespace
 
 bool names_database(std::string_view name) { return equals_ignoring_case(name.substr(0, kPrefix.size()), kPrefix); }
+
+std::optional<size_t> find_database(std::string_view text, const Config& config) {
+  if (const auto index = parse_int(text)) {
+    if (*index < 0 || static_cast<size_t>(*index) >= config.database.size()) return {};
+    return static_cast<size_t>(*index);
+  }
+  for (size_t i = 0; i < config.database.size(); ++i)
+    if (!config.database[i].name.empty() && equals_ignoring_case(text, config.database[i].name)) return i;
+  return {};
+}
+
+std::string database_name(int index, const Config& config) {
+  const std::string& name = config.database[static_cast<size_t>(index)].name;
+  return name.empty() ? std::to_string(index) : name;
+}
+
+void add_database(std::string_view text, const Config& config, std::vector<int>& databases) {
+  if (const auto index = find_database(text, config)) databases.push_back(static_cast<int>(*index));
+}
 
 std::optional<Target> find_target(std::string_view name, const Config& config) {
   if (!names_database(name)) {

@@ -24,6 +24,13 @@ struct Target {
 /// Whether a name (or a pattern of names) is one of settings of single databases.
 bool names_database(std::string_view name);
 
+/// A database by number, or by name without regard to case.
+std::optional<size_t> find_database(std::string_view text, const Config& config);
+/// What a database is called: its name, or its number where it has none.
+std::string database_name(int index, const Config& config);
+/// Adds the database that a request names, if there is one: for Command::databases.
+void add_database(std::string_view text, const Config& config, std::vector<int>& databases);
+
 /// Without regard to case; nothing where there is no such directive, or no such database.
 std::optional<Target> find_target(std::string_view name, const Config& config);
 

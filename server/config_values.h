@@ -18,6 +18,9 @@ using Problem = std::string;
 /// The words between single spaces; two spaces in a row make an empty word, an empty text makes none.
 std::vector<std::string_view> split_words(std::string_view text);
 std::string join_words(const std::vector<std::string>& words);
+/// The lines of a text that are not empty.
+std::vector<std::string_view> split_lines(std::string_view text);
+std::string join_lines(const std::vector<std::string>& lines);
 
 /// `<class> <hard> <soft> <seconds> ...`. Classes that the text does not name keep their limits.
 [[nodiscard]] Problem parse_output_limits(std::string_view text, std::array<OutputLimit, 3>& limits);

@@ -26,13 +26,6 @@ std::string_view quoted(std::string_view text, size_t most = 128) {
 /// ends the connection before the body is read.
 bool is_http(std::string_view word) { return equals_ignoring_case(word, "POST") || equals_ignoring_case(word, "Host:"); }
 
-/// Whether a client that uses the command works in its database, and not only with the server.
-bool uses_database(const CommandEntry& command) {
-  const auto& keys = command.spec->keys;
-  return command.flags & (kWrite | kReadOnly) ||
-         std::any_of(keys.begin(), keys.end(), [](const KeySpec& spec) { return !(spec.flags & kKeyNotKey); });
-}
-
 std::string unknown_command(Args args) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ", quoted(args[0]));
   const size_t shown = text.size();
@@ -162,9 +155,9 @@ void Server::parse_batch(Session& session, std::string_view input, Batch& batch)
   if (session.memcached) return parse_memcached(session, input, batch);
   protocol::ParserLimits parser_limits;
   parser_limits.bulk_bytes = config.proto_max_bulk_len;
-  parser_limits.authenticated = session.authenticated;
+  parser_limits.authenticated = !must_log_in(session);
   // What may follow a first AUTH is not known before it has run.
-  const size_t most = session.authenticated ? limits::kBatchCommands : 1;
+  const size_t most = parser_limits.authenticated ? limits::kBatchCommands : 1;
   while (batch.requests.size() < most && batch.bytes < input.size()) {
     const bool multibulk = input[batch.bytes] == '*';
     const size_t first = batch.arguments.size();
@@ -187,7 +180,7 @@ size_t Server::execute_input(Session& session, std::string_view input, Batch& ba
   session.executing = true;
   while (execute_batch(session, batch, now, done) && done < input.size()) {
     // What an unknown client may leave unread is so little that one read could bring far more than that.
-    if (!session.authenticated) {
+    if (must_log_in(session)) {
       output_added(session);
       if (session.closing) break;
     }
@@ -277,7 +270,9 @@ bool Server::must_pause(const Session& session, const CommandEntry& command) con
 }
 
 bool Server::admitted(Session& session, const CommandEntry& command, Args args) {
-  if (!session.authenticated && !(command.flags & kNoAuth)) {
+  // Who has to log in can do nothing else, and that is permitted to everybody.
+  const bool unknown = must_log_in(session);
+  if (unknown && !(command.flags & kNoAuth)) {
     reject(session, command, errors::kNoAuth);
     return false;
   }
@@ -285,6 +280,7 @@ bool Server::admitted(Session& session, const CommandEntry& command, Args args) 
     reject(session, command, "ERR Command not allowed inside a transaction");
     return false;
   }
+  if (!session.user->unrestricted() && !unknown && !permitted(session, command, args)) return false;
   if (session.subscribed() && session.reply.version() == 2 && !(command.flags & kRunsInSubscribed)) {
     reject(session, command,
            fmt::format("ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
@@ -312,7 +308,7 @@ bool Server::admitted(Session& session, const CommandEntry& command, Args args) 
     reject(session, command, "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
     return false;
   }
-  if (!session.placed && uses_database(command) && !enter_database(session, session.database)) {
+  if (!session.placed && command.uses_database() && !enter_database(session, session.database)) {
     reject(session, command, full_error(session.database));
     return false;
   }
@@ -334,15 +330,14 @@ const std::string* Server::refusal_of(const Session& session, const CommandEntry
 }
 
 void Server::queue(Session& session, const CommandEntry& command, Args args) {
+  if (session.queue.empty()) session.queued_database = session.database;
+  if (command.flags & kSelects)
+    if (const int selected = database_index(args[1]); selected >= 0) session.queued_database = selected;
   QueuedCommand queued{&command, {args.begin(), args.end()}};
   session.queue_bytes += sizeof(QueuedCommand) + args.size() * sizeof(std::string);
   for (const std::string& argument : queued.arguments)
     if (argument.size() >= sizeof(std::string) / 2) session.queue_bytes += argument.capacity() + 1;
   session.queue.push_back(std::move(queued));
-  if (command.flags & kSelects) {
-    const int selected = database_index(args[static_cast<size_t>(command.spec->get_database(args))]);
-    if (selected >= 0) session.queued_database = selected;
-  }
   session.reply.simple("QUEUED");
 }
 
@@ -375,7 +370,6 @@ void Server::discard_transaction(Session& session) {
   session.in_multi = session.multi_failed = false;
   session.queue.clear();
   session.queue_bytes = 0;
-  session.queued_database = -1;
   watches.remove_all(session);
 }
 
@@ -416,6 +410,7 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
     queue(session, *command, args);
     return true;
   }
+  if ((command->flags & kChecksPassword) && must_wait_to_log_in(session, args, now)) return false;
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   ctx.long_work = long_commands.bounds().work;
   const DatabaseStatistics& counted = stats.database(session.database);
@@ -613,6 +608,7 @@ void Server::show_to_monitors(const Context& ctx) {
     line += quoted_form(argument);
   }
   for (Session* monitor : monitors_) {
+    if (!monitor->user->may_reach(session.database)) continue;
     monitor->reply.simple(line);
     output_added(*monitor);
   }

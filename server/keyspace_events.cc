@@ -1,5 +1,8 @@
 #include "server/keyspace_events.h"
 
+#include <fmt/format.h>
+
+#include "base/numbers.h"
 #include "server/context.h"
 
 namespace quartet::server {
@@ -61,6 +64,16 @@ std::string format_event_flags(uint32_t flags) {
   for (const Letter& known : kOthers)
     if (flags & known.flag) text += known.letter;
   return text;
+}
+
+bool is_event_channel_of(int database, std::string_view channel, bool is_pattern) {
+  for (const std::string_view kind : {"__keyspace@", "__keyevent@"}) {
+    // Nearly all channels end here.
+    if (!is_pattern && !channel.starts_with(kind)) continue;
+    const std::string beginning = fmt::format("{}{}__:", kind, database);
+    if (is_pattern ? glob_match_beginning(channel, beginning) : channel.starts_with(beginning)) return true;
+  }
+  return false;
 }
 
 }  // namespace quartet::server

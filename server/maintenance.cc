@@ -109,7 +109,7 @@ void Server::watch_sessions(const Time& now) {
 bool Server::watch_session(Session& session, const Time& now) {
   if (session.soft_limit_since_ms) output_added(session);
   const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
-  const bool late = !session.authenticated && longer(session.unauthenticated_since_us, config.handshake_timeout);
+  const bool late = must_log_in(session) && longer(session.unauthenticated_since_us, config.handshake_timeout);
   const int64_t timeout =
       session.memcached ? config.database[static_cast<size_t>(session.database)].memcached_timeout : config.timeout;
   const bool idle = longer(session.last_active.mono_us, timeout) && !session.blocked && !session.waits_its_turn() &&
@@ -133,6 +133,7 @@ size_t Server::blocked_clients() const {
 int64_t Server::next_timeout_ms() const {
   int64_t next_us = blocking.next_deadline_us();
   if (paused_until_ms_ && (next_us == 0 || paused_until_ms_ * 1000 < next_us)) next_us = paused_until_ms_ * 1000;
+  if (const int64_t login_us = login_throttle_.next_deadline_us(); login_us && (next_us == 0 || login_us < next_us)) next_us = login_us;
   if (next_us == 0) return -1;
   const int64_t left_us = next_us - clock.now().mono_us;
   return left_us <= 0 ? 0 : (left_us + 999) / 1000;
@@ -142,6 +143,13 @@ void Server::run_timeouts() {
   const Time now = clock.now();
   blocking.expire(now);
   if (paused_until_ms_ && now.mono_ms() >= paused_until_ms_) unpause();
+  for (const uint64_t id : login_throttle_.take_due(now)) {
+    Session* session = find_session(id);
+    if (!session || !session->login_held) continue;
+    session->login_held = false;
+    session->login_due = true;
+    resume_soon(*session);
+  }
   if (depth_ == 0) resume_sessions();
 }
 

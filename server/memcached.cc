@@ -35,12 +35,13 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
   protocol::MemcachedParser& parser = session.memcached->parser;
   protocol::MemcachedLimits parser_limits;
   parser_limits.item_bytes = memcached_item_bytes(session.database);
-  if (!session.authenticated) {
+  const bool unknown = must_log_in(session);
+  if (unknown) {
     parser_limits.item_bytes = std::min(parser_limits.item_bytes, limits::kUnauthenticatedBulkBytes);
     parser_limits.keys_line_bytes = parser_limits.line_bytes;
   }
   // What may follow the first words is not known before they are known to be the right ones.
-  const size_t most = session.authenticated ? limits::kBatchCommands : 1;
+  const size_t most = unknown ? 1 : limits::kBatchCommands;
   while (batch.requests.size() < most && batch.bytes < input.size()) {
     const size_t first = batch.arguments.size();
     const Status status = parser.next(input.substr(batch.bytes), parser_limits, batch.arguments);

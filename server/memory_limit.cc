@@ -27,8 +27,12 @@ int64_t end_of(int64_t begin_us, int64_t slice_us) { return slice_us == INT64_MA
 
 /// The database that a command makes larger, or may make so; -1 where it makes none, or names one that does not exist.
 int grown_database(const Server& server, int database, const CommandEntry& command, Args args) {
-  if (command.spec->get_database && (command.flags & kWrite))
-    if (const int named = command.spec->get_database(args)) return server.database_index(args[static_cast<size_t>(named)]);
+  // Whoever takes keys to another database writes there. SWAPDB has no keys, and is asked by its handler for both.
+  if (command.spec->databases && (command.flags & kWrite) && !command.spec->keys.empty()) {
+    std::vector<int> named;
+    command.spec->databases(args, server.config, named);
+    if (!named.empty()) return named.back();
+  }
   return command.flags & kDenyOom ? database : -1;
 }
 
@@ -117,7 +121,7 @@ const std::string* MemoryLimit::refusal(const Session& session, const CommandEnt
   const int64_t end_us = end_of(now.mono_us, slice_us_);
   if (command.flags & kEndsMulti) return refusal_of_transaction(session, end_us, now);
   const bool queues = session.in_multi && !(command.flags & kRunsInMulti);
-  const int database = queues && session.queued_database >= 0 ? session.queued_database : session.database;
+  const int database = queues && !session.queue.empty() ? session.queued_database : session.database;
   make_room(server_.database(database), end_us, now);
   const int grown = grown_database(server_, database, command, args);
   if (grown >= 0) {
@@ -136,9 +140,9 @@ const std::string* MemoryLimit::refusal_of_transaction(const Session& session, i
   for (const QueuedCommand& queued : session.queue) {
     const Command& spec = *queued.command->spec;
     args.clear();
-    if (spec.get_database) args.assign(queued.arguments.begin(), queued.arguments.end());
+    if (spec.databases) args.assign(queued.arguments.begin(), queued.arguments.end());
     if (queued.command->flags & kSelects) {
-      const int selected = server_.database_index(args[static_cast<size_t>(spec.get_database(args))]);
+      const int selected = server_.database_index(args[1]);
       if (selected >= 0) database = selected;
       continue;
     }

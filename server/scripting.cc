@@ -127,6 +127,7 @@ void watch_time(lua_State* L, lua_Debug* where) {
 struct Scripting::Impl {
   explicit Impl(Server& server) : in(server) {
     in.session.authenticated = true;
+    in.session.user = &server.acl.internal();
     start();
     // The library sets itself up when it is first used: now, and not within somebody's first script.
     char sha[kShaDigits];
@@ -254,6 +255,7 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   in.run = {.script = &script, .read_only = read_only || script.no_writes, .now = ctx.now};
   in.session.database = ctx.session.database;
   in.session.user = ctx.session.user;
+  in.run.caller = &ctx.session;
   in.session.no_touch = ctx.session.no_touch;
   in.session.reply.set_version(2);
   keys = ctx.args.subspan(3, numkeys);
@@ -288,6 +290,7 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
     collected_memory = in.memory;
   }
   in.session.out.clear();
+  in.session.user = &ctx.server.acl.internal();
   in.run = {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/numbers.h"
 #include "base/slab.h"
+#include "server/config_target.h"
 #include "server/keyspace_events.h"
 #include "server/process_info.h"
 #include "server/scripting.h"
@@ -36,6 +37,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       background(background_),
       host(host_),
       commands(families),
+      acl(commands, config),
       random(entropy()),
       pubsub([this](Session& session) { output_added(session); }),
       blocking(*this),
@@ -90,6 +92,7 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   if (named("maxmemory") && config.maxmemory > 0 && used_memory() > static_cast<size_t>(config.maxmemory))
     log.warning("maxmemory is now {} bytes, less than the {} in use: keys are evicted, or writes refused, as the policies say.",
                 config.maxmemory, used_memory());
+  if (named("requirepass")) acl.set_default_password(config.requirepass);
   const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
     return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
   });
@@ -109,8 +112,7 @@ int Server::database_index(std::string_view text) const {
 }
 
 std::string Server::database_name(int index) const {
-  const std::string& name = config.database[static_cast<size_t>(index)].name;
-  return name.empty() ? std::to_string(index) : name;
+  return server::database_name(index, config);
 }
 
 // --- Sessions ---------------------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
     ++stats.connections_rejected;
     return nullptr;
   }
-  if (config.protected_mode && config.requirepass.empty() && !loopback && !unix_socket) {
+  if (config.protected_mode && acl.default_user().nopass && !loopback && !unix_socket) {
     refusal =
         "-DENIED Quartet is running in protected mode because protected mode is enabled and no password is set for the "
         "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
@@ -148,7 +150,8 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->descriptor = descriptor;
   session->unix_socket = unix_socket;
   session->loopback = loopback;
-  session->authenticated = config.requirepass.empty();
+  session->user = &acl.default_user();
+  session->authenticated = acl.default_user().open_to_all();
   session->created = session->last_active = clock.now();
   session->unauthenticated_since_us = session->created.mono_us;
   if (memcached_database) {
@@ -212,10 +215,10 @@ void Server::output_added(Session& session) {
   if (!session.connection || session.out.empty()) return;
   session.connection->flush_soon();
   const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
-  if (limit.hard_bytes == 0 && limit.soft_bytes == 0 && session.authenticated) return;
+  if (limit.hard_bytes == 0 && limit.soft_bytes == 0 && !must_log_in(session)) return;
   const auto memory = static_cast<int64_t>(session.out.memory());
   bool over = limit.hard_bytes && memory > limit.hard_bytes;
-  if (!session.authenticated && session.out.memory() > limits::kUnauthenticatedOutputBytes) over = true;
+  if (must_log_in(session) && session.out.memory() > limits::kUnauthenticatedOutputBytes) over = true;
   if (limit.soft_bytes && memory > limit.soft_bytes) {
     const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
     if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;

@@ -15,11 +15,13 @@
 #include "base/random.h"
 #include "persistence/feed.h"
 #include "persistence/snapshot.h"
+#include "server/acl.h"
 #include "server/blocking.h"
 #include "server/command_table.h"
 #include "server/config.h"
 #include "server/context.h"
 #include "server/durability.h"
+#include "server/login_throttle.h"
 #include "server/long_commands.h"
 #include "server/memcached.h"
 #include "server/memory_limit.h"
@@ -127,6 +129,7 @@ class Server final : public storage::KeyspaceObserver {
   Background& background;
   Host& host;
   CommandTable commands;
+  Acl acl;
   Random random;
   Statistics stats;
   PubSub pubsub;
@@ -173,6 +176,34 @@ class Server final : public storage::KeyspaceObserver {
   /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
   void disconnect(Session& session, bool flush);
 
+  // --- Who may do what: authorization.cc ----------------------------------------------------------------------------
+
+  /// Makes the users that the configuration and the ACL file say. On failure one line that says what is wrong.
+  [[nodiscard]] std::optional<std::string> load_users();
+  /// Whether the session has to log in before it may do anything.
+  bool must_log_in(const Session& session) const { return !session.authenticated && !acl.default_user().open_to_all(); }
+  /// Lets the client in as this user; or counts and logs the failure and returns false, with what is to be replied in `error`.
+  bool log_in(Context& ctx, std::string_view user, std::string_view password, std::string_view& error);
+  /// Why the session's user may not run the command; nothing where it may.
+  std::optional<Denial> denial(const Session& session, const CommandEntry& command, Args args) {
+    if (session.user->unrestricted()) return {};
+    return session.user->check(command, args, session.database, config, key_room_);
+  }
+  /// The same for a user and a connection to `database`.
+  std::optional<Denial> denial(const User& user, int database, const CommandEntry& command, Args args) {
+    return user.check(command, args, database, config, key_room_);
+  }
+  /// Notes in ACL LOG what the session's user was refused.
+  void log_denial(const Session& session, AclLog::Source source, const Denial& denial, const CommandEntry& command, Args args);
+  /// A user has been changed: its clients lose the channels, and what they wait for, that they may not have any more.
+  void user_changed(const User& user);
+  /// Users are about to be destroyed: their clients are disconnected.
+  void users_removed(std::span<const std::unique_ptr<User>> users);
+  /// Whether a client is shown to another one and may be acted on by it.
+  static bool may_see(const Session& viewer, const Session& other) {
+    return &viewer == &other || viewer.user->may_reach(other.database);
+  }
+
   /// Runs one command with all guards, for scripts, EXEC and files. The reply goes to `session.reply`.
   struct CallOptions {
     bool deny_blocking = true;
@@ -184,7 +215,7 @@ class Server final : public storage::KeyspaceObserver {
   /// is one. Nothing expires on the way.
   Result<void> replay(Session& session, int database, Args args, const storage::Note* note = nullptr);
   /// A session without a connection, for scripts and files.
-  std::unique_ptr<Session> make_session() { return std::make_unique<Session>(0, pool_); }
+  std::unique_ptr<Session> make_session();
   /// Loading has ended.
   void data_loaded();
   /// Sends the replies that waited for what is durable now.
@@ -343,6 +374,10 @@ class Server final : public storage::KeyspaceObserver {
   bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command, Args args);
+  /// Whether the session's user may run the command, now or, where it is to be queued, with EXEC; the error is written otherwise.
+  bool permitted(Session& session, const CommandEntry& command, Args args);
+  /// Whether this request brings a password that has to wait; see LoginThrottle.
+  bool must_wait_to_log_in(Session& session, Args args, const Time& now);
   /// Why the disk does not allow the command now, or what is queued for it; null where it does.
   const std::string* refusal_of(const Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
@@ -398,6 +433,8 @@ class Server final : public storage::KeyspaceObserver {
   bool stopping_ = false;
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
+  std::vector<KeyUse> key_room_;  // for the keys of the request that is checked
+  LoginThrottle login_throttle_;
   std::vector<SaidEffect> effects_;  // of the running command
   struct NewKey {
     int database;

@@ -14,6 +14,7 @@
 #include "protocol/request_parser.h"
 #include "server/command_table.h"
 #include "server/input_buffer.h"
+#include "server/user.h"
 
 namespace quartet::server {
 
@@ -89,7 +90,8 @@ struct Session {
   /// Counts as one of its database's clients (see Server::enter_database). Every connection begins in database 0, and that
   /// alone does not count.
   bool placed = false;
-  std::string user = "default";
+  /// Never null for long: whoever makes a session sets it. One that is removed from the ACL is replaced by Acl::nobody.
+  const User* user = nullptr;
   bool authenticated = false;
   int64_t unauthenticated_since_us = 0;  // on the monotonic clock: from when on `handshake-timeout` counts
   std::string name, library_name, library_version;
@@ -98,8 +100,8 @@ struct Session {
   bool in_multi = false;
   bool multi_failed = false;  // an error while queueing: EXEC answers EXECABORT
   std::vector<QueuedCommand> queue;
-  size_t queue_bytes = 0;     // of memory
-  int queued_database = -1;   // that a queued SELECT names, in which the commands behind it will run; -1: none does
+  size_t queue_bytes = 0;   // of memory
+  int queued_database = 0;  // where the next command behind those in the queue will run
   std::vector<std::unique_ptr<Watch>> watches;
   bool watch_touched = false;
 
@@ -108,6 +110,8 @@ struct Session {
 
   std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
   bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
+  bool login_held = false;                  // waits because its address has sent many wrong passwords, its request still in `input`
+  bool login_due = false;                   // and has done so: the request is executed now
   bool waits_for_database = false;          // the same for a command in slices to end (see LongCommands)
   bool in_slices = false;                   // such a command is its own
   bool input_ended = false;                 // the client says nothing more, and is heard to the end of what it has said
@@ -125,7 +129,7 @@ struct Session {
   /// While true, input is kept and not executed.
   bool input_paused() const { return blocked || waits_its_turn() || closing; }
   /// Input is kept that will be executed without anything that other clients would have to do.
-  bool waits_its_turn() const { return paused || waits_for_database || in_slices; }
+  bool waits_its_turn() const { return paused || login_held || waits_for_database || in_slices; }
 };
 
 }  // namespace quartet::server

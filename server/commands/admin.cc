@@ -3,6 +3,7 @@
 #include "server/arguments.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/config_target.h"
 #include "server/server.h"
 #include "server/version.h"
 
@@ -61,6 +62,11 @@ void swapdb_command(Context& ctx) {
   ctx.effect_between(ctx.server.database(index[0]), ctx.server.database(index[1]),
                      {"SWAPDB", {first, format_int(index[0], first)}, {second, format_int(index[1], second)}});
   ctx.reply.ok();
+}
+
+void swapped_databases(Args args, const Config& config, std::vector<int>& databases) {
+  add_database(args[1], config, databases);
+  add_database(args[2], config, databases);
 }
 
 // --- The server -------------------------------------------------------------------------------------------------------
@@ -140,7 +146,7 @@ constexpr Command kCommands[] = {
     {.name = "dbsize", .arity = 1, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "server", .since = "1.0.0",
      .summary = "Counts the keys of the database.", .syntax = "",
      .complexity = "O(1)", .handler = dbsize_command, .tips = k_dbsize_tips},
-    {.name = "flushall", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
+    {.name = "flushall", .arity = -1, .flags = kWrite | kEveryDatabase, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
      .summary = "Removes all keys of all databases.", .syntax = "[ASYNC | SYNC]",
      .complexity = "O(N)", .handler = flushall_command, .tips = k_flushall_tips},
     {.name = "flushdb", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
@@ -157,7 +163,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(1)", .handler = role_command},
     {.name = "swapdb", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace | kDangerous, .group = "server", .since = "4.0.0",
      .summary = "Exchanges the contents of two databases.", .syntax = "index1 index2",
-     .complexity = "O(N)", .handler = swapdb_command},
+     .complexity = "O(N)", .handler = swapdb_command, .databases = swapped_databases},
     {.name = "time", .arity = 1, .flags = kLoading | kStale | kFast, .categories = 0, .group = "server", .since = "2.6.0",
      .summary = "Gives the time of the server.", .syntax = "",
      .complexity = "O(1)", .handler = time_command, .tips = k_time_tips},

@@ -86,7 +86,9 @@ bool read_class(Context& ctx, std::string_view word, ClientClass& client_class) 
 
 void client_list_command(Context& ctx) {
   std::string lines;
-  const auto add = [&](const Session& session) { lines += client_info(session, ctx.now) + "\n"; };
+  const auto add = [&](const Session& session) {
+    if (Server::may_see(ctx.session, session)) lines += client_info(session, ctx.now) + "\n";
+  };
   Arguments in(ctx, 2);
   if (!in.more()) {
     for (const auto& [id, session] : ctx.server.sessions()) add(*session);
@@ -113,13 +115,14 @@ void client_list_command(Context& ctx) {
 struct KillFilter {
   std::optional<uint64_t> id;
   std::optional<ClientClass> client_class;
-  std::optional<std::string_view> address, local_address, user;
+  std::optional<std::string_view> address, local_address;
+  const User* user = nullptr;
   bool skip_me = true;
 
   bool matches(const Session& session, const Session& me) const {
     return (!id || session.id == *id) && (!client_class || session.client_class() == *client_class) &&
            (!address || session.address == *address) && (!local_address || session.local_address == *local_address) &&
-           (!user || session.user == *user) && !(skip_me && &session == &me);
+           (!user || session.user == user) && !(skip_me && &session == &me);
   }
 };
 
@@ -139,9 +142,10 @@ bool read_kill_filter(Context& ctx, KillFilter& filter) {
     } else if (in.option("LADDR", 1)) {
       filter.local_address = in.next();
     } else if (in.option("USER", 1)) {
-      filter.user = in.next();
-      if (*filter.user != "default") {
-        ctx.reply.error(fmt::format("ERR No such user '{}'", *filter.user));
+      const std::string_view name = in.next();
+      filter.user = ctx.server.acl.find(name);
+      if (!filter.user) {
+        ctx.reply.error(fmt::format("ERR No such user '{}'", name));
         return false;
       }
     } else if (in.option("SKIPME", 1)) {
@@ -168,7 +172,7 @@ void client_kill_command(Context& ctx) {
   int64_t killed = 0;
   bool me = false;
   for (const auto& [id, session] : ctx.server.sessions()) {
-    if (session->closing || !filter.matches(*session, ctx.session)) continue;
+    if (session->closing || !Server::may_see(ctx.session, *session) || !filter.matches(*session, ctx.session)) continue;
     ++killed;
     if (session.get() == &ctx.session) {
       me = true;
@@ -225,7 +229,7 @@ void client_unblock_command(Context& ctx) {
   const int64_t id = in.integer();
   if (in.failed()) return void(in.ok());
   Session* session = ctx.server.find_session(static_cast<uint64_t>(id));
-  if (!session || !session->blocked) return ctx.reply.integer(0);
+  if (!session || !session->blocked || !Server::may_see(ctx.session, *session)) return ctx.reply.integer(0);
   ctx.server.blocking.unblock(*session, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : "");
   ctx.reply.integer(1);
 }
@@ -252,7 +256,7 @@ constexpr Command k_client_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = kConnection, .group = "connection", .since = "5.0.0",
      .summary = "Shows the subcommands.", .syntax = "",
      .complexity = "O(1)", .handler = client_help_command},
-    {.name = "unpause", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "6.2.0",
+    {.name = "unpause", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase, .categories = kConnection, .group = "connection", .since = "6.2.0",
      .summary = "Ends a pause of the clients.", .syntax = "",
      .complexity = "O(N)", .handler = client_unpause_command},
     {.name = "getname", .arity = 2, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "2.6.9",
@@ -271,7 +275,7 @@ constexpr Command k_client_subcommands[] = {
     {.name = "setname", .arity = 3, .flags = kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "2.6.9",
      .summary = "Names the connection.", .syntax = "connection-name",
      .complexity = "O(1)", .handler = client_setname_command},
-    {.name = "pause", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "2.9.50",
+    {.name = "pause", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase, .categories = kConnection, .group = "connection", .since = "2.9.50",
      .summary = "Lets clients wait for a time, all or those that write.", .syntax = "timeout [WRITE | ALL]",
      .complexity = "O(1)", .handler = client_pause_command},
     {.name = "no-evict", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = kConnection, .group = "connection", .since = "7.0.0",

@@ -1,6 +1,6 @@
 #include "server/commands/families.h"
 #include "server/commands/help.h"
-#include "server/config_table.h"
+#include "server/config_target.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -27,6 +27,11 @@ void config_set_command(Context& ctx) {
   ctx.reply.ok();
 }
 
+void configured_databases(Args args, const Config& config, std::vector<int>& databases) {
+  for (size_t i = 2; i < args.size(); i += 2)
+    if (const auto target = find_target(args[i], config); target && target->database) databases.push_back(static_cast<int>(*target->database));
+}
+
 void config_resetstat_command(Context& ctx) {
   ctx.server.stats.reset();
   ctx.server.commands.reset_stats();
@@ -34,6 +39,7 @@ void config_resetstat_command(Context& ctx) {
 }
 
 void config_rewrite_command(Context& ctx) {
+  if (ctx.server.config.aclfile.empty()) ctx.server.config_store.set_users(ctx.server.acl.configured_lines());
   if (const auto error = ctx.server.config_store.rewrite()) return ctx.reply.error(*error);
   ctx.server.log.notice("CONFIG REWRITE executed with success.");
   ctx.reply.ok();
@@ -63,7 +69,7 @@ constexpr Command k_config_subcommands[] = {
      .complexity = "O(N)", .handler = config_get_command},
     {.name = "set", .arity = -4, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
      .summary = "Changes settings, all or none.", .syntax = "parameter value [parameter value ...]",
-     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips},
+     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips, .databases = configured_databases},
 };
 
 constexpr Command kCommands[] = {

@@ -1,10 +1,8 @@
-#include <openssl/crypto.h>
-
 #include "server/arguments.h"
 #include "server/client_info.h"
-#include "server/commands/authentication.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
+#include "server/config_target.h"
 #include "server/server.h"
 #include "server/version.h"
 
@@ -12,34 +10,17 @@ namespace quartet::server {
 
 namespace {
 
-constexpr std::string_view kWrongPass = "WRONGPASS invalid username-password pair or user is disabled.";
-
-/// Compares in a time that tells nothing of where the difference lies.
-bool same_secret(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
-}  // namespace
-
-bool authenticate(Context& ctx, std::string_view user, std::string_view password) {
-  const std::string& required = ctx.server.config.requirepass;
-  if (user != "default" || (!required.empty() && !same_secret(password, required))) return false;
-  ctx.session.authenticated = true;
-  ctx.session.user = "default";
-  return true;
-}
-
-namespace {
-
 void auth_command(Context& ctx) {
   if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);
   for (size_t i = 1; i < ctx.args.size(); ++i) ctx.redact(i);
   const bool with_user = ctx.args.size() == 3;
-  if (!with_user && ctx.server.config.requirepass.empty())
+  if (!with_user && ctx.server.acl.default_user().nopass)
     return ctx.reply.error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?");
-  if (!authenticate(ctx, with_user ? ctx.arg(1) : "default", ctx.args.back())) return ctx.reply.error(kWrongPass);
+  std::string_view error;
+  if (!ctx.server.log_in(ctx, with_user ? ctx.arg(1) : ctx.server.acl.default_user().name, ctx.args.back(), error))
+    return ctx.reply.error(error);
   ctx.reply.ok();
 }
 
@@ -68,14 +49,13 @@ void hello_command(Context& ctx) {
   if (in.more()) version = in.integer("ERR Protocol version is not an integer or out of range");
   if (in.failed()) return void(in.ok());
   if (version < 2 || version > 3) return ctx.reply.error("NOPROTO unsupported protocol version");
-  bool authenticates = false;
   while (in.more()) {
     if (in.option("AUTH", 2)) {
       ctx.redact(in.position());
       ctx.redact(in.position() + 1);
       const std::string_view user = in.next();
-      if (!authenticate(ctx, user, in.next())) return ctx.reply.error(kWrongPass);
-      authenticates = true;
+      std::string_view error;
+      if (!ctx.server.log_in(ctx, user, in.next(), error)) return ctx.reply.error(error);
     } else if (in.option("SETNAME", 1)) {
       const std::string_view name = in.next();
       if (!valid_client_name(name))
@@ -85,7 +65,7 @@ void hello_command(Context& ctx) {
       return ctx.reply.error(fmt::format("ERR Syntax error in HELLO option '{}'", in.peek()));
     }
   }
-  if (!ctx.session.authenticated && !authenticates)
+  if (ctx.server.must_log_in(ctx.session))
     return ctx.reply.error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> "
         "option can be used to authenticate the client and select the RESP protocol version at the same time");
@@ -122,7 +102,7 @@ void select_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-int selected_database(Args) { return 1; }
+void selected_database(Args args, const Config& config, std::vector<int>& databases) { add_database(args[1], config, databases); }
 
 void quit_command(Context& ctx) {
   ctx.reply.ok();
@@ -138,7 +118,8 @@ void reset_command(Context& ctx) {
   session.name.clear();
   session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;
-  session.authenticated = ctx.server.config.requirepass.empty();
+  session.user = &ctx.server.acl.default_user();
+  session.authenticated = session.user->open_to_all();
   session.unauthenticated_since_us = ctx.now.mono_us;
   ctx.reply.set_version(2);
   ctx.reply.simple("RESET");
@@ -149,13 +130,13 @@ void reset_command(Context& ctx) {
 constexpr std::string_view k_ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
 
 constexpr Command kCommands[] = {
-    {.name = "auth", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy, .categories = kConnection, .group = "connection", .since = "1.0.0",
+    {.name = "auth", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Authenticates the connection.", .syntax = "[username] password",
      .complexity = "O(N)", .handler = auth_command},
     {.name = "echo", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Gives back the message.", .syntax = "message",
      .complexity = "O(1)", .handler = echo_command},
-    {.name = "hello", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy, .categories = kConnection, .group = "connection", .since = "6.0.0",
+    {.name = "hello", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword, .categories = kConnection, .group = "connection", .since = "6.0.0",
      .summary = "Greets the server, and chooses the version of the protocol.", .syntax = "[protover [AUTH username password] [SETNAME clientname]]",
      .complexity = "O(1)", .handler = hello_command},
     {.name = "ping", .arity = -1, .flags = kFast | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "1.0.0",
@@ -169,7 +150,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(1)", .handler = reset_command},
     {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects, .categories = kConnection, .group = "connection", .since = "1.0.0",
      .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
-     .complexity = "O(1)", .handler = select_command, .get_database = selected_database},
+     .complexity = "O(1)", .handler = select_command, .databases = selected_database},
 };
 
 }  // namespace

@@ -63,10 +63,10 @@ class Map {
 
 /// Calls `show(index)` for the databases that are worth it, and returns for how many.
 template <class Show>
-size_t show_databases(Server& server, Show show) {
+size_t show_databases(Context& ctx, Show show) {
   size_t shown = 0;
-  for (const auto& db : server.databases) {
-    if (!DatabaseFigures(server, db->index()).worth_showing()) continue;
+  for (const auto& db : ctx.server.databases) {
+    if (!ctx.session.user->may_reach(db->index()) || !DatabaseFigures(ctx.server, db->index()).worth_showing()) continue;
     show(db->index());
     ++shown;
   }
@@ -77,7 +77,7 @@ size_t show_databases(Server& server, Show show) {
 
 void db_list_command(Context& ctx) {
   const protocol::Reply::Open open = ctx.reply.begin();
-  const size_t shown = show_databases(ctx.server, [&](int index) {
+  const size_t shown = show_databases(ctx, [&](int index) {
     const DatabaseFigures figures(ctx.server, index);
     Map map(ctx.reply);
     map.database(figures);
@@ -135,7 +135,7 @@ void db_stats_command(Context& ctx) {
   if (!in.ok()) return;
   if (index) return reply_stats(ctx, *index, QueueSurvey::kOneBuckets);
   const protocol::Reply::Open open = ctx.reply.begin();
-  const size_t shown = show_databases(ctx.server, [&](int shown_index) {
+  const size_t shown = show_databases(ctx, [&](int shown_index) {
     ctx.reply.bulk(ctx.server.database_name(shown_index));
     reply_stats(ctx, shown_index, QueueSurvey::kEachBuckets);
   });
@@ -157,7 +157,7 @@ void db_slowlog_command(Context& ctx) {
   const protocol::Reply::Open open = ctx.reply.begin();
   int64_t shown = 0;
   for (const SlowLog::Item& item : ctx.server.slowlog.items()) {
-    if (index && item.database != *index) continue;
+    if (!ctx.session.user->may_reach(item.database) || (index && item.database != *index)) continue;
     if (shown == count) break;
     ++shown;
     Map map(ctx.reply);
@@ -172,6 +172,11 @@ void db_slowlog_command(Context& ctx) {
     map.text("client_name", item.name);
   }
   ctx.reply.end_array(open, static_cast<size_t>(shown));
+}
+
+/// The database that INFO, STATS and SLOWLOG are asked about.
+void described_database(Args args, const Config& config, std::vector<int>& databases) {
+  if (args.size() > 2) add_database(args[2], config, databases);
 }
 
 void db_help_command(Context& ctx) {
@@ -191,13 +196,13 @@ constexpr Command k_db_subcommands[] = {
      .complexity = "O(N) with N the number of databases", .handler = db_list_command, .tips = k_db_tips},
     {.name = "info", .arity = 3, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = kQuartetVersion,
      .summary = "Tells the settings of a database.", .syntax = "database",
-     .complexity = "O(1)", .handler = db_info_command, .tips = k_db_tips},
+     .complexity = "O(1)", .handler = db_info_command, .tips = k_db_tips, .databases = described_database},
     {.name = "stats", .arity = -2, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = kQuartetVersion,
      .summary = "Gives what is counted for databases, and the lengths of their longest lists.", .syntax = "[database]",
-     .complexity = "O(N) with N the number of databases", .handler = db_stats_command, .tips = k_db_tips},
+     .complexity = "O(N) with N the number of databases", .handler = db_stats_command, .tips = k_db_tips, .databases = described_database},
     {.name = "slowlog", .arity = -2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = kQuartetVersion,
      .summary = "Gives the latest entries of the slow log with their databases.", .syntax = "[database] [COUNT count]",
-     .complexity = "O(N)", .handler = db_slowlog_command, .tips = k_db_tips},
+     .complexity = "O(N)", .handler = db_slowlog_command, .tips = k_db_tips, .databases = described_database},
     {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = kQuartetVersion,
      .summary = "Shows the subcommands.", .syntax = "",
      .complexity = "O(1)", .handler = db_help_command},

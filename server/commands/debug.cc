@@ -312,7 +312,7 @@ void debug_command(Context& ctx) {
 
 
 constexpr Command kCommands[] = {
-    {.name = "debug", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "1.0.0",
+    {.name = "debug", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "1.0.0",
      .summary = "Looks into the server and makes situations for tests.", .syntax = "",
      .complexity = "Depends on the subcommand", .handler = debug_command},
 };

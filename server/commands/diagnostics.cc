@@ -30,11 +30,12 @@ void slowlog_get_command(Context& ctx) {
   Arguments in(ctx, 2);
   const int64_t count = in.more() ? in.integer_in(-1, INT64_MAX, kBadCount) : kDefaultCount;
   if (in.failed()) return ctx.reply.error(kBadCount);
-  const auto& items = ctx.server.slowlog.items();
-  const size_t shown = count < 0 ? items.size() : std::min(items.size(), static_cast<size_t>(count));
-  ctx.reply.array(shown);
-  for (size_t i = 0; i < shown; ++i) {
-    const SlowLog::Item& item = items[i];
+  const protocol::Reply::Open open = ctx.reply.begin();
+  int64_t shown = 0;
+  for (const SlowLog::Item& item : ctx.server.slowlog.items()) {
+    if (shown == count) break;
+    if (!ctx.session.user->may_reach(item.database)) continue;
+    ++shown;
     ctx.reply.array(6);
     ctx.reply.integer(static_cast<int64_t>(item.id));
     ctx.reply.integer(item.time);
@@ -44,9 +45,13 @@ void slowlog_get_command(Context& ctx) {
     ctx.reply.bulk(item.address);
     ctx.reply.bulk(item.name);
   }
+  ctx.reply.end_array(open, static_cast<size_t>(shown));
 }
 
-void slowlog_len_command(Context& ctx) { ctx.reply.integer(static_cast<int64_t>(ctx.server.slowlog.items().size())); }
+void slowlog_len_command(Context& ctx) {
+  const auto& items = ctx.server.slowlog.items();
+  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) { return ctx.session.user->may_reach(item.database); }));
+}
 
 void slowlog_reset_command(Context& ctx) {
   ctx.server.slowlog.clear();
@@ -248,7 +253,7 @@ constexpr Command k_slowlog_subcommands[] = {
     {.name = "get", .arity = -2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",
      .summary = "Gives the latest entries of the slow log.", .syntax = "[count]",
      .complexity = "O(N)", .handler = slowlog_get_command, .tips = k_slowlog_get_tips},
-    {.name = "reset", .arity = 2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",
+    {.name = "reset", .arity = 2, .flags = kAdmin | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "2.2.12",
      .summary = "Forgets the entries of the slow log.", .syntax = "",
      .complexity = "O(N)", .handler = slowlog_reset_command, .tips = k_slowlog_reset_tips},
     {.name = "len", .arity = 2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",

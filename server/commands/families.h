@@ -7,6 +7,7 @@
 namespace quartet::server {
 
 // One function a family, at the foot of the family's file.
+std::span<const Command> acl_commands();           // acl.cc: ACL
 std::span<const Command> admin_commands();         // admin.cc: FLUSHALL, DBSIZE, SWAPDB, TIME, ...
 std::span<const Command> bitmap_commands();        // bitmaps.cc
 std::span<const Command> client_commands();        // client.cc: CLIENT

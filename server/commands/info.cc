@@ -21,6 +21,7 @@ namespace {
 /// not there shows what an idle Redis shows.
 struct Report {
   Server& server;
+  const User& user;  // who asks: databases that it may not reach are left out
   const Time now;
   std::string text = {};
 
@@ -317,7 +318,7 @@ void add_latencystats(Report& report) {
 
 void add_keyspace(Report& report) {
   for (const auto& db : report.server.databases) {
-    if (db->size() == 0) continue;
+    if (db->size() == 0 || !report.user.may_reach(db->index())) continue;
     report.field(fmt::format("db{}", db->index()),
                  fmt::format("keys={},expires={},avg_ttl={}", db->size(), db->expiring(), db->average_ttl()));
   }
@@ -374,7 +375,7 @@ void info_command(Context& ctx) {
   };
   const bool all = named("all") || named("everything");
   const bool defaults = wanted.empty() || named("default");
-  Report report{ctx.server, ctx.now};
+  Report report{ctx.server, *ctx.session.user, ctx.now};
   for (const Section& section : kSections) {
     if (!all && !(defaults && section.by_default) && !named(section.title)) continue;
     report.section(section.title);
@@ -388,6 +389,7 @@ void info_command(Context& ctx) {
   });
   for (const auto& db : ctx.server.databases) {
     if (!databases && !one) break;
+    if (!report.user.may_reach(db->index())) continue;
     const DatabaseFigures figures(ctx.server, db->index());
     const std::string title = fmt::format("{}{}", kDatabase, db->index());
     if (!(databases && figures.worth_showing()) && !named(title)) continue;

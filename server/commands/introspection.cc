@@ -1,6 +1,7 @@
 // COMMAND: what the table of commands tells to clients. COMMAND DOCS is in command_docs.cc.
 
 #include <algorithm>
+#include <bit>
 
 #include "server/arguments.h"
 #include "server/commands/command_docs.h"
@@ -44,48 +45,6 @@ constexpr Name kKeyFlagNames[] = {
     {kKeyAccess, "access"},  {kKeyUpdate, "update"}, {kKeyInsert, "insert"},  {kKeyDelete, "delete"},
     {kKeyNotKey, "not_key"}, {kKeyIncomplete, "incomplete"}, {kKeyVariable, "variable_flags"},
 };
-
-/// ACL categories in the order in which they are told, each declared or following from a flag.
-struct Category {
-  std::string_view text;
-  uint32_t declared;
-  uint32_t flags;  // any of these
-};
-constexpr Category kCategories[] = {
-    {"@keyspace", kKeyspace, 0},
-    {"@read", 0, kReadOnly},
-    {"@write", 0, kWrite},
-    {"@set", kSet, 0},
-    {"@sortedset", kSortedSet, 0},
-    {"@list", kList, 0},
-    {"@hash", kHash, 0},
-    {"@string", kString, 0},
-    {"@bitmap", kBitmap, 0},
-    {"@hyperloglog", kHyperLogLog, 0},
-    {"@geo", kGeo, 0},
-    {"@stream", kStream, 0},
-    {"@pubsub", kPubSubCategory, kPubSub},
-    {"@admin", kAdminCategory, kAdmin},
-    {"@fast", 0, kFast},
-    {"@slow", 0, 0},  // what is not fast
-    {"@blocking", 0, kBlocking},
-    {"@dangerous", kDangerous, kAdmin},
-    {"@connection", kConnection, 0},
-    {"@transaction", kTransaction, 0},
-    {"@scripting", kScripting, 0},
-};
-
-std::vector<std::string_view> categories_of(const CommandEntry& command) {
-  std::vector<std::string_view> names;
-  for (const Category& category : kCategories) {
-    const bool slow = category.text == "@slow" && !(command.flags & kFast);
-    // What a script does is not known, so that reading ones do not count as reads.
-    const bool unknown = category.flags == kReadOnly && (command.spec->categories & kScripting);
-    if (slow || (!unknown && ((command.spec->categories & category.declared) || (command.flags & category.flags))))
-      names.push_back(category.text);
-  }
-  return names;
-}
 
 template <size_t N>
 void reply_names(Context& ctx, const Name (&names)[N], uint32_t bits) {
@@ -177,9 +136,9 @@ void reply_command(Context& ctx, const CommandEntry& command) {
   ctx.reply.integer(range.first);
   ctx.reply.integer(range.last);
   ctx.reply.integer(range.step);
-  const std::vector<std::string_view> categories = categories_of(command);
-  ctx.reply.set(categories.size());
-  for (const std::string_view category : categories) ctx.reply.simple(category);
+  ctx.reply.set(static_cast<size_t>(std::popcount(command.categories)));
+  for (size_t i = 0; i < category_names().size(); ++i)
+    if (command.categories >> i & 1) ctx.reply.simple(fmt::format("@{}", category_names()[i]));
   ctx.reply.set(command.spec->tips.size());
   for (const std::string_view tip : command.spec->tips) ctx.reply.bulk(tip);
   ctx.reply.set(command.spec->keys.size());
@@ -218,15 +177,11 @@ template <class Wanted>
 void reply_list(Context& ctx, Wanted wanted) {
   const protocol::Reply::Open open = ctx.reply.begin();
   size_t count = 0;
-  const auto add = [&](const CommandEntry& command) {
+  ctx.server.commands.for_each([&](const CommandEntry& command) {
     if (!wanted(command)) return;
     ctx.reply.bulk(command.full_name);
     ++count;
-  };
-  for (const auto& command : ctx.server.commands.all()) {
-    add(*command);
-    for (const auto& sub : command->subcommands) add(*sub);
-  }
+  });
   ctx.reply.end_array(open, count);
 }
 
@@ -239,11 +194,8 @@ void command_list_command(Context& ctx) {
   if (in.option("PATTERN", 1))
     return reply_list(ctx, [&](const CommandEntry& command) { return glob_match(operand, command.full_name, true); });
   if (!in.option("ACLCAT", 1)) return ctx.reply.error(errors::kSyntax);
-  reply_list(ctx, [&](const CommandEntry& command) {
-    const std::vector<std::string_view> categories = categories_of(command);
-    return std::any_of(categories.begin(), categories.end(),
-                       [&](std::string_view category) { return equals_ignoring_case(category.substr(1), operand); });
-  });
+  const uint32_t category = category_bit(operand);
+  reply_list(ctx, [&](const CommandEntry& command) { return (command.categories & category) != 0; });
 }
 
 // --- COMMAND GETKEYS --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include "persistence/dump_payload.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/config_target.h"
 #include "server/server.h"
 #include "storage/access.h"
 
@@ -109,8 +110,6 @@ void restore_effect(Context& ctx, Keyspace& db, std::string_view key) {
   ctx.effect_in(db, {"RESTORE", key, expiry, payload, "ABSTTL", "REPLACE"});
 }
 
-int move_database(Args) { return 2; }
-
 void move_command(Context& ctx) {
   Arguments in(ctx);
   const std::string_view key = in.next();
@@ -133,12 +132,6 @@ void move_command(Context& ctx) {
     restore_effect(ctx, *other, key);
   }
   ctx.reply.integer(1);
-}
-
-int copy_database(Args args) {
-  for (size_t i = 3; i + 1 < args.size(); ++i)
-    if (equals_ignoring_case(args[i], "DB")) return static_cast<int>(i + 1);
-  return 0;
 }
 
 void copy_command(Context& ctx) {
@@ -183,6 +176,14 @@ void copy_command(Context& ctx) {
     ctx.effect_between(ctx.db(), *other, {"COPY", from, to, "DB", index});
   }
   ctx.reply.integer(1);
+}
+
+void move_databases(Args args, const Config& config, std::vector<int>& databases) { add_database(args[2], config, databases); }
+
+void copy_databases(Args args, const Config& config, std::vector<int>& databases) {
+  // Each one is looked at: which of several counts is the handler's business.
+  for (size_t i = 3; i + 1 < args.size(); ++i)
+    if (equals_ignoring_case(args[i], "DB")) add_database(args[i + 1], config, databases);
 }
 
 // --- RANDOMKEY, KEYS --------------------------------------------------------------------------------------------------
@@ -340,7 +341,7 @@ constexpr std::string_view k_wait_tips[] = {"request_policy:all_shards", "respon
 constexpr Command kCommands[] = {
     {.name = "copy", .arity = -3, .flags = kWrite | kDenyOom, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
      .summary = "Copies a key's value and expiry to another key, in another database if asked for.", .syntax = "source destination [DB destination-db] [REPLACE]",
-     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys, .get_database = copy_database},
+     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys, .databases = copy_databases},
     {.name = "del", .arity = -2, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
      .summary = "Deletes keys.", .syntax = "key [key ...]",
      .complexity = "O(N)", .handler = del_command, .keys = k_del_keys, .tips = k_del_tips},
@@ -352,7 +353,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(N)", .handler = keys_command, .tips = k_keys_tips},
     {.name = "move", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
      .summary = "Moves a key to another database.", .syntax = "key db",
-     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys, .get_database = move_database},
+     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys, .databases = move_databases},
     {.name = "object", .arity = -2, .flags = 0, .categories = 0, .group = "generic", .since = "2.2.3",
      .summary = "Tells how a value is kept.", .syntax = "",
      .complexity = "Depends on subcommand.", .handler = nullptr, .subcommands = k_object_subcommands},

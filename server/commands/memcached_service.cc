@@ -121,7 +121,7 @@ void settings_stats(Context& ctx) {
   out.field("tcp_backlog", config.tcp_backlog);
   out.field("binding_protocol", "ascii");
   out.field("auth_enabled_sasl", "no");
-  out.field("auth_enabled_ascii", config.requirepass.empty() ? "no" : "yes");
+  out.field("auth_enabled_ascii", ctx.server.acl.default_user().open_to_all() ? "no" : "yes");
   out.field("item_size_max", ctx.server.memcached_item_bytes(ctx.db().index()));
   out.field("idle_timeout", settings.memcached_timeout);
   out.end();

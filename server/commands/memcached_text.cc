@@ -6,7 +6,6 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "protocol/memcached_parser.h"
-#include "server/commands/authentication.h"
 #include "server/commands/families.h"
 #include "server/commands/memcached_items.h"
 #include "server/server.h"
@@ -104,13 +103,14 @@ void authenticate_by_set(Context& ctx) {
   ++stats.auth_cmds;
   std::string_view pair = ctx.args.back();
   const size_t space = pair.find(' ');
-  if (space != pair.npos && authenticate(ctx, pair.substr(0, space), pair.substr(space + 1))) return reply.line("STORED");
+  std::string_view error;
+  if (space != pair.npos && ctx.server.log_in(ctx, pair.substr(0, space), pair.substr(space + 1), error)) return reply.line("STORED");
   ++stats.auth_errors;
   reply.error(space == pair.npos ? "CLIENT_ERROR bad authentication token format" : "CLIENT_ERROR authentication failure");
 }
 
 void set_command(Context& ctx) {
-  if (!ctx.session.authenticated) [[unlikely]]
+  if (ctx.server.must_log_in(ctx.session)) [[unlikely]]
     return authenticate_by_set(ctx);
   store(ctx, StoreMode::Set);
 }
@@ -245,7 +245,7 @@ constexpr Command kCommands[] = {
     {.name = "replace", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
      .summary = "Stores an item where the key is there.", .syntax = "key flags exptime bytes [NOREPLY]",
      .complexity = "O(1)", .handler = replace_command, .keys = k_set_keys},
-    {.name = "set", .arity = -1, .flags = kStores | kNoAuth, .categories = kString, .group = kGroup, .since = "1.0.0",
+    {.name = "set", .arity = -1, .flags = kStores | kNoAuth | kChecksPassword, .categories = kString, .group = kGroup, .since = "1.0.0",
      .summary = "Stores an item, or authenticates.", .syntax = "key flags exptime bytes [NOREPLY]",
      .complexity = "O(1)", .handler = set_command, .keys = k_set_keys},
     {.name = "too_large", .arity = -1, .flags = kMemcached | kInternal | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",

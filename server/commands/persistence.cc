@@ -2,6 +2,7 @@
 
 #include "server/arguments.h"
 #include "server/commands/families.h"
+#include "server/config_target.h"
 #include "server/scripting.h"
 #include "server/server.h"
 
@@ -60,6 +61,11 @@ void bgrewriteaof_command(Context& ctx) {
 
 void lastsave_command(Context& ctx) { ctx.reply.integer(ctx.server.durability.outcomes().last_save_s); }
 
+/// `BGSAVE DB database`.
+void saved_database(Args args, const Config& config, std::vector<int>& databases) {
+  if (args.size() > 2) add_database(args[2], config, databases);
+}
+
 void shutdown_command(Context& ctx) {
   Arguments in(ctx);
   bool save = false, nosave = false, abort = false, now = false, force = false;
@@ -112,7 +118,7 @@ constexpr Command kCommands[] = {
      .complexity = "O(1)", .handler = bgrewriteaof_command},
     {.name = "bgsave", .arity = -1, .flags = kAdmin | kNoScript | kNoAsyncLoading, .categories = 0, .group = "server", .since = "1.0.0",
      .summary = "Saves a snapshot in the background.", .syntax = "[SCHEDULE]",
-     .complexity = "O(1)", .handler = bgsave_command},
+     .complexity = "O(1)", .handler = bgsave_command, .databases = saved_database},
     {.name = "lastsave", .arity = 1, .flags = kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "1.0.0",
      .summary = "Tells when the data was last saved.", .syntax = "",
      .complexity = "O(1)", .handler = lastsave_command, .tips = k_lastsave_tips},

@@ -94,9 +94,15 @@ struct SortOptions {
         store = in.next();
       } else if (in.option("BY", 1)) {
         by.emplace(in.next());
-        if (!by->has_star()) unsorted = true;
+        if (!by->has_star()) {
+          unsorted = true;
+        } else if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args)) {
+          in.fail("ERR BY option of SORT denied due to insufficient ACL permissions.");
+        }
       } else if (in.option("GET", 1)) {
         get.emplace_back(in.next());
+        if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args))
+          in.fail("ERR GET option of SORT denied due to insufficient ACL permissions.");
       } else {
         in.fail(errors::kSyntax);
       }

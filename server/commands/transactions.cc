@@ -1,4 +1,5 @@
 #include "server/commands/families.h"
+#include "server/denial_texts.h"
 #include "server/server.h"
 
 namespace quartet::server {
@@ -36,6 +37,11 @@ void exec_command(Context& ctx) {
   std::vector<std::string_view> args;
   for (const QueuedCommand& queued : queue) {
     args.assign(queued.arguments.begin(), queued.arguments.end());
+    if (const auto denied = ctx.server.denial(session, *queued.command, args)) {
+      ctx.server.log_denial(session, AclLog::Source::Multi, *denied, *queued.command, args);
+      ctx.reply.error(noperm_at_exec(*denied));
+      continue;
+    }
     Time now = ctx.now;
     ctx.server.call(session, *queued.command, args, {.deny_blocking = true}, now);
   }

@@ -33,6 +33,7 @@ struct Script {
 /// The script that runs now.
 struct Run {
   const Script* script = nullptr;  // null: none
+  const Session* caller = nullptr;
   bool read_only = false;
   bool wrote = false;   // a write command was called: the script can no longer be killed
   bool busy = false;    // it has run longer than `busy-reply-threshold`

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/numbers.h"
+#include "server/denial_texts.h"
 #include "server/lua/convert.h"
 #include "server/lua/interpreter.h"
 #include "server/lua/libraries.h"
@@ -76,10 +77,14 @@ bool arity_fits(const Command& command, size_t count) {
 }
 
 /// The guards between a script and a command: null, else the error.
-const char* refuse(const Interpreter& in, const CommandEntry* command) {
+const char* refuse(Interpreter& in, const CommandEntry* command) {
   if (!command) return "ERR Unknown Redis command called from script";
   if (!arity_fits(*command->spec, in.arguments.size())) return "ERR Wrong number of args calling Redis command from script";
   if (command->flags & kNoScript) return "ERR This Redis command is not allowed from script";
+  if (const auto denied = in.server.denial(in.session, *command, in.arguments)) {
+    in.server.log_denial(*in.run.caller, AclLog::Source::Lua, *denied, *command, in.arguments);
+    return noperm_in_script(*denied);
+  }
   if (in.run.read_only && (command->flags & (kWrite | kMayReplicate)))
     return "ERR Write commands are not allowed from read-only scripts.";
   if (command->flags & kWrite)
@@ -236,12 +241,13 @@ int log(lua_State* L) {
   return 0;
 }
 
-/// Whether the caller may run a command. Users cannot be restricted yet: everybody who is authenticated may.
+/// Whether the caller may run a command.
 int acl_check_cmd(lua_State* L) {
   Interpreter& in = Interpreter::of(L);
   if (const char* error = collect_arguments(L, in)) return raise(L, error);
-  if (!find_command(in)) return raise(L, "ERR Invalid command passed to redis.acl_check_cmd()");
-  lua_pushboolean(L, 1);
+  const CommandEntry* command = find_command(in);
+  if (!command) return raise(L, "ERR Invalid command passed to redis.acl_check_cmd()");
+  lua_pushboolean(L, !in.server.denial(in.session, *command, in.arguments));
   return 1;
 }
 

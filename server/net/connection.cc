@@ -115,7 +115,7 @@ bool Connection::receptive() const {
 /// come past the bytes that the kernel has no room for; and a client that merely shut down its sending side counts as gone.
 void Connection::update_reading() {
   reading_ = !session_->input_paused() ||
-             session_->input.size() <= (session_->authenticated ? kHeldInputBytes : kUnauthenticatedHeldBytes);
+             session_->input.size() <= (reactor_.server().must_log_in(*session_) ? kUnauthenticatedHeldBytes : kHeldInputBytes);
   watch();
 }
 

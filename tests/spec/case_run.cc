@@ -40,6 +40,7 @@ Reply Client::call(const std::vector<std::string>& arguments) {
 }
 
 CaseRun::CaseRun(Backend& backend, Client& control) : backend_(backend), control_(control) {
+  backend_.begin_case();
   const Reply emptied = control_.call({"FLUSHALL"});
   if (emptied.kind == Kind::error) throw std::runtime_error("FLUSHALL: " + emptied.text);
 }
@@ -47,6 +48,7 @@ CaseRun::CaseRun(Backend& backend, Client& control) : backend_(backend), control
 CaseRun::~CaseRun() {
   clients_.clear();
   try {
+    if (uses_acl_) remove_users();
     for (auto saved = saved_.rbegin(); saved != saved_.rend(); ++saved)
       control_.call({"CONFIG", "SET", saved->first, saved->second});
     backend_.settle();
@@ -92,9 +94,19 @@ void CaseRun::configure(const std::string& name, const std::string& value) {
   if (set.kind == Kind::error) throw std::runtime_error(fmt::format("CONFIG SET {}: {}", name, set.text));
 }
 
+void CaseRun::remove_users() {
+  std::vector<std::string> remove = {"ACL", "DELUSER"};
+  for (const Reply& name : control_.call({"ACL", "USERS"}).items)
+    if (name.text != "default") remove.push_back(name.text);
+  if (remove.size() > 2) control_.call(remove);
+  control_.call({"ACL", "SETUSER", "default", "on", "nopass", "~*", "&*", "+@all", "clearselectors"});
+  control_.call({"ACL", "LOG", "RESET"});
+}
+
 void CaseRun::perform(const Step& step) {
   switch (step.action) {
     case Step::Action::send:
+      if (!step.arguments.empty() && step.arguments[0].text == "ACL") uses_acl_ = true;
       become_sender(step.client);
       client(step.client).send(encode_command(resolved(step.arguments)));
       break;

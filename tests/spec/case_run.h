@@ -67,6 +67,7 @@ class CaseRun {
  private:
   void configure(const std::string& name, const std::string& value);
   std::vector<std::string> resolved(const std::vector<Argument>& arguments) const;
+  void remove_users();
   void become_sender(const std::string& name);
 
   Backend& backend_;
@@ -75,6 +76,7 @@ class CaseRun {
   std::vector<std::string> names_;
   std::string last_sender_;
   Variables variables_;
+  bool uses_acl_ = false;
   std::vector<std::pair<std::string, std::string>> saved_;
 };
 

@@ -50,6 +50,10 @@ class InProcessBackend final : public Backend {
   }
 
   std::unique_ptr<Connection> connect() override { return std::make_unique<InProcessConnection>(*this, next_port_++); }
+  void begin_case() override {
+    clock.advance_ms(60'000);
+    core->tick();
+  }
   void settle() override {
     while (core->slice()) {
     }
