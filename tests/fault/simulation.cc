@@ -410,6 +410,7 @@ void Simulation::pass(int64_t us) {
     });
     if (ended()) return;
     if (mono_us_ >= next_tick_us_) tick();
+    core_->server.slice();
     core_->server.end_turn();
     settle(nullptr, 0, history_.size(), false);
     receive();
@@ -442,6 +443,7 @@ void Simulation::observe() {
 }
 
 void Simulation::check_model() {
+  if (core_->server.long_commands.writing()) return;  // half of a change is there, of which nobody is told yet
   const auto problem_of = [&] {
     size_t at = model_at_;
     std::string problem;
@@ -532,14 +534,17 @@ void Simulation::administer() {
   const bool shuts_down = command[0] == "SHUTDOWN" && (command.size() == 1 || command[1] != "ABORT");
   if (shuts_down) forced_ = command.size() > 1 && command[1] == "FORCE";
   const size_t at = history_.size();
-  if (command[0] == "SAVE" && !server.durability.saving()) snapshot_began(at, at);
-  if (shuts_down && (!save_rules_.empty() || command.back() == "SAVE") && command.back() != "NOSAVE") snapshot_began(at, at);
+  const bool saves = (command[0] == "SAVE" && !server.durability.saving()) ||
+                     (shuts_down && (!save_rules_.empty() || command.back() == "SAVE") && command.back() != "NOSAVE");
+  if (saves) snapshot_began(at, at);
   if (verbose_) fmt::print("effect {}: {}\n", at, fmt::join(command, " "));
   Client client(server, ++ports_);
   client.send(encode_command(command));
   const std::vector<Reply> replies = client.take_made();
   const std::string reply = replies.empty() ? std::string() : replies[0].text;
-  if (reply == "Background saving started") snapshot_began(at, at);
+  // Commands in slices are carried to their ends first.
+  if (saves) dumps_.back().last = history_.size();
+  if (reply == "Background saving started") snapshot_began(at, history_.size());
   if (command[0] == "CONFIG") {
     if (reply == "OK") setting_[database] = wanted;
     if (reply == "OK" && command[2] == "dir") elsewhere_ = !elsewhere_;
