@@ -75,15 +75,15 @@ void acl_getuser_command(Context& ctx) {
   ctx.reply.array(user->passwords.size());
   for (const PasswordHash& password : user->passwords) ctx.reply.bulk(password.digits());
   reply_selector(ctx, user->root);
-  if (!databases.empty()) {
-    ctx.reply.bulk("databases");
-    ctx.reply.bulk(databases);
-  }
   ctx.reply.bulk("selectors");
   ctx.reply.array(user->selectors.size());
   for (const Selector& selector : user->selectors) {
     ctx.reply.map(3);
     reply_selector(ctx, selector);
+  }
+  if (!databases.empty()) {
+    ctx.reply.bulk("databases");
+    ctx.reply.bulk(databases);
   }
 }
 

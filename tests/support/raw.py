@@ -57,7 +57,7 @@ class RawClient:
         if kind == b"+":
             return rest
         if kind == b"-":
-            return Error(rest.decode())
+            return Error(rest.decode(errors="backslashreplace"))
         if kind == b":":
             return int(rest)
         if kind == b"$":

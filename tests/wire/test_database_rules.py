@@ -83,8 +83,8 @@ def refused_every_way(client: RawClient, request: list[str], no_multi: bool = Fa
 
 
 def touches_its_database(command: Command) -> bool:
-    """All of @keyspace do but SWAPDB, which names both of its databases."""
-    return command.name != "swapdb" and bool(command.keys or "keyspace" in command.categories)
+    """All of @keyspace do but their HELP, and SWAPDB, which names both of its databases."""
+    return command.name != "swapdb" and not command.name.endswith("|help") and bool(command.keys or "keyspace" in command.categories)
 
 
 def test_the_rule_is_told(admin, alice):

@@ -10,7 +10,7 @@ from support.wait import wait_for
 
 WRONG = Error("WRONGPASS invalid username-password pair or user is disabled.")
 # So many that the last ones have to wait for seconds, all the more on a slow machine.
-ATTEMPTS = 11
+ATTEMPTS = 17
 
 
 @pytest.fixture
