@@ -98,8 +98,9 @@ MemcachedParser::Status MemcachedParser::next(std::string_view input, const Memc
                           ? static_cast<const char*>(std::memchr(input.data() + scanned_, '\n', within - scanned_))
                           : nullptr;
   const size_t length = found ? static_cast<size_t>(found - input.data()) : within;
-  if (length > limits.line_bytes && (length > limits.keys_line_bytes || verb_of(first_word(input)) != Verb::ManyKeys))
-    return fail("CLIENT_ERROR line too long");
+  // Where the verb begins later than that, it cannot be waited for: what comes of a line does not depend on how it arrives.
+  const auto has_many_keys = [&] { return verb_of(first_word(input.substr(0, limits.line_bytes + 1))) == Verb::ManyKeys; };
+  if (length > limits.line_bytes && (length > limits.keys_line_bytes || !has_many_keys())) return fail("CLIENT_ERROR line too long");
   scanned_ = length;
   if (!found) return incomplete(input.size() + 1);
   begun_ = true;

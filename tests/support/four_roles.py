@@ -171,7 +171,7 @@ class Site:
         deadline = time.monotonic() + 60
         for number, result in self.results:
             try:
-                if result.get(timeout=max(0.1, deadline - time.monotonic()), disable_sync_subtasks=False) != number + 1:
+                if result.get(timeout=max(0.01, deadline - time.monotonic()), disable_sync_subtasks=False) != number + 1:
                     self.outcome.tasks_lost += 1
             except Exception:
                 self.outcome.tasks_lost += 1

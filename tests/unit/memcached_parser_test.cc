@@ -116,6 +116,7 @@ TEST_CASE("lines have bounds, and a wider one where there are many keys", "[memc
     CHECK(outcome("get " + std::string(36, 'x') + "\n", limits, piece) == "[get|" + std::string(36, 'x') + "]");
     CHECK(outcome("gats " + std::string(36, 'x') + "\n", limits, piece) == "CLIENT_ERROR line too long");
     CHECK(outcome(std::string(41, ' '), limits, piece) == "CLIENT_ERROR line too long");
+    CHECK(outcome(std::string(21, ' ') + "gats 1 a\n", limits, piece) == "CLIENT_ERROR line too long");
   }
 }
 
