@@ -41,16 +41,18 @@ void set_all_commands(Selector& selector, bool permitted) {
 }
 
 /// Adds a rule about whole commands. Rules are kept only as far as they have an effect: those that are about nothing else
-/// than the new one go, and then the new one too, where what is left says the same.
+/// than the new one go, and then all of which what stands before them says the same, the new one too.
 Problem add_command_rule(Selector& selector, CommandRule rule) {
   if (is_full(selector.rules)) return problem(kTooMany);
   std::erase_if(selector.rules, [&](const CommandRule& earlier) { return rule.commands.includes(earlier.commands); });
   std::erase_if(selector.first_arguments, [&](const auto& item) { return rule.commands.contains(item.first); });
   selector.commands.change(rule.commands, rule.permits);
+  selector.rules.push_back(std::move(rule));
   CommandSet before(selector.command_count, selector.all_commands);
-  for (const CommandRule& earlier : selector.rules)
-    if (!earlier.about_argument) before.change(earlier.commands, earlier.permits);
-  if (before.change(rule.commands, rule.permits)) selector.rules.push_back(std::move(rule));
+  std::vector<CommandRule> effective;
+  for (CommandRule& each : selector.rules)
+    if (each.about_argument || before.change(each.commands, each.permits)) effective.push_back(std::move(each));
+  selector.rules = std::move(effective);
   return {};
 }
 

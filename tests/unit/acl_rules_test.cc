@@ -79,6 +79,8 @@ TEST_CASE("rules for commands are told without those that are void", "[acl]") {
   CHECK(commands_of("+@all +select|0") == "+@all");
   CHECK(commands_of("+memcached|GET -memcached|get") == "-@all");
   CHECK(commands_of("+@all -memcached|mg") == "+@all -memcached|mg");
+  // What the second rule has an effect on goes with the first one.
+  CHECK(commands_of("+client -@dangerous -client") == "-@all");
 }
 
 TEST_CASE("a line makes the same user again", "[acl]") {
