@@ -26,6 +26,13 @@ void permit_all(User& user) {
   user.settle();
 }
 
+/// This password and no other; none where it is empty.
+void give_password(User& user, std::string_view password) {
+  user.passwords.clear();
+  user.nopass = password.empty();
+  if (!password.empty()) user.passwords.push_back(PasswordHash::of(password));
+}
+
 /// Reads a line of an ACL file into `users`; appends what is wrong with it to `errors`, as Redis words it.
 void read_line(std::string_view line, std::string_view where, const AclTerms& terms, Acl::Users& users, std::string& errors) {
   const std::vector<std::string_view> words = split_words(line);
@@ -80,16 +87,11 @@ Acl::Acl(const CommandTable& commands, const Config& config)
 User Acl::initial_default(std::string_view password) const {
   User user = make_user(kDefaultName, terms());
   permit_all(user);
-  user.nopass = password.empty();
-  if (!password.empty()) user.passwords.push_back(PasswordHash::of(password));
+  give_password(user, password);
   return user;
 }
 
-void Acl::set_default_password(std::string_view password) {
-  default_->passwords.clear();
-  default_->nopass = password.empty();
-  if (!password.empty()) default_->passwords.push_back(PasswordHash::of(password));
-}
+void Acl::set_default_password(std::string_view password) { give_password(*default_, password); }
 
 const User* Acl::find(std::string_view name) const {
   const auto found = users_.find(name);

@@ -18,16 +18,16 @@ uint8_t needed_permissions(uint32_t flags) {
   return needed;
 }
 
-/// Calls `look(position)` for every argument that is a channel until it returns false; returns whether it never did.
-template <class Look>
-bool for_each_channel(const Command& command, Args args, Look look) {
+/// The first of the arguments that are channels for which `permitted(channel, is_pattern)` is false.
+template <class Permitted>
+std::optional<Denial> denied_channel(const Command& command, Args args, Permitted permitted) {
   const ChannelSpec& spec = command.channels;
-  if (spec.first == 0) return true;
+  if (spec.first == 0) return {};
   const size_t first = static_cast<size_t>(spec.first);
   const size_t end = spec.all ? args.size() : std::min(args.size(), first + 1);
   for (size_t i = first; i < end; ++i)
-    if (!look(i)) return false;
-  return true;
+    if (!permitted(args[i], spec.patterns)) return Denial{Denial::Reason::Channel, i};
+  return {};
 }
 
 /// Whether a request looks into the connection's database, or changes it.
@@ -104,12 +104,7 @@ std::optional<Denial> Selector::check(const CommandEntry& command, Args args, Re
       if (!permits_key(args[position], use.flags)) return Denial{Denial::Reason::Key, position};
     }
   if (all_channels) return {};
-  std::optional<Denial> denial;
-  for_each_channel(*command.spec, args, [&](size_t i) {
-    if (!permits_channel(args[i], command.spec->channels.patterns)) denial = Denial{Denial::Reason::Channel, i};
-    return !denial;
-  });
-  return denial;
+  return denied_channel(*command.spec, args, [&](std::string_view channel, bool is_pattern) { return permits_channel(channel, is_pattern); });
 }
 
 // --- User -------------------------------------------------------------------------------------------------------------
@@ -148,12 +143,7 @@ std::optional<Denial> User::check_databases(const CommandEntry& command, Args ar
       if (!may_reach(other)) return Denial{Denial::Reason::Database, 0, other};
   }
   if (!may_reach(database) && uses_database(command, keys)) return Denial{Denial::Reason::Database, 0, database};
-  std::optional<Denial> denial;
-  for_each_channel(*command.spec, args, [&](size_t i) {
-    if (tells_of_others(args[i], command.spec->channels.patterns)) denial = Denial{Denial::Reason::Channel, i};
-    return !denial;
-  });
-  return denial;
+  return denied_channel(*command.spec, args, [&](std::string_view channel, bool is_pattern) { return !tells_of_others(channel, is_pattern); });
 }
 
 bool User::tells_of_others(std::string_view channel, bool is_pattern) const {

@@ -212,8 +212,7 @@ bool read_key_uses(Context& ctx, std::vector<KeyUse>& uses) {
     command = request.size() > 1 ? CommandTable::find_subcommand(*command, request[1]) : nullptr;
   if (!command) return fail("ERR Invalid command specified");
   const Command& spec = *command->spec;
-  const bool has_keys = std::any_of(spec.keys.begin(), spec.keys.end(), [](const KeySpec& key) { return !(key.flags & kKeyNotKey); });
-  if (!has_keys) return fail("ERR The command has no key arguments");
+  if (!command->names_keys()) return fail("ERR The command has no key arguments");
   const auto count = static_cast<int>(request.size());
   if ((spec.arity > 0 && count != spec.arity) || count < -spec.arity)
     return fail("ERR Invalid number of arguments specified for command");
