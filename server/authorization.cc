@@ -98,9 +98,7 @@ bool Server::log_in(Context& ctx, std::string_view name, std::string_view passwo
 // --- Permissions ------------------------------------------------------------------------------------------------------
 
 bool Server::permitted(Session& session, const CommandEntry& command, Args args) {
-  const bool queues = session.in_multi && !(command.flags & kRunsInMulti);
-  const int database = queues && !session.queue.empty() ? session.queued_database : session.database;
-  const auto denied = denial(*session.user, database, command, args);
+  const auto denied = denial(*session.user, session.database_of(command), command, args);
   if (!denied) return true;
   log_denial(session, session.in_multi ? AclLog::Source::Multi : AclLog::Source::TopLevel, *denied, command, args);
   reject(session, command, noperm_reply(*denied, command, config));

@@ -36,6 +36,11 @@ struct CommandEntry {
   std::vector<std::unique_ptr<CommandEntry>> subcommands;
   mutable CommandStats stats;
 
+  /// Whether a request may have so many words, its name counted.
+  bool takes(size_t words) const {
+    const auto count = static_cast<int>(words);
+    return spec->arity > 0 ? count == spec->arity : count >= -spec->arity;
+  }
   bool names_keys() const;
   /// Whether a client that uses the command works in its database, and not only with the server.
   bool uses_database() const { return (flags & (kWrite | kReadOnly)) || names_keys(); }

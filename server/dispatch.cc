@@ -235,9 +235,7 @@ const CommandEntry* Server::resolve(const CommandEntry* command, Args args, prot
     }
     command = sub;
   }
-  const int arity = command->spec->arity;
-  const auto count = static_cast<int>(args.size());
-  if ((arity > 0 && count != arity) || count < -arity || !command->spec->handler) {
+  if (!command->takes(args.size()) || !command->spec->handler) {
     ++command->stats.rejected;
     reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
     return nullptr;
@@ -397,7 +395,7 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
     return true;
   }
   session.last_command = command;
-  const bool queues = session.in_multi && !(command->flags & kRunsInMulti);
+  const bool queues = session.queues(*command);
   if (!queues && long_commands.running() && must_wait_for_database(session, *command)) {
     long_commands.wait(session, false);
     return false;

@@ -120,8 +120,7 @@ const std::string* MemoryLimit::refusal(const Session& session, const CommandEnt
   const Time now = server_.clock.now();
   const int64_t end_us = end_of(now.mono_us, slice_us_);
   if (command.flags & kEndsMulti) return refusal_of_transaction(session, end_us, now);
-  const bool queues = session.in_multi && !(command.flags & kRunsInMulti);
-  const int database = queues && !session.queue.empty() ? session.queued_database : session.database;
+  const int database = session.database_of(command);
   make_room(server_.database(database), end_us, now);
   const int grown = grown_database(server_, database, command, args);
   if (grown >= 0) {
@@ -129,7 +128,7 @@ const std::string* MemoryLimit::refusal(const Session& session, const CommandEnt
     return refusal_of(grown);
   }
   // What waits for its EXEC takes memory too, whatever it will do then.
-  if (queues && session.queue_bytes > limits::kQueueBytesWhenFull && over_maxmemory()) return refusal_of(database);
+  if (session.queues(command) && session.queue_bytes > limits::kQueueBytesWhenFull && over_maxmemory()) return refusal_of(database);
   return nullptr;
 }
 

@@ -126,6 +126,10 @@ struct Session {
   size_t subscriptions() const { return channels.size() + patterns.size(); }
   bool subscribed() const { return subscriptions() + shard_channels.size() > 0; }
   ClientClass client_class() const { return subscribed() ? ClientClass::PubSub : ClientClass::Normal; }
+  /// Whether a request is kept for EXEC, and not executed now.
+  bool queues(const CommandEntry& command) const { return in_multi && !(command.flags & kRunsInMulti); }
+  /// The database in which a request will run: that of the connection, or where the commands before it in the queue lead.
+  int database_of(const CommandEntry& command) const { return queues(command) && !queue.empty() ? queued_database : database; }
   /// While true, input is kept and not executed.
   bool input_paused() const { return blocked || waits_its_turn() || closing; }
   /// Input is kept that will be executed without anything that other clients would have to do.

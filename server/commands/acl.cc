@@ -154,9 +154,7 @@ void acl_dryrun_command(Context& ctx) {
   const CommandEntry* command = server.commands.find(request[0]);
   if (command && !command->subcommands.empty() && request.size() > 1) command = CommandTable::find_subcommand(*command, request[1]);
   if (!command) return ctx.reply.error(fmt::format("ERR Command '{}' not found", request[0]));
-  const auto count = static_cast<int>(request.size());
-  const int arity = command->spec->arity;
-  if ((arity > 0 && count != arity) || count < -arity)
+  if (!command->takes(request.size()))
     return ctx.reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
   const auto denied = server.denial(*user, ctx.session.database, *command, request);
   if (!denied) return ctx.reply.ok();

@@ -213,9 +213,7 @@ bool read_key_uses(Context& ctx, std::vector<KeyUse>& uses) {
   if (!command) return fail("ERR Invalid command specified");
   const Command& spec = *command->spec;
   if (!command->names_keys()) return fail("ERR The command has no key arguments");
-  const auto count = static_cast<int>(request.size());
-  if ((spec.arity > 0 && count != spec.arity) || count < -spec.arity)
-    return fail("ERR Invalid number of arguments specified for command");
+  if (!command->takes(request.size())) return fail("ERR Invalid number of arguments specified for command");
   if ((!find_key_uses(spec, request, uses) || uses.empty()) && !(command->flags & kNoMandatoryKeys))
     return fail("ERR Invalid arguments specified for command");
   return true;

@@ -71,15 +71,10 @@ const CommandEntry* find_command(const Interpreter& in) {
   return CommandTable::find_subcommand(*command, args[1]);
 }
 
-bool arity_fits(const Command& command, size_t count) {
-  const auto n = static_cast<int>(count);
-  return command.handler && (command.arity > 0 ? n == command.arity : n >= -command.arity);
-}
-
 /// The guards between a script and a command: null, else the error.
 const char* refuse(Interpreter& in, const CommandEntry* command) {
   if (!command) return "ERR Unknown Redis command called from script";
-  if (!arity_fits(*command->spec, in.arguments.size())) return "ERR Wrong number of args calling Redis command from script";
+  if (!command->takes(in.arguments.size()) || !command->spec->handler) return "ERR Wrong number of args calling Redis command from script";
   if (command->flags & kNoScript) return "ERR This Redis command is not allowed from script";
   if (const auto denied = in.server.denial(in.session, *command, in.arguments)) {
     in.server.log_denial(*in.run.caller, AclLog::Source::Lua, *denied, *command, in.arguments);
