@@ -32,10 +32,9 @@ Entry* EvictionPool::choose(const Keyspace& keyspace, const EvictionRule& rule, 
   }
   if (!cursor_) cursor_ = random.next();
   judge(rule, now);
-  sample(keyspace, rule, now);
+  sample(keyspace, rule, now, random);
   while (count_ > 0) {
-    Candidate* best = std::max_element(candidates_.data(), candidates_.data() + count_,
-                                       [](const Candidate& a, const Candidate& b) { return a.rank < b.rank; });
+    Candidate* best = std::max_element(candidates_.data(), candidates_.data() + count_);
     Entry* entry = keyspace.find_hashed(best->hash);
     const bool permitted = entry && (entry->expires() || !rule.only_expiring());
     if (permitted && basis_of(*entry, rule.policy) != best->basis) {
@@ -43,7 +42,7 @@ Entry* EvictionPool::choose(const Keyspace& keyspace, const EvictionRule& rule, 
       best->rank = rank_of(best->basis, rule, now);
       continue;
     }
-    remove(best);
+    *best = candidates_[--count_];
     if (permitted) return entry;
   }
   return nullptr;
@@ -53,38 +52,30 @@ void EvictionPool::judge(const EvictionRule& rule, const Time& now) {
   for (size_t i = 0; i < count_; ++i) candidates_[i].rank = rank_of(candidates_[i].basis, rule, now);
 }
 
-void EvictionPool::sample(const Keyspace& keyspace, const EvictionRule& rule, const Time& now) {
+void EvictionPool::sample(const Keyspace& keyspace, const EvictionRule& rule, const Time& now, Random& random) {
   // Any entry is as good as another, so that one is enough.
   const size_t wanted = rule.policy == EvictionPolicy::VolatileRandom ? 1 : rule.samples;
-  size_t seen = 0;
   const auto visit = [&](const Entry& entry) {
-    if (seen == wanted) return;
-    ++seen;
+    ++sampled_;
     const uint64_t basis = basis_of(entry, rule.policy);
-    consider({Keyspace::hash(entry.key()), basis, rank_of(basis, rule, now)});
+    consider({Keyspace::hash(entry.key()), basis, rank_of(basis, rule, now), random.next()});
   };
-  for (size_t bucket = 0; bucket < kBuckets && seen < wanted; ++bucket)
+  // A bucket is looked at as a whole: what lies last in it would otherwise be passed over each time, and never go.
+  for (size_t bucket = 0; bucket < kBuckets && sampled_ < wanted; ++bucket)
     cursor_ = rule.only_expiring() ? keyspace.scan_expiring(*cursor_, 1, visit) : keyspace.scan(*cursor_, visit);
+  sampled_ -= std::min(sampled_, wanted);
 }
 
 void EvictionPool::consider(const Candidate& candidate) {
-  const auto end = candidates_.begin() + static_cast<ptrdiff_t>(count_);
-  const auto known = std::find_if(candidates_.begin(), end, [&](const Candidate& each) { return each.hash == candidate.hash; });
+  Candidate* end = candidates_.data() + count_;
+  Candidate* known = std::find_if(candidates_.data(), end, [&](const Candidate& each) { return each.hash == candidate.hash; });
   if (known != end) {
     *known = candidate;
   } else if (count_ < kCandidates) {
     candidates_[count_++] = candidate;
-  } else {
-    const auto worst = std::min_element(candidates_.begin(), end, [](const Candidate& a, const Candidate& b) { return a.rank < b.rank; });
-    if (worst->rank >= candidate.rank) return;
-    remove(&*worst);
-    candidates_[count_++] = candidate;
+  } else if (Candidate* worst = std::min_element(candidates_.data(), end); *worst < candidate) {
+    *worst = candidate;
   }
-}
-
-void EvictionPool::remove(Candidate* candidate) {
-  std::move(candidate + 1, candidates_.data() + count_, candidate);
-  --count_;
 }
 
 }  // namespace quartet::storage

@@ -160,6 +160,44 @@ TEST_CASE_METHOD(Fixture, "a few keys with an expiry among very many without are
   CHECK(calls < 100);
 }
 
+TEST_CASE_METHOD(Fixture, "no key is spared for where it lies in the table", "[eviction]") {
+  constexpr int kKeys = 2000;
+  for (const EvictionPolicy policy : {EvictionPolicy::AllKeysLru, EvictionPolicy::AllKeysLfu, EvictionPolicy::VolatileLru}) {
+    db.clear();
+    rule = {policy, 5, 0};
+    const auto use = [&](const std::string& key, uint32_t much) {
+      add(key, 0, 10 * kDay)->set_access(rule.counts_accesses() ? LfuAccess::minutes(at(0)) << 8 | much : LruAccess::clock(at(much)));
+    };
+    for (int i = 0; i < kKeys; ++i) use("old" + std::to_string(i), 5);
+    for (int i = 0; i < 2 * kKeys; ++i) {
+      use("new" + std::to_string(i), 10);
+      evict(1, 100);
+    }
+    int spared = 0;
+    for (int i = 0; i < kKeys; ++i) spared += db.find_raw("old" + std::to_string(i)) != nullptr;
+    CHECK(spared == 0);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "equals go by lot, wherever they lie in the table", "[eviction]") {
+  constexpr int kKeys = 1000, kRounds = 20 * kKeys;
+  rule = {EvictionPolicy::AllKeysLfu, 5, 0};
+  double sum = 0, squares = 0;
+  for (int i = 0; i < kRounds; ++i) {
+    add(std::to_string(i))->set_access(LfuAccess::fresh(at(0)));
+    if (i < kKeys) continue;
+    const int lived = i - std::stoi(evict(1, 0).at(0));
+    sum += lived;
+    squares += static_cast<double>(lived) * lived;
+  }
+  // Where each round may hit any key, the standard deviation of their lives is their mean. Where the places in the table decide, some
+  // keys come and go, others stay, and it is more than twice that.
+  const double count = kRounds - kKeys, mean = sum / count;
+  const double deviation = std::sqrt(squares / count - mean * mean);
+  CAPTURE(mean, deviation);
+  CHECK(deviation < 1.25 * mean);
+}
+
 TEST_CASE_METHOD(Fixture, "the pool outlives whatever happens to the contents", "[eviction]") {
   Keyspace other(1, observer);
   for (int round = 0; round < 50; ++round) {
