@@ -105,10 +105,8 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
 }
 
 int Server::database_index(std::string_view text) const {
-  if (const auto number = parse_int(text)) return *number >= 0 && *number < config.databases ? static_cast<int>(*number) : -1;
-  for (size_t i = 0; i < config.database.size(); ++i)
-    if (!config.database[i].name.empty() && config.database[i].name == text) return static_cast<int>(i);
-  return -1;
+  const auto index = find_database(text, config);
+  return index ? static_cast<int>(*index) : -1;
 }
 
 std::string Server::database_name(int index) const {

@@ -148,7 +148,7 @@ class Server final : public storage::KeyspaceObserver {
 
   std::vector<std::unique_ptr<storage::Keyspace>> databases;
   storage::Keyspace& database(int index) { return *databases[static_cast<size_t>(index)]; }
-  /// A database by number or by name; -1 where there is none.
+  /// A database by number or name, as find_database has it; -1 where there is none.
   int database_index(std::string_view text) const;
   /// The name of a database, its number where it has none.
   std::string database_name(int index) const;

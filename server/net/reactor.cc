@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "server/net/descriptor_limit.h"
+#include "server/net/scheduling.h"
 #include "server/process_info.h"
 
 namespace quartet::net {
@@ -335,6 +336,9 @@ void Reactor::run(std::function<void()> work, std::function<void()> done) {
   Job* job = new Job{this, {}, std::move(work), std::move(done)};
   job->request.data = job;
   const auto on_thread = [](uv_work_t* request) {
+    // The pool's threads are libuv's, and have no beginning of their own.
+    static thread_local const bool prepared = (give_way(), true);
+    (void)prepared;
     Job& job = *static_cast<Job*>(request->data);
     const int64_t before = server::heap_balance();
     job.work();

@@ -1,10 +1,7 @@
 #include "server/net/worker.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,32 +10,10 @@
 #include <system_error>
 #include <utility>
 
+#include "server/net/scheduling.h"
 #include "server/process_info.h"
 
 namespace quartet::net {
-
-namespace {
-
-/// Asks for short slices of time for the calling thread, which are given sooner (sched_setattr(2), Linux 6.12 and later): where it
-/// shares a core with the loop it would else begin, and go on after each wait for the disk, only when the loop has nothing to do.
-void ask_for_short_slices() {
-  constexpr uint64_t kShortestNs = 100'000;
-  struct {  // struct sched_attr, which the C library does not declare
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime_ns, deadline_ns, period_ns;
-  } attributes{};
-  attributes.size = sizeof attributes;
-  attributes.policy = SCHED_OTHER;
-  attributes.nice = ::getpriority(PRIO_PROCESS, 0);
-  attributes.runtime_ns = kShortestNs;
-  // Older systems take no notice, or do not need it. Whoever has been given another policy keeps it.
-  if (::sched_getscheduler(0) == SCHED_OTHER) (void)::syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
-}  // namespace
 
 Worker::~Worker() {
   if (event_ >= 0) ::close(event_);

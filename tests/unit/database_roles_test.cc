@@ -172,6 +172,15 @@ TEST_CASE("what was flushed or swapped once is loaded so, whatever is protected 
   CHECK(server.core.database(1).size() == 2);
 }
 
+TEST_CASE("a database's name is taken whatever its case, by SELECT as by CONFIG", "[roles]") {
+  Core server;
+  test::CoreClient client(server.core, 1);
+  CHECK(server.ask(client, "SELECT Cache\r\nSET key value") == "+OK\r\n+OK\r\n");
+  CHECK(server.ask(client, "CONFIG SET db.CACHE.default-ttl 10") == "+OK\r\n");
+  CHECK(server.figure("cache", "keys") == ":1");
+  CHECK(server.ask(client, "SELECT cach") == "-ERR value is not an integer or out of range\r\n");
+}
+
 TEST_CASE("clients of a database are counted until they leave it", "[roles]") {
   Core server({"--db.cache.maxclients", "1"});
   test::CoreClient second(server.core, 2);

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import socket
 
 import pytest
 
 from support.raw import RawClient, encode
 from support.server import Server
+from support.wait import wait_for
 
 MILLION = 1_000_000
 
@@ -109,3 +112,16 @@ def test_a_client_that_goes_away_sets_its_database_free(divided):
             assert client.read() == b"OK"
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         assert other.call("GET", "key:2") == b"value:2"
+
+
+def test_threads_that_free_memory_come_behind_the_loop(server):
+    """So that it does not wait for them where they share its core."""
+    with RawClient(server.port, timeout=60) as client:
+        client.call("SELECT", 2)
+        client.call("DEBUG", "POPULATE", 1000)
+        client.call("FLUSHDB")
+        wait_for(lambda: b"lazyfree_pending_objects:0\r\n" in client.call("INFO", "memory"), "the keys are freed")
+    loop = server.process.pid
+    threads = [int(task.name) for task in pathlib.Path(f"/proc/{loop}/task").iterdir()]
+    niceness = os.getpriority(os.PRIO_PROCESS, loop)
+    assert min(19, niceness + 10) in [os.getpriority(os.PRIO_PROCESS, thread) for thread in threads if thread != loop]
