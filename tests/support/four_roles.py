@@ -89,15 +89,16 @@ def percentile(latencies: list[int], percent: float) -> int:
 
 
 class Site:
-    def __init__(self, server: Server, ahead: bool):
+    def __init__(self, server: Server, ahead: bool, probed: Server):
         self.server = server
+        self.probed = probed
         self.ahead = ahead
         self.url = f"redis://127.0.0.1:{server.port}/"
         self.sessions, self.jobs = self.client(2), self.client(3)
         self.outcome = Outcome()
         self.results: list = []
         self.over = threading.Event()
-        four_roles_app.configure(self.url)
+        self.app = four_roles_app.make(self.url)
 
     def client(self, database: int) -> redis.Redis:
         return redis.Redis(port=self.server.port, db=database)
@@ -130,7 +131,7 @@ class Site:
         while not self.over.wait(1 / TASKS_PER_SECOND):
             self.outcome.tasks_sent += 1
             try:
-                self.results.append((self.outcome.tasks_sent, four_roles_app.add.apply_async((self.outcome.tasks_sent, 1), retry=False)))
+                self.results.append((self.outcome.tasks_sent, self.app.tasks["add"].apply_async((self.outcome.tasks_sent, 1), retry=False)))
             except Exception as error:  # whatever Celery makes of the server's refusal
                 self.outcome.tasks_refused += 1
                 self.outcome.errors.append(f"task: {error}")
@@ -158,7 +159,7 @@ class Site:
 
     def probe(self, seconds: float) -> list[int]:
         """A queue's latencies for so many seconds."""
-        command = [sys.executable, str(HERE / "broker_probe.py"), str(self.server.port), *(["ahead"] if self.ahead else [])]
+        command = [sys.executable, str(HERE / "broker_probe.py"), str(self.probed.port), *(["ahead"] if self.ahead else [])]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as probe:
             time.sleep(seconds)
             output, _ = probe.communicate("")
@@ -177,9 +178,10 @@ class Site:
                 self.outcome.tasks_lost += 1
 
 
-def run(server: Server, seconds: float, ahead: bool = False) -> Outcome:
-    """`seconds` of storm, after a third as many without it. REQUIRES: the server has started."""
-    site = Site(server, ahead)
+def run(server: Server, seconds: float, ahead: bool = False, probed: Server | None = None) -> Outcome:
+    """`seconds` of storm, after a third as many without it. `probed` is asked for the latencies, if not the server itself.
+    REQUIRES: they have started."""
+    site = Site(server, ahead, probed or server)
     site.fill()
     sender = threading.Thread(target=site.send_tasks)
     storm = [threading.Thread(target=act) for act in (site.write_cache, site.trouble_cache)]
@@ -198,8 +200,8 @@ def run(server: Server, seconds: float, ahead: bool = False) -> Outcome:
                     thread.join()
         site.await_tasks()
         site.count_losses()
-    four_roles_app.app.backend.result_consumer.stop()
-    four_roles_app.app.close()
+    site.app.backend.result_consumer.stop()
+    site.app.close()
     for client in (site.sessions, site.jobs):
         client.close()
     return site.outcome

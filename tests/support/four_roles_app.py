@@ -6,12 +6,11 @@ import os
 
 from celery import Celery
 
-app = Celery("four_roles")
 
-
-def configure(server_url: str) -> None:
+def make(server_url: str) -> Celery:
     """`server_url` ends in a slash."""
-    app.conf.update(
+    made = Celery("four_roles")
+    made.conf.update(
         broker_url=server_url + "0",
         result_backend=server_url + "0",
         broker_connection_retry_on_startup=True,
@@ -20,11 +19,12 @@ def configure(server_url: str) -> None:
         worker_send_task_events=True,
     )
 
+    @made.task(name="add", shared=False)
+    def add(x, y):
+        return x + y
+
+    return made
+
 
 if "FOUR_ROLES_URL" in os.environ:
-    configure(os.environ["FOUR_ROLES_URL"])
-
-
-@app.task
-def add(x, y):
-    return x + y
+    app = make(os.environ["FOUR_ROLES_URL"])
