@@ -7,7 +7,7 @@
 namespace quartet::server {
 
 size_t LatencyHistogram::bucket_of(uint64_t nanoseconds) {
-  if (nanoseconds < (1 << kSubBits)) return static_cast<size_t>(nanoseconds);
+  if (nanoseconds < (1 << kSubBits)) return std::max<size_t>(1, static_cast<size_t>(nanoseconds));
   const int shift = std::bit_width(nanoseconds) - 1 - kSubBits;
   // The first power after the linear part begins at 1 << kSubBits, and each takes as many buckets.
   const size_t index = (static_cast<size_t>(shift) << kSubBits) + static_cast<size_t>(nanoseconds >> shift);

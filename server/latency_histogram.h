@@ -7,8 +7,8 @@
 namespace quartet::server {
 
 /// How often a duration was met, in buckets that grow with it: linear within each power of two, as in HdrHistogram
-/// (http://hdrhistogram.org). A duration is told apart from others to within 3 %. Nanoseconds, from 0 to about a minute;
-/// longer ones count as that.
+/// (http://hdrhistogram.org). A duration is told apart from others to within 3 %. Nanoseconds, from 1 to about a minute;
+/// shorter and longer ones count as these, so that a percentile is 0 only where nothing was measured, as in Redis.
 class LatencyHistogram {
  public:
   void add(uint64_t nanoseconds) { add_to(bucket_of(nanoseconds)); }

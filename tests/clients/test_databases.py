@@ -55,6 +55,11 @@ def text_of(client: redis.Redis, *sections: str) -> str:
     return text.decode() if isinstance(text, bytes) else text
 
 
+def work_for_some_microseconds(client: redis.Redis) -> None:
+    """Commands are measured in whole microseconds, and of those that took less than one there is only a zero to tell."""
+    client.eval("for _ = 1, 100000 do end", 0)
+
+
 # INFO
 
 def test_info_without_sections_is_what_redis_shows(connect):
@@ -72,6 +77,7 @@ def test_redis_py_reads_info_with_databases(connect):
     broker.lpush("celery", "a", "b")
     broker.lpush("celery\x06\x163", "a")
     broker.get("absent")
+    work_for_some_microseconds(cache)
     for section in ("databases", "all", "everything"):
         information = broker.info(section)
         assert information["database_0_name"] == "broker" and information["database_1_name"] == "cache"
@@ -79,7 +85,7 @@ def test_redis_py_reads_info_with_databases(connect):
         assert information["database_1_keyspace_hits"] == 3 and information["database_1_keyspace_misses"] == 1
         assert information["database_1_keyspace_hit_rate"] == 0.75
         assert information["database_1_read_commands"] == 4 and information["database_1_write_commands"] == 1
-        assert 0 < information["database_1_latency_p50_usec"] <= information["database_1_latency_p999_usec"]
+        assert 0 <= information["database_1_latency_p50_usec"] < information["database_1_latency_p999_usec"]
         assert information["database_0_queue_0"] == {"name": "celery", "length": 2}
         assert information["database_0_queue_1"] == {"name": r"celery\x06\x163", "length": 1}
         assert "database_5_keys" not in information
@@ -150,6 +156,7 @@ def test_db_stats(connect):
     jobs.rpush("queue", *range(5))
     jobs.rpush("longer", *range(7))
     jobs.get("absent")
+    work_for_some_microseconds(jobs)
     stats = as_map(client.execute_command("DB STATS", "jobs"))
     assert stats["name"] == "jobs" and stats["keys"] == stats["lists"] == 2
     assert stats["write_commands"] == 2 and stats["read_commands"] == 1 and stats["clients"] == 1

@@ -26,6 +26,12 @@ TEST_CASE("latency histogram: powers of two count everything up to them") {
   CHECK(seen == expected);
 }
 
+TEST_CASE("latency histogram: what took no time is told from what was not measured") {
+  LatencyHistogram histogram;
+  histogram.add(0);
+  CHECK(histogram.percentile(50) == 1);
+}
+
 TEST_CASE("latency histogram: the longest durations are still counted") {
   LatencyHistogram histogram;
   histogram.add(UINT64_MAX);
