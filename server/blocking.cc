@@ -21,8 +21,10 @@ void Blocking::forget(Session& session) {
   if (!session.blocked) return;
   const BlockedCommand& blocked = *session.blocked;
   for (const BlockedCommand::Place& place : blocked.places) {
+    const bool served = place.queue == serving_;
+    if (served && place.position == next_) ++next_;
     place.queue->second.erase(place.position);
-    if (place.queue->second.empty()) queues_.erase(place.queue);
+    if (!served && place.queue->second.empty()) queues_.erase(place.queue);
   }
   if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
   --server_.stats.database(blocked.database).blocked_clients;
@@ -76,17 +78,19 @@ void Blocking::serve() {
 }
 
 void Blocking::serve_key(const Key& key) {
-  const auto found = queues_.find(key);
-  if (found == queues_.end()) return;
-  // The queue changes while it is served, so it is walked over a copy; nobody in it can disappear meanwhile.
-  const std::vector<Session*> waiting(found->second.begin(), found->second.end());
-  for (Session* session : waiting) {
-    if (!session->blocked) continue;
-    if (!server_.serve_blocked(*session, key.second)) continue;
-    forget(*session);
-    server_.output_added(*session);
-    server_.resume_soon(*session);
+  serving_ = queues_.find(key);
+  if (serving_ == queues_.end()) return;
+  storage::Keyspace& db = server_.database(key.first);
+  std::list<Session*>& queue = serving_->second;
+  for (next_ = queue.begin(); next_ != queue.end() && db.find_raw(key.second);) {
+    Session& session = **next_++;
+    if (!server_.serve_blocked(session, key.second)) continue;
+    forget(session);
+    server_.output_added(session);
+    server_.resume_soon(session);
   }
+  if (queue.empty()) queues_.erase(serving_);
+  serving_ = queues_.end();
 }
 
 void Blocking::expire(const Time& now) {

@@ -72,6 +72,10 @@ class Blocking {
   Server& server_;
   size_t waiting_ = 0;
   BlockedCommand::Queues queues_;
+  // The queue that is served, and who comes next in it. Others leave it meanwhile where serving one client makes the server close the
+  // connection of another, as that of a subscriber to keyspace notifications who does not read; so forget() knows of both.
+  BlockedCommand::Queues::iterator serving_ = queues_.end();
+  std::list<Session*>::iterator next_;
   std::deque<Key> ready_;
   std::set<Key> ready_set_;
   std::set<std::pair<int64_t, uint64_t>> deadlines_;  // deadline, session id

@@ -174,3 +174,29 @@ TEST_CASE("one of many who wait for a key can go from anywhere in the queue", "[
   }
   CHECK(core.server.blocked_clients() == 0);
 }
+
+TEST_CASE("who is disconnected while another client of the queue is served is passed over", "[limits]") {
+  for (const bool another_waits : {false, true}) {
+    CAPTURE(another_waits);
+    Core core({"--notify-keyspace-events", "KEA"});
+    test::CoreClient& first = core.connect();
+    core.call(first, "BLPOP one 0");
+    // As RESP3 allows, it waits for the key and hears at the same time of what others take from it.
+    test::CoreClient& deaf = core.connect();
+    core.call(deaf, "HELLO 3");
+    core.call(deaf, "SUBSCRIBE __keyevent@0__:lpop");
+    core.call(deaf, "BLPOP one 0");
+    test::CoreClient& third = core.connect();
+    if (another_waits) core.call(third, "BLPOP one 0");
+    test::CoreClient& pusher = core.connect();
+    CHECK(core.call(pusher, "CONFIG SET client-output-buffer-limit \"pubsub 1 0 0\"") == "+OK\r\n");
+
+    CHECK(core.call(pusher, "RPUSH one a b") == ":2\r\n");
+    CHECK(first.take_output() == "*2\r\n$3\r\none\r\n$1\r\na\r\n");
+    deaf.close_if_finished();
+    CHECK_FALSE(deaf.open());
+    CHECK(third.take_output() == (another_waits ? "*2\r\n$3\r\none\r\n$1\r\nb\r\n" : ""));
+    CHECK(core.call(pusher, "LLEN one") == (another_waits ? ":0\r\n" : ":1\r\n"));
+    CHECK(core.server.blocked_clients() == 0);
+  }
+}
