@@ -78,7 +78,7 @@ class Outcome:
     sessions_lost: int = 0
     jobs_lost: int = 0
     cache_bytes: int = 0
-    errors: list[str] = field(default_factory=list)  # of the cache's clients
+    errors: list[str] = field(default_factory=list)  # of the cache's clients and of the probe
     idle: list[int] = field(default_factory=list)    # a push and a pop at the broker, each as long as it took
     storm: list[int] = field(default_factory=list)   # the same while the cache is stormed
 
@@ -165,7 +165,10 @@ class Site:
             output, _ = probe.communicate("")
         if probe.returncode != 0:
             self.outcome.errors.append("the probe of the broker was refused")
-        return [int(line) for line in output.split()]
+        pairs = output.split()
+        if lost := pairs.count("lost"):
+            self.outcome.errors.append(f"{lost} elements of the probed queue were gone before they were popped")
+        return [int(pair) for pair in pairs if pair != "lost"]
 
     def await_tasks(self) -> None:
         """A task is lost when its result does not come within a minute after the storm."""
@@ -176,6 +179,7 @@ class Site:
                     self.outcome.tasks_lost += 1
             except Exception:
                 self.outcome.tasks_lost += 1
+                result.forget()  # Celery unsubscribes from it, which must not wait until the server is gone.
 
 
 def run(server: Server, seconds: float, ahead: bool = False, probed: Server | None = None) -> Outcome:
