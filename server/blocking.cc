@@ -19,12 +19,18 @@ void Blocking::block(Session& session, BlockedCommand command) {
 
 void Blocking::forget(Session& session) {
   if (!session.blocked) return;
+  if (serving_) {
+    leaving_.push_back(&session);
+    return;
+  }
+  leave(session);
+}
+
+void Blocking::leave(Session& session) {
   const BlockedCommand& blocked = *session.blocked;
   for (const BlockedCommand::Place& place : blocked.places) {
-    const bool served = place.queue == serving_;
-    if (served && place.position == next_) ++next_;
     place.queue->second.erase(place.position);
-    if (!served && place.queue->second.empty()) queues_.erase(place.queue);
+    if (place.queue->second.empty()) queues_.erase(place.queue);
   }
   if (blocked.deadline_us) deadlines_.erase({blocked.deadline_us, session.id});
   --server_.stats.database(blocked.database).blocked_clients;
@@ -63,6 +69,7 @@ void Blocking::databases_swapped(int a, int b) {
 void Blocking::serve() {
   // Keys that a command in slices has changed are ready when it has ended.
   std::deque<Key> locked;
+  serving_ = true;
   // Serving may push to other keys (BLMOVE), which then become ready behind those that are.
   while (!ready_.empty()) {
     Key key = std::move(ready_.front());
@@ -75,22 +82,26 @@ void Blocking::serve() {
     serve_key(key);
   }
   ready_.swap(locked);
+  serving_ = false;
+  // Who was served is no longer in a queue, whatever became of its connection.
+  for (Session* session : leaving_) forget(*session);
+  leaving_.clear();
 }
 
 void Blocking::serve_key(const Key& key) {
-  serving_ = queues_.find(key);
-  if (serving_ == queues_.end()) return;
+  const auto found = queues_.find(key);
+  if (found == queues_.end()) return;
   storage::Keyspace& db = server_.database(key.first);
-  std::list<Session*>& queue = serving_->second;
-  for (next_ = queue.begin(); next_ != queue.end() && db.find_raw(key.second);) {
-    Session& session = **next_++;
-    if (!server_.serve_blocked(session, key.second)) continue;
-    forget(session);
+  std::list<Session*>& queue = found->second;
+  for (auto next = queue.begin(); next != queue.end() && db.find_raw(key.second);) {
+    Session& session = **next++;
+    if (session.closing || !server_.serve_blocked(session, key.second)) continue;
+    const bool last = queue.size() == 1;
+    leave(session);
     server_.output_added(session);
     server_.resume_soon(session);
+    if (last) return;  // the queue has gone with it
   }
-  if (queue.empty()) queues_.erase(serving_);
-  serving_ = queues_.end();
 }
 
 void Blocking::expire(const Time& now) {

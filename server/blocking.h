@@ -42,7 +42,7 @@ class Blocking {
   explicit Blocking(Server& server) : server_(server) {}
 
   void block(Session& session, BlockedCommand command);
-  /// Takes the session out of all queues; it is not answered.
+  /// Takes the session out of all queues; it is not answered. Within serve() that is done when it ends: it passes over who is `closing`.
   void forget(Session& session);
   /// Ends the wait of a session as if its time were over; with `error`, by that error. It may go on.
   void unblock(Session& session, std::string_view error = {});
@@ -68,14 +68,15 @@ class Blocking {
   using Key = std::pair<int, std::string>;
   void mark(int database, std::string_view key);
   void serve_key(const Key& key);
+  void leave(Session& session);
 
   Server& server_;
   size_t waiting_ = 0;
   BlockedCommand::Queues queues_;
-  // The queue that is served, and who comes next in it. Others leave it meanwhile where serving one client makes the server close the
-  // connection of another, as that of a subscriber to keyspace notifications who does not read; so forget() knows of both.
-  BlockedCommand::Queues::iterator serving_ = queues_.end();
-  std::list<Session*>::iterator next_;
+  // Serving a client can make the server close the connection of another one that waits, or its own, as that of a subscriber to
+  // keyspace notifications who does not read. The command of such a one is kept, and its place in the queues, until serve() ends.
+  bool serving_ = false;
+  std::vector<Session*> leaving_;
   std::deque<Key> ready_;
   std::set<Key> ready_set_;
   std::set<std::pair<int64_t, uint64_t>> deadlines_;  // deadline, session id

@@ -200,3 +200,23 @@ TEST_CASE("who is disconnected while another client of the queue is served is pa
     CHECK(core.server.blocked_clients() == 0);
   }
 }
+
+TEST_CASE("who is disconnected by what its own wait ends with is served once", "[limits]") {
+  const std::string_view command = GENERATE(as<std::string_view>{}, "BLPOP one 0", "BLMOVE one two LEFT RIGHT 0", "BLMPOP 0 1 one LEFT");
+  CAPTURE(command);
+  Core core({"--notify-keyspace-events", "KEA", "--appendonly", "yes", "--appendfsync", "always"});
+  test::CoreClient& deaf = core.connect();
+  core.call(deaf, "HELLO 3");
+  core.call(deaf, "SUBSCRIBE __keyevent@0__:lpop");
+  core.call(deaf, command);
+  test::CoreClient& pusher = core.connect();
+  CHECK(core.call(pusher, "CONFIG SET client-output-buffer-limit \"pubsub 1 0 0\"") == "+OK\r\n");
+
+  core.call(pusher, "RPUSH one a b");
+  deaf.close_if_finished();
+  CHECK_FALSE(deaf.open());
+  core.advance_ms(100);  // until the changes are synced
+  CHECK(pusher.take_output() == ":2\r\n");
+  CHECK(core.call(pusher, "LLEN one") == ":1\r\n");
+  CHECK(core.server.blocked_clients() == 0);
+}
