@@ -13,15 +13,10 @@ import redis
 import redis.asyncio
 
 from support.background import Background
-from support.tls import Authority, TlsServer
+from support.tls import TlsServer
 from support.wait import wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,12 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(hard, wanted)))
 
 
+@pytest.fixture(scope="module")
+def certificate(authority):
+    """The server's."""
+    return authority.issue("server")
+
+
 @pytest.fixture
 def connect(server):
     """Makes raw clients of the module's server, which are closed after the test."""

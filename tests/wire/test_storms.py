@@ -16,7 +16,7 @@ import pytest
 
 from support.raw import Error, RawClient, encode, info, memory_of
 from support.server import Server
-from support.tls import Authority, TlsServer
+from support.tls import TlsServer
 from support.wait import wait_for
 
 MEGABYTE = 1 << 20
@@ -250,16 +250,6 @@ def test_the_log_does_not_grow_with_a_storm(many_descriptors):
         lines = collections.Counter(line[:19] for line in server.read_log().splitlines() if "SECURITY ATTACK" in line)
         # Ten in a second of the monotonic clock, of which one of the log's may touch two.
         assert 10 <= sum(lines.values()) and max(lines.values()) <= 20
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def certificate(authority):
-    return authority.issue("server")
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,6 @@ BUSY = Error("BUSY Redis is busy running a script. You can only call SCRIPT KILL
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def certificate(authority):
-    return authority.issue("server")
-
-
-@pytest.fixture(scope="module")
 def trusting(authority):
     """A client that trusts the server and has no certificate of its own."""
     return authority.client()
