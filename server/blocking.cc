@@ -36,6 +36,8 @@ void Blocking::leave(Session& session) {
   --server_.stats.database(blocked.database).blocked_clients;
   session.blocked.reset();
   --waiting_;
+  // It was not idle while it waited.
+  session.last_active = server_.clock.now();
 }
 
 void Blocking::unblock(Session& session, std::string_view error) {

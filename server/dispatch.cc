@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/numbers.h"
 #include "server/scripting.h"
@@ -41,10 +42,12 @@ std::string unknown_command(Args args) {
 Server::ReadBuffer Server::read_buffer(Session& session) {
   // While its own command runs, the session's input must not move.
   if (session.executing) return {nullptr, 0};
-  if (session.arrived) execute_received();
-  if (session.input.empty()) {
-    return {read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), limits::kReadBufferBytes};
-  }
+  // What has arrived before can resume this session, which then executes and frees the input that the bytes are to be added to. So it
+  // runs before the buffer is chosen, and nothing runs between that and `received`.
+  if (session.arrived || !session.input.empty()) execute_received();
+  read_for_ = &session;
+  reads_shared_ = session.input.empty();
+  if (reads_shared_) return {shared_room(), limits::kReadBufferBytes};
   const size_t have = session.input.size();
   const size_t needed = session.needed_input();
   const size_t missing = needed > have ? needed - have : 0;
@@ -55,22 +58,21 @@ Server::ReadBuffer Server::read_buffer(Session& session) {
 }
 
 void Server::received(Session& session, size_t n) {
+  assert(read_for_ == &session && "no request has been executed since read_buffer");
   ++stats.reads_processed;
   stats.net_input_bytes += n;
   stats.database(session.database).net_input_bytes += n;
   if (session.memcached) session.memcached->service.stats.bytes_read += n;
-  if (session.input.empty()) {
-    const std::string_view input(read_buffers_[depth_ > 0 ? 1 : 0].get() + shared_begin(), n);
+  if (reads_shared_) {
+    const std::string_view input(shared_room(), n);
     if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
     execute_received();
-    session.last_active = clock.now();
-    Time now = session.last_active;
+    Time now = clock.now();
     if (!session.input_paused()) parse_batch(session, input, immediate_batch());
     execute_read(session, input, immediate_batch(), now);
   } else {
-    execute_received();
-    session.last_active = clock.now();
     session.input.extend(n);
+    session.last_active = clock.now();
     execute_waiting(session);
     finish_read(session);
   }
@@ -95,14 +97,19 @@ void Server::execute_received() {
     Arrival& arrival = arrivals_[next_arrival_++];
     if (!arrival.session) continue;  // it has gone away
     arrival.session->arrived = false;
-    arrival.session->last_active = now;
     execute_read(*arrival.session, arrival.input, arrival.batch, now);
+    // Those that are resumed in between take their time.
+    if (depth_ == 0 && resumes_sessions()) {
+      resume_sessions();
+      now = clock.now();
+    }
   }
   if (depth_ == 0) next_arrival_ = arrival_count_ = arrived_bytes_ = 0;
 }
 
 void Server::execute_read(Session& session, std::string_view input, Batch& batch, Time& now) {
   size_t done = 0;
+  session.last_active = now;
   if (session.input_paused()) {
     session.reset_parser();
   } else {
@@ -128,7 +135,8 @@ void Server::execute_waiting(Session& session) {
   if (session.input_paused() || session.input.empty()) return;
   Batch& batch = immediate_batch();
   parse_batch(session, session.input.view(), batch);
-  Time now = session.last_active;
+  // It is executed now, however long ago it came.
+  Time now = clock.now();
   session.input.consume(execute_input(session, session.input.view(), batch, now));
 }
 
@@ -177,6 +185,7 @@ void Server::parse_batch(Session& session, std::string_view input, Batch& batch)
 
 size_t Server::execute_input(Session& session, std::string_view input, Batch& batch, Time& now) {
   size_t done = 0;
+  read_for_ = nullptr;
   session.executing = true;
   while (execute_batch(session, batch, now, done) && done < input.size()) {
     // What an unknown client may leave unread is so little that one read could bring far more than that.
@@ -188,6 +197,8 @@ size_t Server::execute_input(Session& session, std::string_view input, Batch& ba
     if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }
   session.executing = false;
+  // The time of its commands is not its client's.
+  session.last_active = now;
   return done;
 }
 
@@ -198,7 +209,8 @@ bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& do
     if (session.memcached) session.memcached->quiet = request.quiet;
     const bool executed = dispatch(session, request.command, batch.arguments_of(request), now);
     if (executed && !session.input_paused() && !stopping_) continue;
-    if (executed && i + 1 == batch.requests.size()) break;
+    // What makes no sense behind a request that waits is answered after it.
+    if (executed && i + 1 == batch.requests.size() && batch.well_formed) break;
     // The parser may be in the middle of a request behind those that wait; it will meet them all again.
     session.reset_parser();
     if (executed) {
@@ -414,7 +426,11 @@ bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args
   const DatabaseStatistics& counted = stats.database(session.database);
   const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
-  return ctx.call_again == Context::CallAgain::No || call_again(ctx, hits, misses);
+  if (ctx.call_again == Context::CallAgain::No) return true;
+  const bool begun = call_again(ctx, hits, misses);
+  // Its first slice may have been done.
+  now = clock.now();
+  return begun;
 }
 
 bool Server::must_wait_for_database(const Session& session, const CommandEntry& command) const {

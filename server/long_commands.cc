@@ -227,6 +227,7 @@ void LongCommands::remove(Runs::iterator at) {
   run->ctx.database->set_locked(false);
   if (run->fiber && stacks_.size() < kKeptStacks) stacks_.push_back(run->fiber->take_stack());
   run->session->in_slices = false;
+  run->session->last_active = server_.clock.now();
   if (!run->left) server_.output_added(*run->session);
   if (server_.depth_ == 0 && server_.blocking.ready()) server_.blocking.serve();
   wake();

@@ -112,8 +112,8 @@ bool Server::watch_session(Session& session, const Time& now) {
   const bool late = must_log_in(session) && longer(session.unauthenticated_since_us, config.handshake_timeout);
   const int64_t timeout =
       session.memcached ? config.database[static_cast<size_t>(session.database)].memcached_timeout : config.timeout;
-  const bool idle = longer(session.last_active.mono_us, timeout) && !session.blocked && !session.waits_its_turn() &&
-                    !session.subscribed() && !session.monitor;
+  const bool waits = session.blocked || session.waits_its_turn() || !session.held.empty();
+  const bool idle = longer(session.last_active.mono_us, timeout) && !waits && !session.subscribed() && !session.monitor;
   if (!late && !idle) return false;
   if (late) ++stats.handshake_timeouts;
   if (session.memcached) ++session.memcached->service.stats.idle_kicks;

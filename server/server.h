@@ -88,6 +88,7 @@ class Server final : public storage::KeyspaceObserver {
   ReadBuffer read_buffer(Session& session);
   /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request; those of a short read at
   /// the latest with execute_received, which must be called when all sockets that are ready have been read.
+  /// REQUIRES: the last call was read_buffer, for this session.
   void received(Session& session, size_t n);
   /// Executes what short reads have brought, in the order in which it came.
   void execute_received();
@@ -341,8 +342,8 @@ class Server final : public storage::KeyspaceObserver {
   /// Executes what was read into the shared buffer, of which `batch` holds the first requests, and keeps the rest of it.
   void execute_read(Session& session, std::string_view input, Batch& batch, Time& now);
   void finish_read(Session& session);
-  /// Where in the shared buffer the next read goes to: behind what has arrived.
-  size_t shared_begin() const { return depth_ > 0 ? 0 : arrived_bytes_; }
+  /// Where in the shared buffer the next read goes to: after what has arrived.
+  char* shared_room() const { return depth_ > 0 ? read_buffers_[1].get() : read_buffers_[0].get() + arrived_bytes_; }
 
   /// Executes the complete requests of `input`, of which `batch` holds the first, and returns how many bytes are done.
   size_t execute_input(Session& session, std::string_view input, Batch& batch, Time& now);
@@ -430,6 +431,8 @@ class Server final : public storage::KeyspaceObserver {
   std::unique_ptr<Arrival[]> arrivals_;  // those from next_arrival_ to arrival_count_ are to be executed
   size_t next_arrival_ = 0, arrival_count_ = 0;
   size_t arrived_bytes_ = 0;  // that they take at the beginning of the read buffer
+  const Session* read_for_ = nullptr;  // whose buffer was chosen last; null once any request has been executed since
+  bool reads_shared_ = true;           // it was the shared one, and not the session's own
   bool stopping_ = false;
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins

@@ -30,6 +30,14 @@ void CoreClient::send(std::string_view bytes, size_t piece) {
   }
 }
 
+void CoreClient::send_in_turn(std::string_view bytes) {
+  if (!session_ || closing_) return;
+  const auto room = core_.read_buffer(*session_);
+  if (room.size < bytes.size()) throw std::logic_error("more than one read takes");
+  std::memcpy(room.data, bytes.data(), bytes.size());
+  core_.received(*session_, bytes.size());
+}
+
 size_t CoreClient::output_size() const { return session_ ? session_->sendable() : 0; }
 
 std::string CoreClient::take_output() {

@@ -39,6 +39,9 @@ class CoreClient : public server::Connection {
   // Gives the core the bytes, at most `piece` at a time, each in a turn of its own. A connection that is closing swallows them.
   void send(std::string_view bytes, size_t piece = SIZE_MAX);
 
+  // The same in one read of the present turn, in which other clients are read too. The turn ends with Server::execute_received.
+  void send_in_turn(std::string_view bytes);
+
   // Says nothing more, but hears what is to be answered.
   void end_input();
   // Whether the core makes it wait: for a key, or for its turn.

@@ -1,0 +1,165 @@
+// What several clients send in one turn of the loop, and what becomes of input that waits.
+
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "core_fixture.h"
+
+using namespace quartet;
+using test::Core;
+
+TEST_CASE("what arrives for a client is kept where it is, though another client's request in the same turn ends its wait", "[input]") {
+  Core core({});
+  test::CoreClient& waiting = core.connect();
+  test::CoreClient& pusher = core.connect();
+  waiting.send("BLPOP k 0\r\nPING\r\n");
+  CHECK(waiting.take_output().empty());
+
+  pusher.send_in_turn("RPUSH k a\r\n");
+  waiting.send_in_turn("ECHO hello\r\n");
+  core.server.execute_received();
+  CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n$5\r\nhello\r\n");
+  CHECK(pusher.take_output() == ":1\r\n");
+}
+
+TEST_CASE("a request that waits in pieces is complete though it is resumed in the turn in which its rest arrives", "[input]") {
+  Core core({});
+  test::CoreClient& waiting = core.connect();
+  test::CoreClient& pusher = core.connect();
+  waiting.send("BLPOP k 0\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$5\r\nhe");
+  pusher.send_in_turn("RPUSH k a\r\n");
+  waiting.send_in_turn("llo\r\nBLPOP k 0\r\nPI");
+  core.server.execute_received();
+  CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n$5\r\nhello\r\n");
+
+  // And one whose bytes are read into the buffer that all share, because it had nothing left, in a long read and a short one.
+  const std::string text = GENERATE(std::string("x"), std::string(1000, 'x'));
+  pusher.send_in_turn("RPUSH k b\r\n");
+  waiting.send_in_turn("NG\r\n");
+  core.server.execute_received();
+  CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\nb\r\n+PONG\r\n");
+  waiting.send("BLPOP k 0\r\n");
+  pusher.send_in_turn("RPUSH k c\r\n");
+  waiting.send_in_turn("ECHO " + text + "\r\n");
+  core.server.execute_received();
+  CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\nc\r\n$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
+}
+
+TEST_CASE("what makes no sense after a request that waits is answered after it", "[input]") {
+  Core core({});
+  test::CoreClient& waiting = core.connect();
+  waiting.send("BLPOP k 0\r\n*1\r\nPING\r\n");
+  CHECK(waiting.take_output().empty());
+  CHECK(core.call(core.connect(), "RPUSH k a") == ":1\r\n");
+  CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\na\r\n-ERR Protocol error: expected '$', got 'P'\r\n");
+  waiting.close_if_finished();
+  CHECK_FALSE(waiting.open());
+}
+
+// --- Time ---------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("what waited after a blocking command is executed with the time of its execution", "[input]") {
+  Core core({"--slowlog-log-slower-than", "0"});
+  test::CoreClient& waiting = core.connect();
+  test::CoreClient& other = core.connect();
+  test::CoreClient& monitor = core.connect();
+  core.call(monitor, "MONITOR");
+  const int64_t begun_ms = core.clock.now().wall_ms();
+  SECTION("for a key") {
+    waiting.send("BLPOP k 0\r\nSET a v PX 1000\r\n");
+    core.advance_ms(1200);
+    core.call(other, "RPUSH k x");
+  }
+  SECTION("until its time is over") {
+    waiting.send("BLPOP k 1.2\r\nSET a v PX 1000\r\n");
+    core.advance_ms(1200);
+  }
+  SECTION("until CLIENT UNBLOCK") {
+    waiting.send("BLPOP k 0\r\nSET a v PX 1000\r\n");
+    core.advance_ms(1200);
+    CHECK(core.call(other, "CLIENT UNBLOCK 1") == ":1\r\n");
+  }
+  SECTION("until the end of a pause") {
+    core.call(other, "CLIENT PAUSE 1200 WRITE");
+    waiting.send("SET a v PX 1000\r\n");
+    core.advance_ms(1200);
+  }
+  SECTION("until CLIENT UNPAUSE") {
+    core.call(other, "CLIENT PAUSE 100000 WRITE");
+    waiting.send("SET a v PX 1000\r\n");
+    core.advance_ms(1200);
+    core.call(other, "CLIENT UNPAUSE");
+  }
+  CHECK(waiting.take_output().ends_with("+OK\r\n"));
+  CHECK(core.call(other, "PTTL a") == ":1000\r\n");
+  // Nor does the wait count as work, and monitors see when it was executed.
+  CHECK(core.call(other, "INFO commandstats").find("cmdstat_set:calls=1,usec=0,") != std::string::npos);
+  const int64_t executed_ms = begun_ms + 1200;
+  const std::string line = fmt::format("+{}.{:06} [0 127.0.0.1:1] \"SET\" \"a\"", executed_ms / 1000, executed_ms % 1000 * 1000);
+  CHECK(monitor.take_output().find(line) != std::string::npos);
+}
+
+TEST_CASE("what waited for a command in slices is executed with the time of its execution", "[input]") {
+  Core core({"--enable-debug-command", "yes"});
+  test::CoreClient& first = core.connect();
+  test::CoreClient& second = core.connect();
+  core.call(first, "DEBUG POPULATE 100 k");
+  core.server.long_commands.set_bounds({.work = 10, .slice_us = 0});
+  first.send("KEYS *\r\nSET b v PX 500\r\n");
+  second.send("SET a v PX 500\r\n");
+  REQUIRE(core.server.database(0).locked());
+  core.clock.advance_ms(2000);
+  while (core.server.slice()) continue;
+  CHECK(second.take_output() == "+OK\r\n");
+  CHECK(first.take_output().ends_with("+OK\r\n"));
+  CHECK(core.call(second, "PTTL a") == ":500\r\n");
+  CHECK(core.call(second, "PTTL b") == ":500\r\n");
+}
+
+TEST_CASE("time in which a client waits is no idleness", "[input]") {
+  Core core({"--timeout", "2"});
+  test::CoreClient& waiting = core.connect();
+  test::CoreClient& other = core.connect();
+  const auto stay = [&](int64_t ms) {
+    for (int64_t passed = 0; passed < ms; passed += 100) {
+      core.advance_ms(100);
+      core.call(other, "PING");
+    }
+  };
+  SECTION("served") {
+    waiting.send("BLPOP k 0\r\n");
+    stay(3300);
+    core.call(other, "RPUSH k x");
+  }
+  SECTION("timed out") {
+    waiting.send("BLPOP k 3.3\r\n");
+    stay(3300);
+  }
+  SECTION("paused") {
+    core.call(other, "CLIENT PAUSE 3300 WRITE");
+    waiting.send("SET a b\r\n");
+    stay(3300);
+  }
+  stay(800);
+  CHECK_FALSE(waiting.take_output().empty());
+  CHECK(core.call(waiting, "PING") == "+PONG\r\n");
+  stay(2200);
+  CHECK_FALSE(waiting.open());
+}
+
+TEST_CASE("a client whose reply waits for the disk is not idle", "[input]") {
+  Core core({"--timeout", "2", "--appendonly", "yes", "--appendfsync", "always"});
+  test::CoreClient& waiting = core.connect();
+  core.clock.advance_ms(100);
+  waiting.send_in_turn("SET a b\r\n");
+  core.server.execute_received();
+  REQUIRE(core.server.held_count() == 1);
+  for (int i = 0; i < 30; ++i) {
+    core.clock.advance_ms(100);
+    core.server.tick();
+  }
+  waiting.close_if_finished();
+  CHECK(waiting.open());
+}
