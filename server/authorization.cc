@@ -71,7 +71,6 @@ bool Server::must_wait_to_log_in(Session& session, Args args, const Time& now) {
   const int64_t delay_ms = login_throttle_.delay_ms(session.address, now);
   if (delay_ms == 0) return false;
   login_throttle_.hold(session.id, now.mono_us + delay_ms * 1000);
-  session.login_held = true;
   return true;
 }
 

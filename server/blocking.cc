@@ -14,6 +14,7 @@ void Blocking::block(Session& session, BlockedCommand command) {
   if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
   ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));
+  server_.input.wait(session, Wait::Keys);
   ++waiting_;
 }
 
@@ -36,8 +37,7 @@ void Blocking::leave(Session& session) {
   --server_.stats.database(blocked.database).blocked_clients;
   session.blocked.reset();
   --waiting_;
-  // It was not idle while it waited.
-  session.last_active = server_.clock.now();
+  server_.input.end_wait(session);
 }
 
 void Blocking::unblock(Session& session, std::string_view error) {
@@ -51,7 +51,6 @@ void Blocking::unblock(Session& session, std::string_view error) {
     session.reply.null_array();
   }
   server_.output_added(session);
-  server_.resume_soon(session);
 }
 
 void Blocking::mark(int database, std::string_view key) {
@@ -101,7 +100,6 @@ void Blocking::serve_key(const Key& key) {
     const bool last = queue.size() == 1;
     leave(session);
     server_.output_added(session);
-    server_.resume_soon(session);
     if (last) return;  // the queue has gone with it
   }
 }

@@ -6,12 +6,30 @@
 
 namespace quartet::server {
 
+namespace {
+
+/// Whether others see it as blocked: it waits for what is not of its own making.
+bool is_blocked(Wait wait) {
+  switch (wait) {
+    case Wait::Keys:
+    case Wait::Database:
+    case Wait::Pause:
+    case Wait::Snapshot: return true;
+    case Wait::None:
+    case Wait::OwnSlices:
+    case Wait::Login: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::string client_flags(const Session& session) {
   std::string flags;
   if (session.monitor) flags += 'O';
   if (session.subscribed()) flags += 'P';
   if (session.in_multi) flags += 'x';
-  if (session.blocked || session.paused || session.waits_for_database) flags += 'b';
+  if (is_blocked(session.wait)) flags += 'b';
   if (session.watch_touched) flags += 'd';
   if (session.closing) flags += 'c';
   if (session.unix_socket) flags += 'U';

@@ -1,10 +1,9 @@
-// The way of a request: parsed in batches, let through the guards in order, queued by MULTI or executed, and then
+// The way of a request that Input has parsed: let through the guards in order, queued by MULTI or executed, and then
 // accounted for, carried to the feed and shown to monitors.
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
 
 #include "base/numbers.h"
 #include "server/scripting.h"
@@ -13,10 +12,6 @@
 namespace quartet::server {
 
 namespace {
-
-/// A bulk string that is still on its way is read straight behind what is there, in one piece of this many bytes at most,
-/// so that a length alone allocates nothing much.
-constexpr size_t kReadAhead = 16 * 1024 * 1024;
 
 /// A command's name or argument as error messages quote it: at most so many bytes, and up to the first NUL.
 std::string_view quoted(std::string_view text, size_t most = 128) {
@@ -36,201 +31,6 @@ std::string unknown_command(Args args) {
 }
 
 }  // namespace
-
-// --- Input ------------------------------------------------------------------------------------------------------------
-
-Server::ReadBuffer Server::read_buffer(Session& session) {
-  // While its own command runs, the session's input must not move.
-  if (session.executing) return {nullptr, 0};
-  // What has arrived before can resume this session, which then executes and frees the input that the bytes are to be added to. So it
-  // runs before the buffer is chosen, and nothing runs between that and `received`.
-  if (session.arrived || !session.input.empty()) execute_received();
-  read_for_ = &session;
-  reads_shared_ = session.input.empty();
-  if (reads_shared_) return {shared_room(), limits::kReadBufferBytes};
-  const size_t have = session.input.size();
-  const size_t needed = session.needed_input();
-  const size_t missing = needed > have ? needed - have : 0;
-  const size_t room = std::clamp(missing, limits::kReadBufferBytes, kReadAhead);
-  // Beyond the request that is being received, growth doubles, so that copying stays linear.
-  char* data = session.input.room(missing > kReadAhead ? std::min(missing, std::max(room, have)) : room);
-  return {data, session.input.room_left()};
-}
-
-void Server::received(Session& session, size_t n) {
-  assert(read_for_ == &session && "no request has been executed since read_buffer");
-  ++stats.reads_processed;
-  stats.net_input_bytes += n;
-  stats.database(session.database).net_input_bytes += n;
-  if (session.memcached) session.memcached->service.stats.bytes_read += n;
-  if (reads_shared_) {
-    const std::string_view input(shared_room(), n);
-    if (depth_ == 0 && n <= kArrivalBytes && !session.input_paused()) return arrive(session, input);
-    execute_received();
-    Time now = clock.now();
-    if (!session.input_paused()) parse_batch(session, input, immediate_batch());
-    execute_read(session, input, immediate_batch(), now);
-  } else {
-    session.input.extend(n);
-    session.last_active = clock.now();
-    execute_waiting(session);
-    finish_read(session);
-  }
-}
-
-void Server::arrive(Session& session, std::string_view input) {
-  Arrival& arrival = arrivals_[arrival_count_++];
-  arrival.session = &session;
-  arrival.input = input;
-  arrived_bytes_ += input.size();
-  session.arrived = true;
-  parse_batch(session, input, arrival.batch);
-  if (arrival_count_ == kArrivals) execute_received();
-}
-
-void Server::execute_received() {
-  if (next_arrival_ == arrival_count_) return;
-  if (next_arrival_ == 0) look_ahead(std::span(arrivals_.get(), arrival_count_));
-  Time now = clock.now();
-  // A script that runs long has the rest executed from within this loop.
-  while (next_arrival_ < arrival_count_ && !stopping_) {
-    Arrival& arrival = arrivals_[next_arrival_++];
-    if (!arrival.session) continue;  // it has gone away
-    arrival.session->arrived = false;
-    execute_read(*arrival.session, arrival.input, arrival.batch, now);
-    // Those that are resumed in between take their time.
-    if (depth_ == 0 && resumes_sessions()) {
-      resume_sessions();
-      now = clock.now();
-    }
-  }
-  if (depth_ == 0) next_arrival_ = arrival_count_ = arrived_bytes_ = 0;
-}
-
-void Server::execute_read(Session& session, std::string_view input, Batch& batch, Time& now) {
-  size_t done = 0;
-  session.last_active = now;
-  if (session.input_paused()) {
-    session.reset_parser();
-  } else {
-    done = execute_input(session, input, batch, now);
-  }
-  if (!session.closing) session.input.append(input.substr(done));
-  finish_read(session);
-}
-
-void Server::finish_read(Session& session) {
-  if (static_cast<int64_t>(session.input.size()) > config.client_query_buffer_limit && !session.closing) {
-    about_clients_.write(log, LogLevel::Warning, session.last_active, "Closing client that reached max query buffer length: id={} addr={}",
-                         session.id, session.address);
-    ++stats.query_buffer_limit_disconnections;
-    disconnect(session, false);
-  }
-  session.input.trim();
-  output_added(session);
-  if (depth_ == 0) resume_sessions();
-}
-
-void Server::execute_waiting(Session& session) {
-  if (session.input_paused() || session.input.empty()) return;
-  Batch& batch = immediate_batch();
-  parse_batch(session, session.input.view(), batch);
-  // It is executed now, however long ago it came.
-  Time now = clock.now();
-  session.input.consume(execute_input(session, session.input.view(), batch, now));
-}
-
-void Server::resume_sessions() {
-  // Sessions that are resumed may wake others in turn.
-  while (!to_resume_.empty()) {
-    const std::vector<uint64_t> ids = std::move(to_resume_);
-    to_resume_.clear();
-    for (const uint64_t id : ids) {
-      Session* session = find_session(id);
-      if (!session || session->executing) continue;
-      execute_waiting(*session);
-      output_added(*session);
-      // One whose command waits for a key is gone at once: it must not be served what it cannot receive.
-      if (session->input_ended && !session->closing && !session->waits_its_turn()) disconnect(*session, true);
-      if (session->connection && !session->input_paused()) session->connection->resume_input();
-    }
-  }
-}
-
-void Server::parse_batch(Session& session, std::string_view input, Batch& batch) {
-  using Status = protocol::RequestParser::Status;
-  batch.clear();
-  if (session.memcached) return parse_memcached(session, input, batch);
-  protocol::ParserLimits parser_limits;
-  parser_limits.bulk_bytes = config.proto_max_bulk_len;
-  parser_limits.authenticated = !must_log_in(session);
-  // What may follow a first AUTH is not known before it has run.
-  const size_t most = parser_limits.authenticated ? limits::kBatchCommands : 1;
-  while (batch.requests.size() < most && batch.bytes < input.size()) {
-    const bool multibulk = input[batch.bytes] == '*';
-    const size_t first = batch.arguments.size();
-    const Status status = session.parser.next(input.substr(batch.bytes), parser_limits, batch.arguments);
-    if (status == Status::Incomplete) return;
-    if (status == Status::Error) {
-      batch.well_formed = false;
-      return;
-    }
-    batch.bytes += session.parser.consumed();
-    if (status == Status::Empty) continue;
-    batch.requests.push_back({first, batch.arguments.size(), batch.bytes, commands.find(batch.arguments[first])});
-    // Arguments of an inline request may lie in the parser, only until its next call.
-    if (!multibulk) return;
-  }
-}
-
-size_t Server::execute_input(Session& session, std::string_view input, Batch& batch, Time& now) {
-  size_t done = 0;
-  read_for_ = nullptr;
-  session.executing = true;
-  while (execute_batch(session, batch, now, done) && done < input.size()) {
-    // What an unknown client may leave unread is so little that one read could bring far more than that.
-    if (must_log_in(session)) {
-      output_added(session);
-      if (session.closing) break;
-    }
-    parse_batch(session, input.substr(done), batch);
-    if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
-  }
-  session.executing = false;
-  // The time of its commands is not its client's.
-  session.last_active = now;
-  return done;
-}
-
-bool Server::execute_batch(Session& session, Batch& batch, Time& now, size_t& done) {
-  for (size_t i = 0; i < batch.requests.size(); ++i) {
-    const Batch::Request& request = batch.requests[i];
-    if (i == batch.looked_ahead) look_ahead(session, batch);
-    if (session.memcached) session.memcached->quiet = request.quiet;
-    const bool executed = dispatch(session, request.command, batch.arguments_of(request), now);
-    if (executed && !session.input_paused() && !stopping_) continue;
-    // What makes no sense behind a request that waits is answered after it.
-    if (executed && i + 1 == batch.requests.size() && batch.well_formed) break;
-    // The parser may be in the middle of a request behind those that wait; it will meet them all again.
-    session.reset_parser();
-    if (executed) {
-      done += request.end_byte;
-    } else if (i > 0) {
-      done += batch.requests[i - 1].end_byte;
-    }
-    return false;
-  }
-  done += batch.bytes;
-  if (!batch.well_formed) {
-    if (session.memcached) {
-      end_malformed_memcached(session);
-    } else {
-      session.reply.error(session.parser.error());
-    }
-    disconnect(session, true);
-  }
-  return !session.input_paused() && !stopping_;
-}
 
 // --- Guards -----------------------------------------------------------------------------------------------------------
 
@@ -383,12 +183,12 @@ void Server::discard_transaction(Session& session) {
   watches.remove_all(session);
 }
 
-bool Server::dispatch(Session& session, const CommandEntry* command, Args args, Time& now) {
+Outcome Server::dispatch(Session& session, const CommandEntry* command, Args args, Time& now) {
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
-  if (!admit_and_execute(session, command, args, mark, now)) return false;
-  if (!session.in_slices) finish_reply(session, mark);
-  return true;
+  if (admit_and_execute(session, command, args, mark, now) == Outcome::Waits) return Outcome::Waits;
+  if (session.wait != Wait::OwnSlices) finish_reply(session, mark);
+  return Outcome::Done;
 }
 
 void Server::finish_reply(Session& session, size_t mark) {
@@ -399,38 +199,41 @@ void Server::finish_reply(Session& session, size_t mark) {
   }
 }
 
-bool Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
+Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
   const CommandEntry* command = resolve(named, args, session.reply);
   if (!command || !admitted(session, *command, args)) {
     if (!command) count_error(session.reply);
     refuse(session, args, mark);
-    return true;
+    return Outcome::Done;
   }
   session.last_command = command;
-  const bool queues = session.queues(*command);
-  if (!queues && long_commands.running() && must_wait_for_database(session, *command)) {
-    long_commands.wait(session, false);
-    return false;
-  }
-  if (!queues && (must_pause(session, *command) || (snapshot && must_wait_for_snapshot(session, *command, args)))) {
-    session.paused = true;
-    return false;
-  }
-  if (queues) {
+  if (session.queues(*command)) {
     queue(session, *command, args);
-    return true;
+    return Outcome::Done;
   }
-  if ((command->flags & kChecksPassword) && must_wait_to_log_in(session, args, now)) return false;
+  if (const Wait reason = reason_to_wait(session, *command, args, now); reason != Wait::None) [[unlikely]] {
+    if (reason == Wait::Database) long_commands.wait_in_line(session, false);
+    input.wait(session, reason);
+    return Outcome::Waits;
+  }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   ctx.long_work = long_commands.bounds().work;
   const DatabaseStatistics& counted = stats.database(session.database);
   const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
-  if (ctx.call_again == Context::CallAgain::No) return true;
-  const bool begun = call_again(ctx, hits, misses);
+  if (ctx.call_again == Context::CallAgain::No) return Outcome::Done;
+  const Outcome outcome = call_again(ctx, hits, misses);
   // Its first slice may have been done.
   now = clock.now();
-  return begun;
+  return outcome;
+}
+
+Wait Server::reason_to_wait(Session& session, const CommandEntry& command, Args args, const Time& now) {
+  if (long_commands.running() && must_wait_for_database(session, command)) return Wait::Database;
+  if (must_pause(session, command)) return Wait::Pause;
+  if (snapshot && must_wait_for_snapshot(session, command, args)) return Wait::Snapshot;
+  if ((command.flags & kChecksPassword) && must_wait_to_log_in(session, args, now)) return Wait::Login;
+  return Wait::None;
 }
 
 bool Server::must_wait_for_database(const Session& session, const CommandEntry& command) const {
@@ -448,16 +251,17 @@ bool Server::must_wait_for_database(const Session& session, const CommandEntry& 
                      [&](const QueuedCommand& queued) { return touches_data(*queued.command); });
 }
 
-bool Server::call_again(const Context& ctx, uint64_t hits, uint64_t misses) {
+Outcome Server::call_again(const Context& ctx, uint64_t hits, uint64_t misses) {
   DatabaseStatistics& counted = stats.database(ctx.database->index());
   if (ctx.call_again == Context::CallAgain::InSlices && long_commands.may_begin(ctx)) {
     long_commands.begin(ctx, counted.keyspace_hits - hits + counted.keyspace_misses - misses);
-    return true;
+    return Outcome::Done;
   }
   counted.keyspace_hits = hits;
   counted.keyspace_misses = misses;
-  long_commands.wait(ctx.session, ctx.call_again == Context::CallAgain::WhenFree);
-  return false;
+  long_commands.wait_in_line(ctx.session, ctx.call_again == Context::CallAgain::WhenFree);
+  input.wait(ctx.session, Wait::Database);
+  return Outcome::Waits;
 }
 
 // --- Execution --------------------------------------------------------------------------------------------------------

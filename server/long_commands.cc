@@ -109,19 +109,16 @@ bool LongCommands::may_begin(const Context& ctx) const {
 void LongCommands::begin(const Context& ctx, size_t lookups) {
   assert(!ctx.database->locked());
   ctx.database->set_locked(true);
-  ctx.session.in_slices = true;
+  server_.input.wait(ctx.session, Wait::OwnSlices);
   runs_.push_back(std::make_unique<Run>(ctx, lookups));
   // Where others are in slices already it waits for its turn, so that they do not add up within one turn of the loop.
   if (runs_.size() == 1) resume(std::prev(runs_.end()), ctx.now.mono_us + bounds_.slice_us);
 }
 
-void LongCommands::wait(Session& session, bool several) {
-  session.waits_for_database = true;
-  waiting_.push_back({session.id, several});
-}
+void LongCommands::wait_in_line(Session& session, bool several) { waiting_.push_back({session.id, several}); }
 
 void LongCommands::forget(Session& session) {
-  if (session.waits_for_database)
+  if (session.wait == Wait::Database)
     std::erase_if(waiting_, [&](const Waiting& each) { return each.session == session.id; });
 }
 
@@ -138,11 +135,7 @@ void LongCommands::leave(std::unique_ptr<Session> session) {
 
 /// All ask again, in the order in which they came; those who have to wait on are behind one another as before.
 void LongCommands::wake() {
-  for (const Waiting& each : std::exchange(waiting_, {})) {
-    Session* session = server_.find_session(each.session);
-    session->waits_for_database = false;
-    server_.resume_soon(*session);
-  }
+  for (const Waiting& each : std::exchange(waiting_, {})) server_.input.end_wait(*server_.find_session(each.session));
 }
 
 // --- Slices -----------------------------------------------------------------------------------------------------------
@@ -155,8 +148,8 @@ FiberStack LongCommands::take_stack() {
 }
 
 bool LongCommands::slice() {
-  const bool resumes = server_.resumes_sessions();
-  if (resumes) server_.resume_sessions();
+  const bool resumes = server_.input.has_resumed();
+  if (resumes) server_.input.run_resumed();
   if (runs_.empty() || server_.durability.shutting_down()) return resumes;
   const int64_t now_us = server_.clock.now().mono_us;
   const int64_t longest = std::max(bounds_.slice_us, kShortestSliceUs);
@@ -165,7 +158,7 @@ bool LongCommands::slice() {
   runs_.splice(runs_.end(), runs_, runs_.begin());
   const bool ended = resume(std::prev(runs_.end()), now_us + length);
   slice_ended_us_ = server_.clock.now().mono_us;
-  if (ended) server_.resume_sessions();
+  if (ended) server_.input.run_resumed();
   return true;
 }
 
@@ -226,13 +219,11 @@ void LongCommands::remove(Runs::iterator at) {
   runs_.erase(at);
   run->ctx.database->set_locked(false);
   if (run->fiber && stacks_.size() < kKeptStacks) stacks_.push_back(run->fiber->take_stack());
-  run->session->in_slices = false;
-  run->session->last_active = server_.clock.now();
   if (!run->left) server_.output_added(*run->session);
   if (server_.depth_ == 0 && server_.blocking.ready()) server_.blocking.serve();
   wake();
-  // Its own further input comes behind those who have waited for it.
-  if (!run->left) server_.resume_soon(*run->session);
+  // Its own further input comes after that of those who have waited for it.
+  if (!run->left) server_.input.end_wait(*run->session);
 }
 
 void LongCommands::give_up(Runs::iterator at) {

@@ -50,12 +50,12 @@ class LongCommands {
   void begin(const Context& ctx, size_t lookups);
   bool may_begin(const Context& ctx) const;
 
-  /// Lets a client wait until a command in slices has ended; then its request is executed again. `several`: it wants more than
-  /// the database of its session, and new commands in slices let it go first.
-  void wait(Session& session, bool several);
+  /// The client, which waits with Wait::Database, goes on when a command in slices has ended. `several`: it wants more than the
+  /// database of its session, and new commands in slices let it go first.
+  void wait_in_line(Session& session, bool several);
   /// The client is going away.
   void forget(Session& session);
-  /// And leaves its session to the command of it that is in slices. REQUIRES: session->in_slices.
+  /// And leaves its session to the command of it that is in slices. REQUIRES: it waits with Wait::OwnSlices.
   void leave(std::unique_ptr<Session> session);
 
   /// A slice of one of them. False where there is nothing to do, so that the loop may sleep.

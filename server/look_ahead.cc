@@ -86,8 +86,8 @@ class LookUps {
 
 }  // namespace
 
-void Server::look_ahead(const Session& session, Batch& batch) const {
-  const storage::Keyspace& db = *databases[static_cast<size_t>(session.database)];
+void Input::look_ahead(const Session& session, Batch& batch) const {
+  const storage::Keyspace& db = *server_.databases[static_cast<size_t>(session.database)];
   // One look-up alone has nothing to overlap with.
   if (batch.requests.size() == 1) {
     const Batch::Request& request = batch.requests.front();
@@ -101,14 +101,14 @@ void Server::look_ahead(const Session& session, Batch& batch) const {
   look_ups.finish();
 }
 
-void Server::look_ahead(std::span<Arrival> arrivals) const {
-  if (arrivals.size() == 1) return;
+void Input::look_ahead(std::span<BatchedRead> reads) const {
+  if (reads.size() == 1) return;
   LookUps look_ups;
-  for (Arrival& arrival : arrivals) {
-    Batch& batch = arrival.batch;
+  for (BatchedRead& read : reads) {
+    Batch& batch = read.batch;
     // A pipeline has its own look-ups to overlap, when it is executed.
-    if (!arrival.session || batch.requests.size() != 1) continue;
-    const storage::Keyspace& db = *databases[static_cast<size_t>(arrival.session->database)];
+    if (!read.session || batch.requests.size() != 1) continue;
+    const storage::Keyspace& db = *server_.databases[static_cast<size_t>(read.session->database)];
     if (look_ups.add(db, batch.requests[0].command, batch.arguments_of(batch.requests[0]))) batch.looked_ahead = 1;
   }
   look_ups.finish();

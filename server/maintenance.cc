@@ -45,6 +45,7 @@ int64_t Server::tick() {
   clean_marks();
   queues.step(databases, now);
 
+  const int64_t tick_ms = 1000 / std::clamp<int64_t>(config.hz, 1, 500);
   const int64_t elapsed = now.mono_ms() - stats.last_sample_ms;
   if (elapsed >= kSampleMs) {
     stats.commands_rate.sample(stats.commands_processed, elapsed);
@@ -52,13 +53,15 @@ int64_t Server::tick() {
     stats.output_rate.sample(stats.net_output_bytes, elapsed);
     stats.last_sample_ms = now.mono_ms();
     stats.peak_memory = std::max(stats.peak_memory, used_memory());
-    watch_sessions(now);
+    // They are read before the next samples, so that no two in a row are late for this reason alone.
+    stalled_ = !stalled_ && elapsed > tick_ms + 3 * kSampleMs;
+    if (!stalled_) watch_sessions(now);
   }
   if (depth_ == 0) {
     if (blocking.ready()) blocking.serve();
-    resume_sessions();
+    input.run_resumed();
   }
-  return more_to_save || more_to_expire || more_to_collect || more_to_evict ? kBusyTickMs : 1000 / std::clamp<int64_t>(config.hz, 1, 500);
+  return more_to_save || more_to_expire || more_to_collect || more_to_evict ? kBusyTickMs : tick_ms;
 }
 
 void Server::date_new_entries(const Time& now) {
@@ -109,10 +112,10 @@ void Server::watch_sessions(const Time& now) {
 bool Server::watch_session(Session& session, const Time& now) {
   if (session.soft_limit_since_ms) output_added(session);
   const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
-  const bool late = must_log_in(session) && longer(session.unauthenticated_since_us, config.handshake_timeout);
+  const bool late = must_log_in(session) && !session.waits_its_turn() && longer(session.unauthenticated_since_us, config.handshake_timeout);
   const int64_t timeout =
       session.memcached ? config.database[static_cast<size_t>(session.database)].memcached_timeout : config.timeout;
-  const bool waits = session.blocked || session.waits_its_turn() || !session.held.empty();
+  const bool waits = session.wait != Wait::None || !session.held.empty();
   const bool idle = longer(session.last_active.mono_us, timeout) && !waits && !session.subscribed() && !session.monitor;
   if (!late && !idle) return false;
   if (late) ++stats.handshake_timeouts;
@@ -124,10 +127,7 @@ bool Server::watch_session(Session& session, const Time& now) {
 }
 
 size_t Server::blocked_clients() const {
-  const auto paused = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& item) {
-    return item.second->paused || item.second->waits_for_database;
-  });
-  return blocking.size() + static_cast<size_t>(paused);
+  return blocking.size() + input.waiting(Wait::Pause) + input.waiting(Wait::Snapshot) + input.waiting(Wait::Database);
 }
 
 int64_t Server::next_timeout_ms() const {
@@ -145,12 +145,11 @@ void Server::run_timeouts() {
   if (paused_until_ms_ && now.mono_ms() >= paused_until_ms_) unpause();
   for (const uint64_t id : login_throttle_.take_due(now)) {
     Session* session = find_session(id);
-    if (!session || !session->login_held) continue;
-    session->login_held = false;
+    if (!session || session->wait != Wait::Login) continue;
     session->login_due = true;
-    resume_soon(*session);
+    input.end_wait(*session);
   }
-  if (depth_ == 0) resume_sessions();
+  if (depth_ == 0) input.run_resumed();
 }
 
 void Server::pause(int64_t until_mono_ms, bool writes_only) {
@@ -161,15 +160,7 @@ void Server::pause(int64_t until_mono_ms, bool writes_only) {
 
 void Server::unpause() {
   paused_until_ms_ = 0;
-  resume_paused();
-}
-
-void Server::resume_paused() {
-  for (const auto& [id, session] : sessions_) {
-    if (!session->paused) continue;
-    session->paused = false;
-    resume_soon(*session);
-  }
+  input.end_waits(Wait::Pause);
 }
 
 }  // namespace quartet::server

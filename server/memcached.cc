@@ -30,12 +30,12 @@ bool Server::memcached_is_full(int index) {
   return full;
 }
 
-void Server::parse_memcached(Session& session, std::string_view input, Batch& batch) {
+void Input::parse_memcached(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::MemcachedParser::Status;
   protocol::MemcachedParser& parser = session.memcached->parser;
   protocol::MemcachedLimits parser_limits;
-  parser_limits.item_bytes = memcached_item_bytes(session.database);
-  const bool unknown = must_log_in(session);
+  parser_limits.item_bytes = server_.memcached_item_bytes(session.database);
+  const bool unknown = server_.must_log_in(session);
   if (unknown) {
     parser_limits.item_bytes = std::min(parser_limits.item_bytes, limits::kUnauthenticatedBulkBytes);
     parser_limits.keys_line_bytes = parser_limits.line_bytes;
@@ -56,12 +56,12 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
       if (!batch.requests.empty()) batch.requests.back().end_byte = batch.bytes;
       continue;
     }
-    const CommandEntry* command = status == Status::Complete ? commands.find_memcached(batch.arguments[first]) : nullptr;
+    const CommandEntry* command = status == Status::Complete ? server_.commands.find_memcached(batch.arguments[first]) : nullptr;
     if (status == Status::TooLarge) {
-      command = commands.find_memcached("too_large");
+      command = server_.commands.find_memcached("too_large");
     } else if (!command || command->flags & kInternal) {
       // What a line is answered that is wrong or no command comes in its turn.
-      command = commands.find_memcached("error");
+      command = server_.commands.find_memcached("error");
       batch.arguments.resize(first);
       batch.arguments.push_back(status == Status::Refused ? parser.error() : "ERROR");
     } else if (command->spec->choose) {
@@ -73,10 +73,10 @@ void Server::parse_memcached(Session& session, std::string_view input, Batch& ba
   }
 }
 
-void Server::end_malformed_memcached(Session& session) {
+void Input::end_malformed_memcached(Session& session) {
   const protocol::MemcachedParser& parser = session.memcached->parser;
   if (parser.binary()) {
-    about_clients_.write(log, LogLevel::Warning, session.last_active,
+    server_.about_clients_.write(server_.log, LogLevel::Warning, session.last_active,
                          "Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
                          "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
                          session.id, session.address);

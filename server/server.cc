@@ -30,7 +30,8 @@ std::string make_run_id(Random& random) {
 
 Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk& disk, Background& background_, Host& host_,
                std::span<const std::span<const Command>> families)
-    : clock(clock_),
+    : input(*this),
+      clock(clock_),
       log(log_),
       config_store(config_),
       config(config_.values()),
@@ -50,8 +51,6 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
   for (int64_t i = 0; i < config.databases; ++i)
     databases.push_back(std::make_unique<storage::Keyspace>(static_cast<int>(i), *this, thresholds_));
   scripting = std::make_unique<Scripting>(*this);
-  for (auto& buffer : read_buffers_) buffer = std::make_unique_for_overwrite<char[]>(kReadBufferBytes);
-  arrivals_ = std::make_unique<Arrival[]>(kArrivals);
   stats.last_sample_ms = started.mono_ms();
   apply_config({});
   stats.startup_memory = stats.peak_memory = used_memory();
@@ -176,13 +175,11 @@ void Server::close_session(Session& session) {
   if (session.memcached) --session.memcached->service.sessions;
   leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
-  if (session.arrived)
-    for (size_t i = next_arrival_; i < arrival_count_; ++i)
-      if (arrivals_[i].session == &session) arrivals_[i].session = nullptr;
+  input.forget(session);
   const auto found = sessions_.find(session.id);
   std::unique_ptr<Session> gone = std::move(found->second);
   sessions_.erase(found);
-  if (gone->in_slices) long_commands.leave(std::move(gone));
+  if (gone->wait == Wait::OwnSlices) long_commands.leave(std::move(gone));
 }
 
 Session* Server::find_session(uint64_t id) {
@@ -206,8 +203,6 @@ void Server::disconnect(Session& session, bool flush) {
   blocking.forget(session);
   if (session.connection) session.connection->close_soon(flush);
 }
-
-void Server::resume_soon(Session& session) { to_resume_.push_back(session.id); }
 
 void Server::output_added(Session& session) {
   if (!session.connection || session.out.empty()) return;
@@ -360,10 +355,7 @@ size_t Server::used_memory() const {
 }
 
 size_t Server::buffer_memory() const {
-  size_t bytes = pool_.memory() + scripting->buffer_memory();
-  for (const Batch& batch : batches_) bytes += batch.memory();
-  for (size_t i = 0; i < kArrivals; ++i) bytes += arrivals_[i].batch.memory();
-  return bytes;
+  return pool_.memory() + scripting->buffer_memory() + input.memory();
 }
 
 size_t Server::garbage_bytes() const {

@@ -21,6 +21,7 @@
 #include "server/config.h"
 #include "server/context.h"
 #include "server/durability.h"
+#include "server/input.h"
 #include "server/login_throttle.h"
 #include "server/long_commands.h"
 #include "server/memcached.h"
@@ -80,22 +81,13 @@ class Server final : public storage::KeyspaceObserver {
   /// The connection is gone. The session is destroyed.
   void close_session(Session& session);
 
-  /// Where the next bytes of a session are to be read to: the buffer shared by all, or behind the session's unfinished input.
-  struct ReadBuffer {
-    char* data;
-    size_t size;
-  };
-  ReadBuffer read_buffer(Session& session);
-  /// `n` bytes were read into the buffer that read_buffer gave. Executes every complete request; those of a short read at
-  /// the latest with execute_received, which must be called when all sockets that are ready have been read.
-  /// REQUIRES: the last call was read_buffer, for this session.
-  void received(Session& session, size_t n);
-  /// Executes what short reads have brought, in the order in which it came.
-  void execute_received();
+  /// What sockets bring goes there.
+  Input input;
   /// `n` bytes of the session's output were written to the socket.
   void sent(Session& session, size_t n) {
     session.out.consume(n);
     session.sent += n;
+    session.last_active = clock.now();
     stats.net_output_bytes += n;
     stats.database(session.database).net_output_bytes += n;
     ++stats.writes_processed;
@@ -168,8 +160,6 @@ class Server final : public storage::KeyspaceObserver {
   void remove_monitor(Session& session);
   /// Lets a blocked session's command answer from `key`, which may be ready; false where it could not.
   bool serve_blocked(Session& session, std::string_view key);
-  /// The session's waiting input is to be executed when the running command has ended.
-  void resume_soon(Session& session);
   /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
   void output_added(Session& session);
   /// Shows a call to the clients in MONITOR mode. Commands that run others (EVAL) do it themselves, before those.
@@ -273,6 +263,11 @@ class Server final : public storage::KeyspaceObserver {
   /// What work on other threads has allocated and not freed, in bytes, or freed (negative): to be told when it is done, before
   /// what is done then.
   void worked_elsewhere(int64_t heap_balance) { elsewhere_bytes_ += heap_balance; }
+  /// Whether a command runs now, within which other clients may be read (Host::poll_input).
+  bool executing() const { return depth_ > 0; }
+  bool stopping() const { return stopping_; }
+  /// Whether the loop has just stood still for so long that clients who have spoken in time may not have been read yet.
+  bool stalled() const { return stalled_; }
   /// Whether the server may change data by itself at this moment.
   bool may_change_data() const { return depth_ == 0 && paused_until_ms_ == 0 && !durability.loading(); }
   /// Clients that wait: in a blocking command, or for CLIENT PAUSE to end.
@@ -289,6 +284,7 @@ class Server final : public storage::KeyspaceObserver {
 
  private:
   friend struct Context;
+  friend class Input;
   friend class LongCommands;
 
   /// What a handler said by Context::effect.
@@ -298,85 +294,23 @@ class Server final : public storage::KeyspaceObserver {
     int other;  // see persistence::Effect
     std::optional<storage::Note> note = {};
   };
-  /// Requests that were parsed together, so that their look-ups can be prefetched.
-  struct Batch {
-    struct Request {
-      size_t first_argument, end_argument, end_byte;
-      const CommandEntry* command;  // null where there is no such command
-      bool quiet = false;           // of memcached's protocol: the client waits for no reply
-    };
-    std::vector<std::string_view> arguments;
-    std::vector<Request> requests;
-    size_t bytes = 0;          // of the input that the requests took, an unfinished one not counted
-    bool well_formed = true;   // otherwise the error is in the parser, and comes behind the requests
-    size_t looked_ahead = 0;   // requests whose look-ups have been asked for
-
-    void clear() {
-      arguments.clear();
-      requests.clear();
-      bytes = looked_ahead = 0;
-      well_formed = true;
-    }
-
-    size_t memory() const { return arguments.capacity() * sizeof(arguments[0]) + requests.capacity() * sizeof(requests[0]); }
-    Args arguments_of(const Request& request) const {
-      return {arguments.data() + request.first_argument, request.end_argument - request.first_argument};
-    }
-  };
-
-  /// So many short reads are executed together, and so short they are, in bytes: a longer one has a pipeline of its own,
-  /// whose look-ups overlap.
-  static constexpr size_t kArrivals = limits::kBatchCommands;
-  static constexpr size_t kArrivalBytes = 512;
-  /// Of each of the read buffers.
-  static constexpr size_t kReadBufferBytes = limits::kReadBufferBytes + kArrivals * kArrivalBytes;
-
-  /// A short read: most often the one request of a client that waits for its reply. It is parsed at once and executed
-  /// together with those of the other clients who are heard in the same turn, so that their look-ups overlap.
-  struct Arrival {
-    Session* session;  // null where it has gone away meanwhile
-    std::string_view input;
-    Batch batch;
-  };
-  void arrive(Session& session, std::string_view input);
-  /// Executes what was read into the shared buffer, of which `batch` holds the first requests, and keeps the rest of it.
-  void execute_read(Session& session, std::string_view input, Batch& batch, Time& now);
-  void finish_read(Session& session);
-  /// Where in the shared buffer the next read goes to: after what has arrived.
-  char* shared_room() const { return depth_ > 0 ? read_buffers_[1].get() : read_buffers_[0].get() + arrived_bytes_; }
-
-  /// Executes the complete requests of `input`, of which `batch` holds the first, and returns how many bytes are done.
-  size_t execute_input(Session& session, std::string_view input, Batch& batch, Time& now);
-  /// Executes the requests of a batch; false where no further input of the session is to be executed.
-  bool execute_batch(Session& session, Batch& batch, Time& now, size_t& done);
-  void execute_waiting(Session& session);
-  void resume_sessions();
-  bool resumes_sessions() const { return !to_resume_.empty(); }
-  /// The batch for input that is executed at once.
-  Batch& immediate_batch() { return batches_[depth_ > 0 ? 1 : 0]; }
-  /// Parses as many requests as go into a batch.
-  void parse_batch(Session& session, std::string_view input, Batch& batch);
-  void parse_memcached(Session& session, std::string_view input, Batch& batch);
-  /// What is said to a client whose input makes no sense, before it is disconnected.
-  void end_malformed_memcached(Session& session);
   bool memcached_is_full(int index);
   /// Runs the flush_all whose delay is over.
   void flush_when_due(const Time& now);
-  /// Asks the cache for what the next requests of a batch, or all that have arrived, will look up, at once: the misses overlap.
-  void look_ahead(const Session& session, Batch& batch) const;
-  void look_ahead(std::span<Arrival> arrivals) const;
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
-  /// False where the request has to wait (CLIENT PAUSE) and is to be executed again.
-  bool dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
+  /// Executes a request of a session, unless it has to wait. `now` becomes the time after it.
+  Outcome dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
   /// What becomes of a reply behind `mark` in the output: it may have to wait for the disk, or the client does not want it.
   void finish_reply(Session& session, size_t mark);
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
-  bool admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
+  Outcome admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command, Args args);
   /// Whether the session's user may run the command, now or, where it is to be queued, with EXEC; the error is written otherwise.
   bool permitted(Session& session, const CommandEntry& command, Args args);
+  /// Why the request, which is admitted and not to be queued, has to wait now; None where it has not.
+  Wait reason_to_wait(Session& session, const CommandEntry& command, Args args, const Time& now);
   /// Whether this request brings a password that has to wait; see LoginThrottle.
   bool must_wait_to_log_in(Session& session, Args args, const Time& now);
   /// Why the disk does not allow the command now, or what is queued for it; null where it does.
@@ -386,12 +320,10 @@ class Server final : public storage::KeyspaceObserver {
   bool must_pause(const Session& session, const CommandEntry& command) const;
   /// Whether the snapshot has first to save a large entry that this request would change.
   bool must_wait_for_snapshot(const Session& session, const CommandEntry& command, Args args);
-  /// Clients that wait for the end of a pause or for the snapshot ask again.
-  void resume_paused();
   /// Whether its database is locked by a command in slices.
   bool must_wait_for_database(const Session& session, const CommandEntry& command) const;
-  /// What follows where a handler wants to be called again; false where the request has to wait. The figures are those before it.
-  bool call_again(const Context& ctx, uint64_t hits, uint64_t misses);
+  /// What follows where a handler wants to be called again. The figures are those before it.
+  Outcome call_again(const Context& ctx, uint64_t hits, uint64_t misses);
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
@@ -425,15 +357,8 @@ class Server final : public storage::KeyspaceObserver {
 
   storage::Thresholds thresholds_;
   protocol::BlockPool pool_;
-  // One buffer and batch for the loop, one for what is read while a script runs.
-  std::unique_ptr<char[]> read_buffers_[2];
-  Batch batches_[2];
-  std::unique_ptr<Arrival[]> arrivals_;  // those from next_arrival_ to arrival_count_ are to be executed
-  size_t next_arrival_ = 0, arrival_count_ = 0;
-  size_t arrived_bytes_ = 0;  // that they take at the beginning of the read buffer
-  const Session* read_for_ = nullptr;  // whose buffer was chosen last; null once any request has been executed since
-  bool reads_shared_ = true;           // it was the shared one, and not the session's own
   bool stopping_ = false;
+  bool stalled_ = false;
   int depth_ = 0;  // commands, transactions and scripts that are running now, one within the other
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<KeyUse> key_room_;  // for the keys of the request that is checked
@@ -451,7 +376,6 @@ class Server final : public storage::KeyspaceObserver {
   std::map<int, std::unique_ptr<MemcachedService>> memcached_;  // of the databases that have had such clients
   uint64_t last_cas_ = 0;
   std::vector<Session*> monitors_;
-  std::vector<uint64_t> to_resume_;
   uint64_t next_session_id_ = 1;
   uint64_t watched_session_ = 0;  // the last one that watch_sessions has looked at
   LogThrottle about_clients_;     // lines that single clients can cause
@@ -465,7 +389,6 @@ class Server final : public storage::KeyspaceObserver {
   size_t garbage_bytes_ = 0;         // of what is to be destroyed
   uint64_t slab_garbage_ = 0;        // what blocks::collected_bytes will be when all is taken back that other threads have freed
   int64_t elsewhere_bytes_ = 0;      // see worked_elsewhere
-  bool waits_for_snapshot_ = false;  // a client does
 };
 
 // Here because every SET asks.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,6 +47,19 @@ enum class ClientClass : uint8_t { Normal, Replica, PubSub };
 
 enum class ReplyMode : uint8_t { On, Off, SkipNext, Skipping };
 
+/// Why no further request of a session is executed (see Input::wait). In Keys and OwnSlices its last request is under way; with the
+/// others the next one is still in its input, and asks again when the wait has ended.
+enum class Wait : uint8_t {
+  None,
+  Keys,       ///< a blocking command waits for one of its keys (Blocking)
+  OwnSlices,  ///< its command is executed in slices (LongCommands)
+  Database,   ///< its database is locked by a command in slices, or there are too many of them
+  Pause,      ///< CLIENT PAUSE, or the end of the server
+  Snapshot,   ///< the snapshot has first to save a large value that the request would change
+  Login,      ///< its address has sent many wrong passwords (LoginThrottle)
+};
+inline constexpr size_t kWaits = 7;
+
 /// The state of one client between its commands. Scripts have a session of their own, without a connection.
 struct Session {
   Session(uint64_t session_id, protocol::BlockPool& pool);
@@ -78,7 +92,7 @@ struct Session {
   // Input: bytes of a request that is not finished, or that waits for a blocked command to end.
   InputBuffer input;
   bool executing = false;  // a command of it runs: its input must stay where it is
-  bool arrived = false;    // a short read of it waits to be executed with those of others
+  bool batched = false;    // a short read of it waits to be executed with those of others
   protocol::RequestParser parser;
   /// Set where the client speaks memcached's protocol: its parser takes the place of `parser`.
   std::unique_ptr<MemcachedSession> memcached;
@@ -108,18 +122,18 @@ struct Session {
   std::unordered_set<std::string> channels, patterns, shard_channels;
   bool monitor = false;
 
-  std::unique_ptr<BlockedCommand> blocked;  // set while a blocking command waits
-  bool paused = false;                      // waits for CLIENT PAUSE to end, its request still in `input`
-  bool login_held = false;                  // waits because its address has sent many wrong passwords, its request still in `input`
-  bool login_due = false;                   // and has done so: the request is executed now
-  bool waits_for_database = false;          // the same for a command in slices to end (see LongCommands)
-  bool in_slices = false;                   // such a command is its own
-  bool input_ended = false;                 // the client says nothing more, and is heard to the end of what it has said
+  Wait wait = Wait::None;  // Input changes it
+  int64_t waits_since_us = 0;  // on the monotonic clock, while it waits
+  std::list<Session*>::iterator place_in_line;  // of those who wait for the same, where Input keeps one
+  std::unique_ptr<BlockedCommand> blocked;  // with Wait::Keys
+  bool login_due = false;    // has waited with Wait::Login: the request is executed now
+  bool input_ended = false;  // the client says nothing more, and is heard to the end of what it has said
   bool no_evict = false;
   bool no_touch = false;
   bool closing = false;                // no further input is executed
 
-  Time created, last_active;
+  Time created;
+  Time last_active;  // when its client was last heard, executed for, or sent something; a wait ends with it
   const CommandEntry* last_command = nullptr;
   uint64_t soft_limit_since_ms = 0;  // since when the output buffer has been over its soft limit; 0 = it is not
 
@@ -131,9 +145,9 @@ struct Session {
   /// The database in which a request will run: that of the connection, or where the commands before it in the queue lead.
   int database_of(const CommandEntry& command) const { return queues(command) && !queue.empty() ? queued_database : database; }
   /// While true, input is kept and not executed.
-  bool input_paused() const { return blocked || waits_its_turn() || closing; }
+  bool input_paused() const { return wait != Wait::None || closing; }
   /// Input is kept that will be executed without anything that other clients would have to do.
-  bool waits_its_turn() const { return paused || login_held || waits_for_database || in_slices; }
+  bool waits_its_turn() const { return wait != Wait::None && wait != Wait::Keys; }
 };
 
 }  // namespace quartet::server

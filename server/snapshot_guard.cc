@@ -24,7 +24,6 @@ bool Server::must_wait_for_snapshot(const Session& session, const CommandEntry& 
     if (!(use.flags & kKeyRW)) continue;
     storage::Entry* entry = db.find_raw(args[static_cast<size_t>(use.position)]);
     if (!entry || !snapshot->must_wait(db, entry)) continue;
-    waits_for_snapshot_ = true;
     return true;
   }
   return false;
@@ -33,20 +32,17 @@ bool Server::must_wait_for_snapshot(const Session& session, const CommandEntry& 
 persistence::Snapshot::State Server::step_snapshot(size_t budget_bytes) {
   const uint64_t written = snapshot->large_written();
   const auto state = snapshot->step(budget_bytes);
-  if (waits_for_snapshot_ && snapshot->large_written() != written) {
-    waits_for_snapshot_ = false;
-    resume_paused();
-    if (depth_ == 0) resume_sessions();
+  if (snapshot->large_written() != written) {
+    input.end_waits(Wait::Snapshot);
+    if (depth_ == 0) input.run_resumed();
   }
   return state;
 }
 
 void Server::end_snapshot() {
   snapshot.reset();
-  if (!waits_for_snapshot_) return;
-  waits_for_snapshot_ = false;
-  resume_paused();
-  if (depth_ == 0) resume_sessions();
+  input.end_waits(Wait::Snapshot);
+  if (depth_ == 0) input.run_resumed();
 }
 
 }  // namespace quartet::server

@@ -25,9 +25,20 @@ constexpr size_t kEncryptedFlushBytes = 512 * 1024;
 constexpr size_t kHeldInputBytes = 1024 * 1024;
 constexpr size_t kUnauthenticatedHeldBytes = 64 * 1024;
 
-/// Whether the session waits for what ends by itself soon, a long command in its database or its own: then the client is heard to
-/// the end of what it has said. A client that is paused and goes away has said nothing.
-bool will_be_served(const server::Session& session) { return session.waits_for_database || session.in_slices; }
+/// Whether the session waits for what ends by itself soon, a long command in its database or its own, or the snapshot: then the
+/// client is heard to the end of what it has said. A client that is paused and goes away has said nothing.
+bool will_be_served(const server::Session& session) {
+  switch (session.wait) {
+    case server::Wait::OwnSlices:
+    case server::Wait::Database:
+    case server::Wait::Snapshot: return true;
+    case server::Wait::None:
+    case server::Wait::Keys:
+    case server::Wait::Pause:
+    case server::Wait::Login: return false;
+  }
+  return false;
+}
 
 /// Like writev, but a closed peer is an error and no signal.
 ssize_t send_vectors(int descriptor, iovec* vectors, size_t count) {
@@ -81,7 +92,7 @@ void Connection::on_event(int status, int events) {
 bool Connection::receive() {
   if (tls_) return receive_encrypted();
   server::Server& server = reactor_.server();
-  const server::Server::ReadBuffer buffer = server.read_buffer(*session_);
+  const server::Input::ReadBuffer buffer = server.input.read_buffer(*session_);
   ssize_t n;
   do {
     n = ::recv(descriptor_, buffer.data, buffer.size, 0);
@@ -90,17 +101,17 @@ bool Connection::receive() {
     if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) ended(n == 0);
     return false;
   }
-  server.received(*session_, static_cast<size_t>(n));
+  server.input.received(*session_, static_cast<size_t>(n));
   update_reading();
   return true;
 }
 
 bool Connection::receive_encrypted() {
   server::Server& server = reactor_.server();
-  const server::Server::ReadBuffer buffer = server.read_buffer(*session_);
+  const server::Input::ReadBuffer buffer = server.input.read_buffer(*session_);
   const TlsStream::Read read = tls_->read(buffer.data, buffer.size);
   if (tls_->stalled()) write_blocked_ = true;
-  if (read.bytes > 0) server.received(*session_, read.bytes);
+  if (read.bytes > 0) server.input.received(*session_, read.bytes);
   update_reading();
   if (read.state != TlsStream::State::Open) ended(read.state == TlsStream::State::Closed);
   return read.taken > 0;
@@ -123,7 +134,7 @@ void Connection::update_reading() {
 /// was read are still sent, as far as the client takes them. A client that waits is gone at once: it must not be served
 /// an element that it cannot receive. What waits for its turn is executed first.
 void Connection::ended(bool orderly) {
-  reactor_.server().execute_received();
+  reactor_.server().input.execute_received();
   if (!orderly) return broken();
   if (will_be_served(*session_)) {
     session_->input_ended = true;

@@ -192,7 +192,7 @@ int Reactor::serve() {
     reactor.worker_.loop_goes_on();
     if (reactor.stopping_) return;
     if (reactor.handshakes_.ready()) reactor.handshakes_.run();
-    reactor.server_->execute_received();
+    reactor.server_->input.execute_received();
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
@@ -238,8 +238,8 @@ void Reactor::shut_server_down() {
 }
 
 void Reactor::tick() {
-  handshakes_.expire(server_->clock.now(), config_.values().handshake_timeout);
   const int64_t wait = server_->tick();
+  if (!server_->stalled()) handshakes_.expire(server_->clock.now(), config_.values().handshake_timeout);
   if (wait == 0) {
     // A timer of no time would be run again and again before the loop looks at a socket.
     uv_timer_stop(&tick_timer_);
@@ -434,7 +434,7 @@ void Reactor::poll_input() {
   if (nested_ || stopping_) return;
   nested_ = true;
   // Those who were read before the script began are answered too.
-  server_->execute_received();
+  server_->input.execute_received();
   for (Connection* connection : connections_)
     if (connection->receptive()) connection->flush();
   read_signals();

@@ -17,11 +17,11 @@ Client::~Client() { core_.close_session(*session_); }
 void Client::send(const std::string& bytes) {
   std::string_view left = bytes;
   while (!left.empty() && !closing_) {
-    const auto room = core_.read_buffer(*session_);
+    const auto room = core_.input.read_buffer(*session_);
     const size_t n = std::min(room.size, left.size());
     std::memcpy(room.data, left.data(), n);
-    core_.received(*session_, n);
-    core_.execute_received();
+    core_.input.received(*session_, n);
+    core_.input.execute_received();
     left.remove_prefix(n);
   }
 }

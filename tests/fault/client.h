@@ -19,7 +19,7 @@ class Client final : public server::Connection {
 
   const server::Session& session() const { return *session_; }
   /// Whether a command of it waits for something, or for its turn after that.
-  bool waits() const { return session_->blocked || session_->paused || !session_->input.empty(); }
+  bool waits() const { return session_->wait != server::Wait::None || !session_->input.empty(); }
   void send(const std::string& bytes);
 
   /// The replies that the server has made since the last time, sent or not.

@@ -18,12 +18,12 @@ CoreClient::~CoreClient() {
 
 void CoreClient::send(std::string_view bytes, size_t piece) {
   while (!bytes.empty() && session_ && !closing_) {
-    const auto room = core_.read_buffer(*session_);
+    const auto room = core_.input.read_buffer(*session_);
     if (room.size == 0) throw std::logic_error("there is always room to read into");
     const size_t n = std::min({room.size, bytes.size(), piece});
     std::memcpy(room.data, bytes.data(), n);
-    core_.received(*session_, n);
-    core_.execute_received();
+    core_.input.received(*session_, n);
+    core_.input.execute_received();
     core_.end_turn();
     core_.slice();
     bytes.remove_prefix(n);
@@ -32,10 +32,10 @@ void CoreClient::send(std::string_view bytes, size_t piece) {
 
 void CoreClient::send_in_turn(std::string_view bytes) {
   if (!session_ || closing_) return;
-  const auto room = core_.read_buffer(*session_);
+  const auto room = core_.input.read_buffer(*session_);
   if (room.size < bytes.size()) throw std::logic_error("more than one read takes");
   std::memcpy(room.data, bytes.data(), bytes.size());
-  core_.received(*session_, bytes.size());
+  core_.input.received(*session_, bytes.size());
 }
 
 size_t CoreClient::output_size() const { return session_ ? session_->sendable() : 0; }

@@ -41,7 +41,7 @@ struct Core {
   }
   std::string call(CoreClient& client, std::string_view line) {
     client.send(std::string(line) + "\r\n");
-    server.execute_received();
+    server.input.execute_received();
     std::string reply = client.take_output();
     client.close_if_finished();
     return reply;
@@ -51,6 +51,7 @@ struct Core {
     for (int64_t passed = 0; passed < ms; passed += 100) {
       clock.advance_ms(100);
       server.tick();
+      if (server.next_timeout_ms() == 0) server.run_timeouts();
       server.end_turn();
       for (const auto& client : clients) client->close_if_finished();
     }

@@ -19,7 +19,7 @@ TEST_CASE("what arrives for a client is kept where it is, though another client'
 
   pusher.send_in_turn("RPUSH k a\r\n");
   waiting.send_in_turn("ECHO hello\r\n");
-  core.server.execute_received();
+  core.server.input.execute_received();
   CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n$5\r\nhello\r\n");
   CHECK(pusher.take_output() == ":1\r\n");
 }
@@ -31,19 +31,19 @@ TEST_CASE("a request that waits in pieces is complete though it is resumed in th
   waiting.send("BLPOP k 0\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$5\r\nhe");
   pusher.send_in_turn("RPUSH k a\r\n");
   waiting.send_in_turn("llo\r\nBLPOP k 0\r\nPI");
-  core.server.execute_received();
+  core.server.input.execute_received();
   CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\na\r\n+PONG\r\n$5\r\nhello\r\n");
 
   // And one whose bytes are read into the buffer that all share, because it had nothing left, in a long read and a short one.
   const std::string text = GENERATE(std::string("x"), std::string(1000, 'x'));
   pusher.send_in_turn("RPUSH k b\r\n");
   waiting.send_in_turn("NG\r\n");
-  core.server.execute_received();
+  core.server.input.execute_received();
   CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\nb\r\n+PONG\r\n");
   waiting.send("BLPOP k 0\r\n");
   pusher.send_in_turn("RPUSH k c\r\n");
   waiting.send_in_turn("ECHO " + text + "\r\n");
-  core.server.execute_received();
+  core.server.input.execute_received();
   CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\nc\r\n$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("a client whose reply waits for the disk is not idle", "[input]") {
   test::CoreClient& waiting = core.connect();
   core.clock.advance_ms(100);
   waiting.send_in_turn("SET a b\r\n");
-  core.server.execute_received();
+  core.server.input.execute_received();
   REQUIRE(core.server.held_count() == 1);
   for (int i = 0; i < 30; ++i) {
     core.clock.advance_ms(100);
@@ -162,4 +162,95 @@ TEST_CASE("a client whose reply waits for the disk is not idle", "[input]") {
   }
   waiting.close_if_finished();
   CHECK(waiting.open());
+}
+
+TEST_CASE("nobody is idle or late while the server does not listen", "[input]") {
+  Core core({"--timeout", "2"});
+  test::CoreClient& speaking = core.connect();
+  test::CoreClient& silent = core.connect();
+  core.advance_ms(200);
+  core.clock.advance_ms(5000);  // in one command of somebody else
+  core.server.tick();
+  CHECK(core.call(speaking, "PING") == "+PONG\r\n");
+  core.advance_ms(200);
+  CHECK(core.call(speaking, "PING") == "+PONG\r\n");
+  CHECK_FALSE(silent.open());
+}
+
+TEST_CASE("a client that takes what it is sent is not idle", "[input]") {
+  Core core({"--timeout", "2"});
+  test::CoreClient& slow = core.connect();
+  slow.send("ECHO " + std::string(1000, 'x') + "\r\n");
+  const server::Session& session = *core.server.sessions().begin()->second;
+  const size_t size = slow.output_size();
+  for (int i = 0; i < 30; ++i) {
+    core.server.sent(*core.server.find_session(session.id), 1);
+    core.advance_ms(100);
+  }
+  CHECK(slow.open());
+  CHECK(slow.output_size() == size - 30);
+  core.advance_ms(2200);
+  slow.take_output();
+  CHECK_FALSE(slow.open());
+}
+
+TEST_CASE("the delay of a login is not the client's fault", "[input]") {
+  Core core({"--requirepass", "secret", "--handshake-timeout", "1"});
+  test::CoreClient& guesser = core.connect();
+  for (int i = 0; i < 40; ++i) core.call(guesser, "AUTH wrong");
+  test::CoreClient& client = core.connect();
+  client.send("AUTH default secret\r\nPING\r\n");
+  CHECK(client.waits());
+  core.advance_ms(limits::kLoginDelayMs - 200);
+  CHECK(client.open());
+  core.advance_ms(500);
+  CHECK(client.take_output() == "+OK\r\n+PONG\r\n");
+}
+
+TEST_CASE("those who wait for one reason go on without those who wait for another", "[input]") {
+  Core core({"--enable-debug-command", "yes"});
+  test::CoreClient& long_one = core.connect();
+  test::CoreClient& locked = core.connect();
+  test::CoreClient& paused = core.connect();
+  test::CoreClient& key = core.connect();
+  test::CoreClient& other = core.connect();
+  core.call(other, "DEBUG POPULATE 100 k");
+  core.call(key, "BLPOP list 0");
+  core.call(paused, "SELECT 1");
+  core.call(other, "SELECT 1");
+  CHECK(core.call(other, "CLIENT PAUSE 1000 WRITE") == "+OK\r\n");
+  paused.send("INCR n\r\n");
+  core.server.long_commands.set_bounds({.work = 10, .slice_us = 0});
+  long_one.send("KEYS *\r\n");
+  locked.send("GET k:1\r\n");
+  using server::Wait;
+  const auto waiting = [&](Wait reason) { return core.server.input.waiting(reason); };
+  CHECK(waiting(Wait::Keys) == 1);
+  CHECK(waiting(Wait::OwnSlices) == 1);
+  CHECK(waiting(Wait::Database) == 1);
+  CHECK(waiting(Wait::Pause) == 1);
+  CHECK(core.server.blocked_clients() == 3);
+  while (core.server.slice()) continue;
+  CHECK(waiting(Wait::OwnSlices) + waiting(Wait::Database) == 0);
+  CHECK(locked.take_output() == "$7\r\nvalue:1\r\n");
+  CHECK(paused.take_output().empty());
+  CHECK(core.call(other, "CLIENT UNPAUSE") == "+OK\r\n");
+  CHECK(paused.take_output() == ":1\r\n");
+  CHECK(waiting(Wait::Pause) == 0);
+  CHECK(waiting(Wait::Keys) == 1);
+  core.clients.erase(core.clients.begin() + 3);
+  CHECK(waiting(Wait::Keys) == 0);
+}
+
+TEST_CASE("who waits for the end of a pause can go, and the others go on in the order in which they came", "[input]") {
+  Core core({});
+  test::CoreClient& other = core.connect();
+  std::vector<test::CoreClient*> clients;
+  for (int i = 0; i < 4; ++i) clients.push_back(&core.connect());
+  core.call(other, "CLIENT PAUSE 1000 WRITE");
+  for (const size_t i : {3, 1, 0, 2}) clients[i]->send("RPUSH list " + std::to_string(i) + "\r\n");
+  core.clients.erase(core.clients.begin() + 1 + 1);
+  CHECK(core.server.blocked_clients() == 3);
+  core.call(other, "CLIENT UNPAUSE");
+  CHECK(core.call(other, "LRANGE list 0 -1") == "*3\r\n$1\r\n3\r\n$1\r\n0\r\n$1\r\n2\r\n");
 }

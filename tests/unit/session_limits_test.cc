@@ -91,7 +91,7 @@ TEST_CASE("an unfinished request holds about what has come of it", "[limits]") {
   const std::string value(40000, 'v');
   for (size_t at = 0; at < value.size(); at += 1000) slow.send(value.substr(at, 1000));
   slow.send("\r\n");
-  core.server.execute_received();
+  core.server.input.execute_received();
   CHECK(slow.take_output() == "+OK\r\n");
   CHECK(session.input.capacity() == 0);
 }
