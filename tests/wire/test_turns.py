@@ -117,3 +117,22 @@ def test_nothing_is_executed_behind_a_shutdown(own_server, clients):
     assert own_server.process.wait(30) == 0
     for client in clients:
         assert client.closed() and not client.buffer
+
+
+def test_a_client_is_resumed_in_the_turn_in_which_it_is_read(own_server, clients):
+    """What it keeps is executed, and its buffer freed, by the request of another client that was read before its own."""
+    pushers, waiting = clients[:20], clients[20:40]
+    for i, client in enumerate(waiting):
+        client.send_raw(b"BLPOP key:%d 0\r\nPING\r\n" % i)
+    wait_for(lambda: pushers[0].call("CLIENT", "LIST").count(b"flags=b") == len(waiting), "all wait")
+    for _ in range(20):
+        with held(own_server):
+            for i, client in enumerate(pushers):
+                client.send("RPUSH", f"key:{i}", "x")
+            for i, client in enumerate(waiting):
+                client.send_raw(b"ECHO hello\r\nBLPOP key:%d 0\r\nPING\r\n" % i)
+        for i, client in enumerate(waiting):
+            assert client.read() == [b"key:%d" % i, b"x"]
+            assert client.read() == b"PONG"
+            assert client.read() == b"hello"
+        assert [client.read() for client in pushers] == [1] * len(pushers)
