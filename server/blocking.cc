@@ -50,6 +50,7 @@ void Blocking::unblock(Session& session, std::string_view error) {
   } else {
     session.reply.null_array();
   }
+  if (server_.observer) server_.observer->executed(session, server_.clock.now());
   server_.output_added(session);
 }
 

@@ -204,11 +204,13 @@ Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, A
   if (!command || !admitted(session, *command, args)) {
     if (!command) count_error(session.reply);
     refuse(session, args, mark);
+    if (observer) observer->executed(session, now);
     return Outcome::Done;
   }
   session.last_command = command;
   if (session.queues(*command)) {
     queue(session, *command, args);
+    if (observer) observer->executed(session, now);
     return Outcome::Done;
   }
   if (const Wait reason = reason_to_wait(session, *command, args, now); reason != Wait::None) [[unlikely]] {
@@ -402,6 +404,8 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
   if (config.latency_monitor_threshold > 0 && microseconds >= config.latency_monitor_threshold * 1000 && !ctx.from_script)
     note_spike(ctx, microseconds, end);
   if (!(ctx.command.flags & (kSkipMonitor | kAdmin))) show_to_monitors(ctx);
+  // Within a transaction or script it is a part of a request.
+  if (observer && !ctx.deny_blocking && !ctx.session.blocked) observer->executed(ctx.session, ctx.now);
 }
 
 void Server::note_spike(const Context& ctx, int64_t microseconds, const Time& end) {
@@ -447,6 +451,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   if (served) carry_effects(ctx);
   effects_.resize(effects_before);
   --depth_;
+  if (served && observer) observer->executed(session, now);
   if (served && durability.holds()) awaited_ = std::max(awaited_, durability.awaited(blocked.database));
   if (awaited_) hold(session, mark);
   awaited_ = outer;

@@ -26,6 +26,7 @@
 #include "server/long_commands.h"
 #include "server/memcached.h"
 #include "server/memory_limit.h"
+#include "server/observer.h"
 #include "server/pubsub.h"
 #include "server/queue_survey.h"
 #include "server/session.h"
@@ -136,6 +137,8 @@ class Server final : public storage::KeyspaceObserver {
   LongCommands long_commands;
   MemoryLimit memory_limit;
   std::unique_ptr<Scripting> scripting;
+  /// Null where nobody wants to hear of requests.
+  Observer* observer = nullptr;
   const Time started;
   const std::string run_id;  // 40 hex digits
 
