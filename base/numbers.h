@@ -43,10 +43,4 @@ std::string to_upper(std::string_view text);
 /// `text` in double quotes with control characters, quotes and backslashes escaped, as MONITOR and redis-cli show it.
 std::string quoted_form(std::string_view text);
 
-/// Whether `text` matches the glob `pattern`: `*`, `?`, `[a-z]`, `[^x]`, and `\` before any of them.
-/// Time is bounded by a count of steps that grows with the product of the lengths, not exponentially.
-bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case = false);
-/// Whether it may match a text that begins so. True also where what follows in the pattern can match nothing (`[]`).
-bool glob_match_beginning(std::string_view pattern, std::string_view beginning);
-
 }  // namespace quartet

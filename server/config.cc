@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/glob.h"
 #include "base/numbers.h"
 #include "server/config_file.h"
 #include "server/config_target.h"

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/glob.h"
 #include "base/numbers.h"
 #include "server/context.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/glob.h"
 #include "base/numbers.h"
 #include "server/keyspace_events.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/glob.h"
 #include "server/arguments.h"
 #include "server/commands/command_docs.h"
 #include "server/commands/families.h"

@@ -1,3 +1,4 @@
+#include "base/glob.h"
 #include "base/numbers.h"
 #include "persistence/dump_payload.h"
 #include "server/arguments.h"

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/glob.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
 
