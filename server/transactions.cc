@@ -4,20 +4,34 @@
 
 namespace quartet::server {
 
+bool Watches::watches(const Session& session, int database, std::string_view key) const {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return false;
+  // The shorter way: through those of the key or through those of the session.
+  const auto same = [&](const Watch& watch) { return watch.session == &session && watch.database == database && watch.key == key; };
+  if (found->second.size() < session.watches.size())
+    return std::any_of(found->second.begin(), found->second.end(), [&](const Watch* watch) { return same(*watch); });
+  return std::any_of(session.watches.begin(), session.watches.end(), [&](const auto& watch) { return same(*watch); });
+}
+
 void Watches::add(Session& session, storage::Keyspace& db, std::string_view key, int64_t now_ms) {
-  for (const auto& watch : session.watches)
-    if (watch->database == db.index() && watch->key == key) return;
+  if (watches(session, db.index(), key)) return;
   const storage::Entry* entry = db.find_raw(key);
   const bool expired = entry && entry->expired(now_ms);
   session.watches.push_back(std::make_unique<Watch>(Watch{&session, db.index(), std::string(key), expired}));
-  by_key_[std::string(key)].push_back(session.watches.back().get());
+  std::vector<Watch*>& of_key = by_key_[std::string(key)];
+  session.watches.back()->place = of_key.size();
+  of_key.push_back(session.watches.back().get());
 }
 
 void Watches::remove_all(Session& session) {
   for (const auto& watch : session.watches) {
     const auto found = by_key_.find(watch->key);
-    std::erase(found->second, watch.get());
-    if (found->second.empty()) by_key_.erase(found);
+    std::vector<Watch*>& of_key = found->second;
+    of_key[watch->place] = of_key.back();
+    of_key[watch->place]->place = watch->place;
+    of_key.pop_back();
+    if (of_key.empty()) by_key_.erase(found);
   }
   session.watches.clear();
   session.watch_touched = false;

@@ -16,9 +16,10 @@ struct Watch {
   int database;
   std::string key;
   bool expired_at_watch;  // it had expired already: its disappearance is no change
+  size_t place = 0;       // among those of its key
 };
 
-/// Who watches which key. A session's flag `watch_touched` makes its EXEC fail.
+/// Who watches which key: one watch takes the same time whatever else its session watches. A session's flag `watch_touched` makes its EXEC fail.
 class Watches {
  public:
   void add(Session& session, storage::Keyspace& db, std::string_view key, int64_t now_ms);
@@ -37,6 +38,7 @@ class Watches {
 
  private:
   void touch(int database, std::string_view key);
+  bool watches(const Session& session, int database, std::string_view key) const;
 
   struct Hash {
     using is_transparent = void;

@@ -51,7 +51,9 @@ void exec_command(Context& ctx) {
 
 void watch_command(Context& ctx) {
   if (ctx.session.in_multi) return ctx.reply.error("ERR WATCH inside MULTI is not allowed");
+  if (ctx.takes_long(ctx.args.size())) return;
   for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.breathe();
     if (ctx.session.watch_touched) break;  // the next EXEC fails anyway
     ctx.server.watches.add(ctx.session, ctx.db(), ctx.arg(i), ctx.now_ms());
   }
