@@ -51,11 +51,12 @@ void Reply::bulk(const SharedBytes& bytes) {
   out_.append(kLineEnd);
 }
 
-void Reply::bulk(std::string_view bytes, Pauses* pauses) {
+void Reply::bulk_in_pieces(std::string_view bytes, Pauses* pauses) {
   header('$', static_cast<int64_t>(bytes.size()));
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), BlockPool::kBlockBytes))) {
-    breathe(pauses, work_of_bytes(BlockPool::kBlockBytes));
-    out_.append(bytes.substr(0, BlockPool::kBlockBytes));
+    const std::string_view piece = bytes.substr(0, BlockPool::kBlockBytes);
+    breathe(pauses, work_of_bytes(piece.size()));
+    out_.append(piece);
   }
   out_.append(kLineEnd);
 }

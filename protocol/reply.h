@@ -43,8 +43,10 @@ class Reply {
     out_.commit(static_cast<size_t>(p - begin));
   }
   void bulk(const SharedBytes& bytes);
-  /// Of any length, in pieces.
-  void bulk(std::string_view bytes, Pauses* pauses);
+  /// Of any length, in pieces where it is long.
+  void bulk(std::string_view bytes, Pauses* pauses) {
+    bytes.size() <= kWholeBulkBytes ? bulk(bytes) : bulk_in_pieces(bytes, pauses);
+  }
   /// The decimal form of an integer as a bulk string.
   void bulk_integer(int64_t value);
   /// RESP3 double; to RESP2 a bulk string of the same text (see format_double).
@@ -105,6 +107,7 @@ class Reply {
     out_.commit(static_cast<size_t>(write_header(begin, type, count) - begin));
   }
   void line(char type, std::string_view text);
+  void bulk_in_pieces(std::string_view bytes, Pauses* pauses);
   void long_bulk(char type, std::string_view prefix, std::string_view bytes);
   void end(Open open, char type, size_t count);
 

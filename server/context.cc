@@ -1,6 +1,6 @@
 #include "server/context.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "server/server.h"
 #include "storage/access.h"
@@ -123,7 +123,7 @@ void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   Server::SaidEffect said{db.index(), {}, -1};
   said.arguments.reserve(arguments.size());
   for (const std::string_view argument : arguments) {
-    breathe();
+    breathe_for(argument);
     said.arguments.emplace_back(argument);
   }
   server.effects_.push_back(std::move(said));
@@ -163,8 +163,9 @@ void Context::block(Args keys, int64_t timeout_ms, Serve serve, Unserved unserve
     }
   }
   BlockedCommand blocked{&command, {args.begin(), args.end()}, {}, database->index(), serve, unserved, 0, now};
+  std::unordered_set<std::string_view> seen;
   for (const std::string_view key : keys)
-    if (std::find(blocked.keys.begin(), blocked.keys.end(), key) == blocked.keys.end()) blocked.keys.emplace_back(key);
+    if (keys.size() == 1 || seen.insert(key).second) blocked.keys.emplace_back(key);
   if (timeout_ms > 0) blocked.deadline_us = now.mono_us + timeout_ms * 1000;
   server.blocking.block(session, std::move(blocked));
 }

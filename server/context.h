@@ -118,14 +118,29 @@ struct Context {
   // called again, from its beginning. See LongCommands.
 
   /// Says how much work (see Pauses) the handler is about to do. True: it has to return, and the work will be done in slices.
+  ///
+  /// A command that only reads may say too little, where it would have to look at the elements to know: what it says by `breathe`
+  /// is counted, and where that becomes much the call is broken off by an exception, its reply is forgotten, and the command begins
+  /// again in slices. One that changes something has to know before it does.
   [[nodiscard]] bool takes_long(size_t work) {
     if (work < long_work) [[likely]]
       return false;
     call_again = CallAgain::InSlices;
     return true;
   }
+  /// Says that this call of a command that may change something does not: it is like one of a command that only reads.
+  void only_reads() {
+    if (counted) pauses = counted;
+  }
   /// Says that some of it is done: the slice may end here. Until the handler has returned nobody else touches db().
   void breathe(size_t work = 1) { quartet::breathe(pauses, work); }
+  /// The same of one element that is copied, hashed or compared.
+  void breathe_for(std::string_view bytes) { breathe(work_of_bytes(bytes.size())); }
+  /// Replies one element of a collection, in pieces where it is long: that is work of both kinds.
+  void reply_element(std::string_view bytes) {
+    breathe();
+    reply.bulk(bytes, pauses);
+  }
   /// Says that the handler is about to touch another database, or all of them. False: it has to return, and the client waits
   /// until nothing is done there in slices.
   [[nodiscard]] bool enters(storage::Keyspace& other);
@@ -156,7 +171,9 @@ struct Context {
   size_t long_work = kUndivided;
   /// How the handler, which has returned too early, is to be called again.
   enum class CallAgain : uint8_t { No, InSlices, WhenFree } call_again = CallAgain::No;
-  Pauses* pauses = nullptr;     // set where it runs in slices
+  Pauses* pauses = nullptr;     // set where it runs in slices, or its work is counted because it only reads
+  Pauses* counted = nullptr;    // counts it, where it is called for the first time
+  bool in_slices = false;
   size_t repeated_lookups = 0;  // so many have been counted in the first call
 };
 

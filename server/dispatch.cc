@@ -220,10 +220,15 @@ Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, A
   }
   Context ctx{*this, session, *command, args, session.reply, now, &database(session.database)};
   ctx.long_work = long_commands.bounds().work;
+  CountedWork counted_work(long_commands.most_counted());
+  ctx.counted = &counted_work;
+  if (command->flags & kReadOnly) ctx.only_reads();
   const DatabaseStatistics& counted = stats.database(session.database);
   const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
-  if (ctx.call_again == Context::CallAgain::No) return Outcome::Done;
+  if (ctx.call_again == Context::CallAgain::No) [[likely]]
+    return Outcome::Done;
+  session.out.truncate(mark);
   const Outcome outcome = call_again(ctx, hits, misses);
   // Its first slice may have been done.
   now = clock.now();
@@ -284,7 +289,11 @@ void Server::invoke(Context& ctx, Time& now) {
   const uint64_t errors = ctx.reply.errors();
   const bool outermost = depth_++ == 0;
   const size_t effects_before = effects_.size();
-  ctx.command.spec->handler(ctx);
+  try {
+    ctx.command.spec->handler(ctx);
+  } catch (const CountedWork::Exceeded&) {
+    ctx.call_again = Context::CallAgain::InSlices;
+  }
   if (ctx.call_again != Context::CallAgain::No) [[unlikely]] {
     --depth_;
     return;

@@ -34,6 +34,7 @@ struct LongCommands::Run final : Pauses {
         arguments(copy(called.args)),
         ctx{server, *session, called.command, arguments, reply, called.now, called.database} {
     ctx.pauses = this;
+    ctx.in_slices = true;
     ctx.repeated_lookups = lookups;
   }
   bool writes() const { return ctx.command.flags & kWrite; }

@@ -11,12 +11,24 @@
 
 namespace quartet::server {
 
+/// Counts the work of a command that only reads while it is called for the first time, and breaks the call off where it is much: by
+/// an exception, as a command in slices that is given up.
+class CountedWork final : public Pauses {
+ public:
+  struct Exceeded {};
+  explicit CountedWork(size_t most) : Pauses(most) {}
+
+ private:
+  size_t look() override { throw Exceeded{}; }
+};
+
 /// The commands whose work takes longer than the clients of other databases shall wait for it. Each runs on a stack of its own
 /// (a Fiber), for a slice in each turn of the loop, and between the slices its database is locked: clients who would touch it
 /// wait, in the order in which they came, so that the command is as atomic as any other. Clients of other databases go on.
 ///
 ///     handler: ctx.takes_long(work)   true: it returns, and is called again on a fiber
-///              ctx.breathe()          in its loops: the slice may end here, and the next one goes on behind it
+///              ctx.breathe()          in its loops: the slice may end here, and the next one goes on behind it; in the first call
+///                                     of a command that only reads it may end that one (CountedWork)
 ///
 /// Its reply is written to a buffer of its own and handed to the session at the end. A client's own further input waits. Where
 /// the client goes away, a command that only reads is given up, and one that writes is carried to its end.
@@ -36,6 +48,9 @@ class LongCommands {
   ~LongCommands();
 
   const Bounds& bounds() const { return bounds_; }
+  /// So much a command that only reads may do before it is found to take long after all: so much more than `work` that one which has
+  /// said so seldom begins twice.
+  size_t most_counted() const { return 2 * bounds_.work; }
   void set_bounds(const Bounds& bounds) { bounds_ = bounds; }
 
   /// Whether any command is in slices now: while none is, no database is locked.

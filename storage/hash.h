@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "base/numbers.h"
@@ -53,7 +52,7 @@ class HashValue : public Handle {
 
   /// Calls `visit(field, value)` for `count` different fields chosen at random (for all, where there are not more).
   template <class Visit>
-  void sample(size_t count, Random& generator, Visit visit) const;
+  void sample(size_t count, Random& generator, Visit visit, Pauses* pauses = nullptr) const;
   /// Calls `visit(field, value)` for a field chosen at random, `count` times. Does nothing on an empty hash.
   template <class Visit>
   void draw(size_t count, Random& generator, Visit visit) const;
@@ -103,7 +102,7 @@ uint64_t HashValue::scan(uint64_t cursor, size_t count, Visit visit) const {
 }
 
 template <class Visit>
-void HashValue::sample(size_t count, Random& generator, Visit visit) const {
+void HashValue::sample(size_t count, Random& generator, Visit visit, Pauses* pauses) const {
   const size_t population = size();
   if (is_packed() || count > population / 4) {
     Sampler sampler(population, count);
@@ -113,11 +112,7 @@ void HashValue::sample(size_t count, Random& generator, Visit visit) const {
     });
     return;
   }
-  std::unordered_set<const FieldItem*> chosen;
-  while (chosen.size() < count) {
-    const FieldItem* item = table().random(generator);
-    if (chosen.insert(item).second) visit(item->field(), item->value());
-  }
+  sample_items(table(), count, generator, pauses, [&](const FieldItem* item) { visit(item->field(), item->value()); });
 }
 
 template <class Visit>

@@ -90,7 +90,7 @@ HashTable::~HashTable() {
 std::unique_ptr<HashTable> HashTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<HashTable>();
   for_each([&](const FieldItem& item) {
-    breathe(pauses);
+    breathe(pauses, work_of_bytes(item.field().size() + item.value().size()));
     FieldItem* twin = FieldItem::make(item.field(), item.value());
     copy->dict_.insert(dict_.hash(item.field()), twin);
     copy->item_bytes_ += twin->memory();

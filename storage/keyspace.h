@@ -257,6 +257,8 @@ size_t length_of(const Entry& entry);
 void* clone_value(const Entry& entry, Pauses* pauses = nullptr);
 /// What it takes to go through the whole value, in the unit of Pauses.
 size_t work_of(const Entry& entry);
+/// The same for so many of its elements, if they are as large as the others.
+size_t work_of(const Entry& entry, size_t count);
 /// Asks for the memory that a look-up of this element, by its hash, reads first in a large set, hash or sorted set.
 void prefetch_element(const Entry& entry, uint64_t hash);
 /// Asks for the element itself; best some time after `prefetch_element`.

@@ -82,7 +82,12 @@ std::string_view ListValue::at(size_t index, char* scratch) const {
   return packed::read_element(table().elements(place.node), place.offset, next).text(scratch);
 }
 
-void ListValue::drop(End end, size_t count) {
+size_t ListValue::work_of(End end, size_t count, size_t enough) const {
+  if (is_packed()) return work_of_elements(count, entry->bytes().size());
+  return table().work_of(end, count, enough);
+}
+
+void ListValue::drop(End end, size_t count, Pauses* pauses) {
   if (count == 0) return;
   if (is_packed()) {
     const size_t elements = packed_size(*entry);
@@ -92,9 +97,17 @@ void ListValue::drop(End end, size_t count) {
     packed::add_to_count(*this, -static_cast<int>(count));
     return;
   }
-  {
+  // In pieces, between which table and account are whole.
+  for (size_t left = count, piece = count; left > 0; left -= piece) {
+    if (pauses) {
+      constexpr size_t kAtOnce = 64, kMostWork = 512;
+      piece = std::min(left, kAtOnce);
+      size_t work = table().work_of(end, piece, kMostWork);
+      if (work >= kMostWork) work = table().work_of(end, piece = 1, kMostWork);
+      pauses->after(work);
+    }
     ChargeGuard guard(keyspace, table());
-    table().drop(end, count);
+    table().drop(end, piece);
   }
   convert_if_small();
 }
@@ -147,7 +160,7 @@ bool ListValue::insert(std::string_view pivot, bool before, std::string_view val
   }
   ListTable& list = table();
   for (size_t node = 0; node < list.nodes(); ++node) {
-    breathe(pauses, list.count(node));
+    breathe(pauses, list.work_of(node));
     const size_t offset = packed::find(list.elements(node), 0, pivot, wanted, 1);
     if (offset == packed::kNotFound) continue;
     ChargeGuard guard(keyspace, list);
@@ -183,11 +196,11 @@ size_t ListValue::remove(std::string_view value, End from, size_t most, Pauses* 
   return removed;
 }
 
-void ListValue::trim(size_t start, size_t count) {
+void ListValue::trim(size_t start, size_t count, Pauses* pauses) {
   const size_t behind = size() - start - count;
   // One side at a time; what remains after the first may be packed again.
-  drop(End::Head, start);
-  drop(End::Tail, behind);
+  drop(End::Head, start, pauses);
+  drop(End::Tail, behind, pauses);
 }
 
 }  // namespace quartet::storage

@@ -31,8 +31,11 @@ class ListValue : public Handle {
   void push(End end, std::string_view value);
   /// The element at an end; integers may be written to `scratch`, at least kNumberChars bytes. REQUIRES: !empty().
   std::string_view peek(End end, char* scratch) const;
-  /// Removes `count` elements from an end. REQUIRES: count <= size().
-  void drop(End end, size_t count = 1);
+  /// Removes `count` elements from an end. During a pause of it the list is whole. REQUIRES: count <= size().
+  void drop(End end, size_t count = 1, Pauses* pauses = nullptr);
+  /// The work (see Pauses) of so many elements at an end, at least; once it comes to `enough` no more of them are looked at.
+  /// REQUIRES: count <= size().
+  size_t work_of(End end, size_t count, size_t enough) const;
   /// Moves one element from an end of this list to an end of `other`, which may be a handle of the same entry.
   /// REQUIRES: !empty().
   void move(End from, ListValue& other, End to);
@@ -47,7 +50,7 @@ class ListValue : public Handle {
   /// were. During a pause of it the list is not to be looked at.
   size_t remove(std::string_view value, End from, size_t most, Pauses* pauses = nullptr);
   /// Keeps the `count` elements beginning at `start`. REQUIRES: start + count <= size().
-  void trim(size_t start, size_t count);
+  void trim(size_t start, size_t count, Pauses* pauses = nullptr);
 
   /// Calls `visit(string_view)` for `count` elements, the first at `start`, until it returns false: towards the tail,
   /// or, where `from` is the tail, towards the head (`start` counts from the head all the same). The list must not
@@ -66,7 +69,8 @@ class ListValue : public Handle {
     const std::optional<int64_t> integer = parse_int(value);
     size_t index = from == End::Head ? 0 : elements - 1;
     walk(index, compare == 0 || compare > elements ? elements : compare, from, [&](const packed::Element& element) {
-      breathe(pauses);
+      // Only equal lengths are compared byte by byte.
+      breathe(pauses, element.bytes.size() == value.size() ? work_of_bytes(value.size()) : 1);
       if (element.equals(value, integer) && !visit(index)) return false;
       from == End::Head ? ++index : --index;
       return true;

@@ -165,6 +165,16 @@ void ListTable::append_run(std::string_view elements, size_t count, const NodeLi
   element_bytes_ += elements.size();
 }
 
+size_t ListTable::work_of(End end, size_t count, size_t enough) const {
+  size_t work = count;
+  for (size_t i = 0; count > 0 && work < enough; ++i) {
+    const Node& node = at(end == End::Head ? i : nodes_ - 1 - i);
+    work += node.bytes() / kBytesOfWork;
+    count -= std::min<size_t>(count, node.count);
+  }
+  return work;
+}
+
 void ListTable::drop(End end, size_t count) {
   assert(count <= size_);
   size_ -= count;
@@ -298,7 +308,7 @@ size_t ListTable::remove(packed::Removal removal, const NodeLimit& limit, Pauses
   size_t total = 0, kept = 0;
   for (size_t i = 0; i < nodes_; ++i) {
     Node node = at(i);
-    breathe(pauses, node.count);
+    breathe(pauses, work_of(i));
     size_t removed = 0;
     const size_t bytes = packed::remove_equal(node.block + node.begin, node.bytes(), removal, removed);
     element_bytes_ -= node.bytes() - bytes;

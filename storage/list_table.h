@@ -70,6 +70,10 @@ class ListTable {
   /// The elements of a node, counted from the head.
   std::string_view elements(size_t node) const { return at(node).elements(); }
   size_t count(size_t node) const { return at(node).count; }
+  /// What it takes to go through a node, in the unit of Pauses.
+  size_t work_of(size_t node) const { return work_of_elements(at(node).count, at(node).bytes()); }
+  /// The same for so many elements at an end: that of their nodes, which are counted until it comes to `enough`.
+  size_t work_of(End end, size_t count, size_t enough) const;
 
  private:
   struct Node {

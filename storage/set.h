@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "base/numbers.h"
@@ -51,7 +50,7 @@ class SetValue : public Handle {
   std::string_view random(Random& generator, char* scratch) const;
   /// Calls `visit(member)` for `count` different members chosen at random (for all, where there are not more).
   template <class Visit>
-  void sample(size_t count, Random& generator, Visit visit) const;
+  void sample(size_t count, Random& generator, Visit visit, Pauses* pauses = nullptr) const;
   /// Calls `visit(member)` for a member chosen at random, `count` times. Does nothing on an empty set.
   template <class Visit>
   void draw(size_t count, Random& generator, Visit visit) const;
@@ -116,7 +115,7 @@ uint64_t SetValue::scan(uint64_t cursor, size_t count, Visit visit) const {
 }
 
 template <class Visit>
-void SetValue::sample(size_t count, Random& generator, Visit visit) const {
+void SetValue::sample(size_t count, Random& generator, Visit visit, Pauses* pauses) const {
   const size_t population = size();
   if (entry->encoding() != Encoding::Table || count > population / 4) {
     Sampler sampler(population, count);
@@ -126,11 +125,7 @@ void SetValue::sample(size_t count, Random& generator, Visit visit) const {
     });
     return;
   }
-  std::unordered_set<const MemberItem*> chosen;
-  while (chosen.size() < count) {
-    const MemberItem* item = table().random(generator);
-    if (chosen.insert(item).second) visit(item->text());
-  }
+  sample_items(table(), count, generator, pauses, [&](const MemberItem* item) { visit(item->text()); });
 }
 
 template <class Visit>

@@ -40,7 +40,7 @@ SetTable::~SetTable() {
 std::unique_ptr<SetTable> SetTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<SetTable>();
   for_each([&](std::string_view member) {
-    breathe(pauses);
+    breathe(pauses, work_of_bytes(member.size()));
     copy->add(member);
     return true;
   });

@@ -85,7 +85,7 @@ std::unique_ptr<SortedSetTable> SortedSetTable::clone(Pauses* pauses) const {
   auto copy = std::make_unique<SortedSetTable>();
   if (size() > 0) {
     RankTree::visit(tree_.at(0), size(), false, [&](const Item& item) {
-      breathe(pauses, 2);
+      breathe(pauses, 1 + work_of_bytes(item.member().size()));
       copy->insert(hash_bytes(item.member()), item.member(), item.score());
       return true;
     });
@@ -122,7 +122,7 @@ SortedSetValue SortedSetValue::assign(Keyspace& keyspace, Entry* entry, std::str
   } else {
     table = std::make_unique<SortedSetTable>();
     for (const ScoredMember& each : members) {
-      breathe(pauses, 2);
+      breathe(pauses, 1 + work_of_bytes(each.member.size()));
       table->insert(hash_bytes(each.member), each.member, each.score);
     }
   }
@@ -269,15 +269,36 @@ SortedSetValue::Slice SortedSetValue::slice(const LexRange& range, bool reverse,
                        limit);
 }
 
+size_t SortedSetValue::work_of(const Slice& slice, size_t enough) const {
+  // A few are not long, whatever they are; neither is a part of what is not long as a whole.
+  constexpr size_t kFew = 16;
+  if (slice.count <= kFew || slice.count >= enough) return slice.count;
+  if (const size_t most = work_of_elements(slice.count, memory_of(*entry)); most < enough) return most;
+  size_t work = 0;
+  visit(slice, [&](std::string_view member, double) {
+    work += work_of_bytes(member.size());
+    return work < enough;
+  });
+  return work;
+}
+
 size_t SortedSetValue::erase(const Slice& slice, Pauses* pauses) {
   if (slice.count == 0) return 0;
   if (large()) {
     // In pieces, between which table and account are whole.
-    const size_t at_once = pauses ? 64 : slice.count;
-    for (size_t left = slice.count; left > 0; left -= std::min(left, at_once)) {
-      breathe(pauses, 2 * std::min(left, at_once));
+    for (size_t left = slice.count, piece = left; left > 0; left -= piece) {
+      if (pauses) {
+        constexpr size_t kAtOnce = 64;
+        size_t work = piece = 0;
+        RankTree::visit(table().tree().at(slice.lowest()), std::min(left, kAtOnce), false, [&](const RankedItem& item) {
+          ++piece;
+          work += 1 + work_of_bytes(item.member().size());
+          return work < 2 * kAtOnce;
+        });
+        pauses->after(work);
+      }
       const ChargeGuard charge(keyspace, table());
-      table().erase_ranks(slice.lowest(), std::min(left, at_once));
+      table().erase_ranks(slice.lowest(), piece);
     }
     return slice.count;
   }

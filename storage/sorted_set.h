@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <unordered_set>
 
 #include "storage/dict.h"
 #include "storage/keyspace.h"
@@ -172,17 +171,19 @@ class SortedSetValue : public Handle {
     visit(slice(0, SIZE_MAX), visitor);
   }
 
+  /// The work (see Pauses) of copying or erasing the members of a slice; once it comes to `enough` no more of them are looked at.
+  size_t work_of(const Slice& slice, size_t enough) const;
   /// Erases the members of a slice; returns how many.
   size_t erase(const Slice& slice, Pauses* pauses = nullptr);
   /// Visits and erases up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns nothing.
   template <class Visit>
-  size_t pop(bool highest, size_t count, Visit visitor) {
+  size_t pop(bool highest, size_t count, Visit visitor, Pauses* pauses = nullptr) {
     const Slice popped = slice(0, count, highest);
     visit(popped, [&](std::string_view member, double score) {
       visitor(member, score);
       return true;
     });
-    return erase(popped);
+    return erase(popped, pauses);
   }
 
   /// Calls `visit(member, score)` for about `count` members beginning at `cursor`, and returns the next cursor; 0 is the
@@ -192,7 +193,7 @@ class SortedSetValue : public Handle {
 
   /// Calls `visit(member, score)` for `count` different members chosen at random (for all, where there are not more).
   template <class Visit>
-  void sample(size_t count, Random& generator, Visit visit) const;
+  void sample(size_t count, Random& generator, Visit visit, Pauses* pauses = nullptr) const;
   /// Calls `visit(member, score)` for a member chosen at random, `count` times. Does nothing on an empty set.
   template <class Visit>
   void draw(size_t count, Random& generator, Visit visit) const;
@@ -245,7 +246,7 @@ uint64_t SortedSetValue::scan(uint64_t cursor, size_t count, Visit visitor) cons
 }
 
 template <class Visit>
-void SortedSetValue::sample(size_t count, Random& generator, Visit visitor) const {
+void SortedSetValue::sample(size_t count, Random& generator, Visit visitor, Pauses* pauses) const {
   const size_t population = size();
   if (!large() || count > population / 4) {
     Sampler sampler(population, count);
@@ -255,11 +256,7 @@ void SortedSetValue::sample(size_t count, Random& generator, Visit visitor) cons
     });
     return;
   }
-  std::unordered_set<const RankedItem*> chosen;
-  while (chosen.size() < count) {
-    const RankedItem* item = table().random(generator);
-    if (chosen.insert(item).second) visitor(item->member(), item->score());
-  }
+  sample_items(table(), count, generator, pauses, [&](const RankedItem* item) { visitor(item->member(), item->score()); });
 }
 
 template <class Visit>

@@ -16,8 +16,8 @@ namespace {
 
 /// Collections larger than this are freed on another thread.
 constexpr size_t kSlowToFree = 64;
-/// Strings longer than this are, too: the system takes some 0.2 ms for a megabyte.
-constexpr size_t kSlowToFreeBytes = 1024 * 1024;
+/// Strings longer than this are, too: to free them takes longer than to hand them over, and some 0.2 ms for a megabyte.
+constexpr size_t kSlowToFreeBytes = 128 * 1024;
 
 /// Calls `visit` with the structure of an entry whose encoding is Table.
 template <class Visit>
@@ -83,8 +83,12 @@ void dispose(Entry* entry) {
 }
 
 size_t work_of(const Entry& entry) {
-  if (entry.encoding() == Encoding::Shared) return work_of_bytes(malloc_usable_size(entry.pointer()));
-  return length_of(entry);
+  return work_of_elements(length_of(entry), memory_of(entry));
+}
+
+size_t work_of(const Entry& entry, size_t count) {
+  const size_t length = length_of(entry);
+  return count >= length ? work_of(entry) : work_of_elements(count, memory_of(entry) / length * count);
 }
 
 void* clone_value(const Entry& entry, Pauses* pauses) {

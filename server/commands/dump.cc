@@ -24,7 +24,7 @@ void dump_command(Context& ctx) {
   if (ctx.takes_long(storage::work_of(*entry))) return;
   Leftover<std::string> payload(ctx);
   // A string that grows is copied in one piece.
-  if (ctx.pauses) payload->reserve(storage::memory_of(*entry));
+  if (ctx.in_slices) payload->reserve(storage::memory_of(*entry));
   persistence::append_dump_payload(*payload, *entry, true, ctx.pauses);
   ctx.reply.bulk(*payload, ctx.pauses);
 }

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/commands/scan_options.h"
@@ -27,7 +28,7 @@ HashValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
 void reply_value(Context& ctx, const HashValue& hash, std::string_view field) {
   if (const SharedBytes shared = hash.shared(field)) return ctx.reply.bulk(shared);
   char scratch[kNumberChars];
-  if (const auto value = hash.get(field, scratch)) return ctx.reply.bulk(*value);
+  if (const auto value = hash.get(field, scratch)) return ctx.reply.bulk(*value, ctx.pauses);
   ctx.reply.null();
 }
 
@@ -39,14 +40,14 @@ std::optional<int64_t> set_fields(Context& ctx) {
     reply_wrong_arity(ctx);
     return {};
   }
-  if (ctx.takes_long(ctx.args.size())) return {};
+  if (ctx.takes_long(work_of_arguments(ctx))) return {};
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Hash, entry)) return {};
   HashValue hash = open_or_create(ctx, key, entry);
   int64_t added = 0;
   for (size_t i = 2; i < ctx.args.size(); i += 2) {
-    ctx.breathe();
+    ctx.breathe(work_of_elements(1, ctx.arg(i).size() + ctx.arg(i + 1).size()));
     added += hash.set(ctx.arg(i), ctx.arg(i + 1));
   }
   ctx.changed(key, EventClass::Hash, "hset", ctx.args.size() / 2 - 1);
@@ -71,16 +72,32 @@ void hsetnx_command(Context& ctx) {
   ctx.reply.integer(1);
 }
 
+/// The work of erasing the fields that HDEL names, counted until it comes to `enough`.
+size_t work_of_erasing(const Context& ctx, const HashValue& hash, size_t enough) {
+  size_t work = work_of_arguments(ctx);
+  // A few are not long, whatever they hold; neither is a part of what is not long as a whole.
+  constexpr size_t kFew = 16;
+  if (ctx.args.size() <= kFew || work + storage::work_of(*hash.entry) < enough) return work;
+  char scratch[kNumberChars];
+  for (size_t i = 2; i < ctx.args.size() && work < enough; ++i)
+    if (const auto value = hash.get(ctx.arg(i), scratch)) work += value->size() / kBytesOfWork;
+  return work;
+}
+
 void hdel_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Hash, entry)) return;
   int64_t removed = 0;
   if (entry) {
     HashValue hash(ctx.db(), entry);
+    if (ctx.takes_long(work_of_erasing(ctx, hash, ctx.long_work))) return;
     for (size_t i = 2; i < ctx.args.size() && !hash.empty(); ++i) {
-      ctx.breathe();
+      ctx.breathe_for(ctx.arg(i));
+      if (ctx.in_slices) {
+        char scratch[kNumberChars];
+        if (const auto value = hash.get(ctx.arg(i), scratch)) ctx.breathe_for(*value);
+      }
       removed += hash.erase(ctx.arg(i));
     }
     if (removed) {
@@ -144,12 +161,12 @@ void hget_command(Context& ctx) {
 }
 
 void hmget_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
   for (size_t i = 2; i < ctx.args.size(); ++i) {
-    ctx.breathe();
+    ctx.breathe_for(ctx.arg(i));
     if (entry) {
       reply_value(ctx, HashValue(ctx.db(), entry), ctx.arg(i));
     } else {
@@ -183,12 +200,11 @@ void hgetall_command(Context& ctx) {
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   if (!entry) return ctx.reply.map(0);
   const HashValue hash(ctx.db(), entry);
-  if (ctx.takes_long(hash.size())) return;
+  if (ctx.takes_long(storage::work_of(*entry))) return;
   ctx.reply.map(hash.size());
   hash.for_each([&](std::string_view field, std::string_view value) {
-    ctx.breathe();
-    ctx.reply.bulk(field);
-    ctx.reply.bulk(value);
+    ctx.reply_element(field);
+    ctx.reply.bulk(value, ctx.pauses);
     return true;
   });
 }
@@ -202,8 +218,7 @@ void reply_half(Context& ctx, bool fields) {
   if (ctx.takes_long(hash.size())) return;
   ctx.reply.array(hash.size());
   hash.for_each([&](std::string_view field, std::string_view value) {
-    ctx.breathe();
-    ctx.reply.bulk(fields ? field : value);
+    ctx.reply_element(fields ? field : value);
     return true;
   });
 }
@@ -228,10 +243,9 @@ void hrandfield_command(Context& ctx) {
 
   const bool pairs = with_values && ctx.reply.version() == 3;
   const auto reply_field = [&](std::string_view field, std::string_view value) {
-    ctx.breathe();
     if (pairs) ctx.reply.array(2);
-    ctx.reply.bulk(field);
-    if (with_values) ctx.reply.bulk(value);
+    ctx.reply_element(field);
+    if (with_values) ctx.reply.bulk(value, ctx.pauses);
   };
   const auto wanted = static_cast<size_t>(count < 0 ? -count : count);
   const size_t shown = count < 0 ? wanted : std::min(wanted, hash.size());
@@ -241,7 +255,7 @@ void hrandfield_command(Context& ctx) {
   if (count < 0) {
     hash.draw(shown, ctx.server.random, reply_field);
   } else {
-    hash.sample(shown, ctx.server.random, reply_field);
+    hash.sample(shown, ctx.server.random, reply_field, ctx.pauses);
   }
 }
 
@@ -257,8 +271,8 @@ void hscan_command(Context& ctx) {
   ScanReply found(ctx);
   const uint64_t next =
       hash.scan(options.cursor, options.count, [&](std::string_view field, std::string_view value) {
-        ctx.breathe();
-        if (!options.matches(field)) return;
+        ctx.breathe_for(field);
+        if (!options.matches(ctx, field)) return;
         found.add(field);
         found.add(value);
       });

@@ -21,12 +21,15 @@ using storage::Keyspace;
 
 /// DEL and UNLINK are the same here: what is slow to free is always freed in the background.
 void del_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  // A value may be as large as one that is just not freed elsewhere.
+  constexpr size_t kMostWork = 16;
+  if (ctx.takes_long(kMostWork * ctx.args.size())) return;
   int64_t deleted = 0;
   for (const std::string_view key : ctx.args.subspan(1)) {
     ctx.breathe();
     Entry* entry = ctx.find_replace(key);
     if (!entry) continue;
+    ctx.breathe(kMostWork);
     ctx.erase(entry);
     ++deleted;
   }
@@ -157,7 +160,7 @@ void copy_command(Context& ctx) {
   if (ctx.takes_long(storage::work_of(*entry))) return;
   Entry* copy = Keyspace::clone(*entry, to, ctx.pauses);
   // Meanwhile others may have been in the other database.
-  if (other != &ctx.db() && ctx.pauses) static_cast<void>(ctx.enters(*other));
+  if (other != &ctx.db() && ctx.in_slices) static_cast<void>(ctx.enters(*other));
   if (Entry* old = other->find(to, ctx.now_ms())) {
     if (!replace) {
       storage::dispose(copy);
@@ -206,9 +209,9 @@ void keys_command(Context& ctx) {
   size_t count = 0;
   const auto open = ctx.reply.begin();
   ctx.db().for_each([&](const Entry& entry) {
-    ctx.breathe(1 + (all ? 0 : work_of_bytes(pattern.size() * entry.key().size())));
-    if (!entry.expired(ctx.now_ms()) && (all || glob_match(pattern, entry.key()))) {
-      ctx.reply.bulk(entry.key());
+    ctx.breathe(all ? 1 : work_of_bytes(entry.key().size()));
+    if (!entry.expired(ctx.now_ms()) && (all || glob_match(pattern, entry.key(), false, ctx.pauses))) {
+      ctx.reply.bulk(entry.key(), ctx.pauses);
       ++count;
     }
     return true;

@@ -16,7 +16,7 @@ class Leftover {
   Leftover(const Leftover&) = delete;
   Leftover& operator=(const Leftover&) = delete;
   ~Leftover() {
-    if (ctx_.pauses) ctx_.server.reclaim(std::make_unique<Held>(std::move(value_)));
+    if (ctx_.in_slices) ctx_.server.reclaim(std::make_unique<Held>(std::move(value_)));
   }
 
   T& operator*() { return value_; }

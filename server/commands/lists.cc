@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "server/arguments.h"
+#include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/commands/pop_first.h"
@@ -34,14 +35,14 @@ End read_end(Arguments& in) {
 // --- Push and pop -----------------------------------------------------------------------------------------------------
 
 void push(Context& ctx, End end, bool only_existing) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry && only_existing) return ctx.reply.integer(0);
   ListValue list = open_or_create(ctx, key, entry);
   for (const std::string_view value : ctx.args.subspan(2)) {
-    ctx.breathe();
+    ctx.breathe_for(value);
     list.push(end, value);
   }
   ctx.reply.integer(static_cast<int64_t>(list.size()));
@@ -60,11 +61,10 @@ void pop_elements(Context& ctx, std::string_view key, Entry* entry, End end, siz
   count = std::min(count, size);
   if (as_array) ctx.reply.array(count);
   list.for_each(end == End::Head ? 0 : size - 1, count, [&](std::string_view value) {
-    ctx.breathe();
-    ctx.reply.bulk(value);
+    ctx.reply_element(value);
     return true;
   }, end);
-  list.drop(end, count);
+  list.drop(end, count, ctx.pauses);
   ctx.changed(key, EventClass::List, pop_name(end), count);
   ctx.erase_if_empty(list.entry);
 }
@@ -82,7 +82,8 @@ void pop(Context& ctx, End end) {
   if (!ctx.find_write(ctx.arg(1), Type::List, entry)) return;
   if (!entry) return counted ? ctx.reply.null_array() : ctx.reply.null();
   if (count == 0) return ctx.reply.array(0);
-  if (ctx.takes_long(std::min(static_cast<size_t>(count), ListValue(ctx.db(), entry).size()))) return;
+  const ListValue list(ctx.db(), entry);
+  if (ctx.takes_long(list.work_of(end, std::min(static_cast<size_t>(count), list.size()), ctx.long_work))) return;
   pop_elements(ctx, ctx.arg(1), entry, end, static_cast<size_t>(count), counted);
 }
 
@@ -144,8 +145,7 @@ void lrange_command(Context& ctx) {
   if (ctx.takes_long(range.count)) return;
   ctx.reply.array(range.count);
   list.for_each(range.start, range.count, [&](std::string_view value) {
-    ctx.breathe();
-    ctx.reply.bulk(value);
+    ctx.reply_element(value);
     return true;
   });
 }
@@ -225,7 +225,7 @@ void linsert_command(Context& ctx) {
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   ListValue list(ctx.db(), entry);
-  if (ctx.takes_long(list.size())) return;
+  if (ctx.takes_long(storage::work_of(*entry))) return;
   if (!list.insert(ctx.arg(3), before, ctx.arg(4), ctx.pauses)) return ctx.reply.integer(-1);
   ctx.changed(key, EventClass::List, "linsert");
   ctx.reply.integer(static_cast<int64_t>(list.size()));
@@ -240,7 +240,7 @@ void lrem_command(Context& ctx) {
   if (!ctx.find_write(key, Type::List, entry)) return;
   if (!entry) return ctx.reply.integer(0);
   ListValue list(ctx.db(), entry);
-  if (ctx.takes_long(list.size())) return;
+  if (ctx.takes_long(storage::work_of(*entry))) return;
   const uint64_t most = count < 0 ? uint64_t{0} - static_cast<uint64_t>(count) : static_cast<uint64_t>(count);
   const size_t removed = list.remove(ctx.arg(3), count < 0 ? End::Tail : End::Head, most, ctx.pauses);
   if (removed) {
@@ -260,8 +260,10 @@ void ltrim_command(Context& ctx) {
   if (!entry) return ctx.reply.ok();
   ListValue list(ctx.db(), entry);
   const Range range = range_of(list, start, end);
-  const size_t size = list.size();
-  list.trim(range.start, range.count);
+  const size_t size = list.size(), behind = size - range.start - range.count;
+  // A node is freed at once, whatever it holds; long is only what is much memory.
+  if (ctx.takes_long(list.work_of(End::Head, range.start, ctx.long_work)) || ctx.takes_long(list.work_of(End::Tail, behind, ctx.long_work))) return;
+  list.trim(range.start, range.count, ctx.pauses);
   ctx.changed(key, EventClass::List, "ltrim", size - range.count);
   ctx.erase_if_empty(list.entry);
   ctx.reply.ok();
@@ -346,6 +348,7 @@ struct ListPops {
 
   static End read_end(Arguments& in) { return server::read_end(in); }
   static std::string_view command(End end) { return end == End::Head ? "LPOP" : "RPOP"; }
+  static size_t work_of(const ListValue& list, End end, size_t count, size_t enough) { return list.work_of(end, count, enough); }
   static void pop_one(Context& ctx, std::string_view key, Entry* entry, End end) {
     ctx.reply.array(2);
     ctx.reply.bulk(key);

@@ -30,25 +30,29 @@ bool has_words(Context& ctx, size_t least, size_t most) {
   return false;
 }
 
+/// Of an item that is replied.
+size_t copied_bytes(const Entry* item) { return storage::Entry::has_bytes(item->encoding()) ? item->bytes().size() : 0; }
+
 bool key_fits(std::string_view key) { return key.size() <= limits::kMemcachedKeyBytes; }
 
 // --- Retrieval --------------------------------------------------------------------------------------------------------
 
 /// Replies the items of the keys from the word `first` on; with an exptime each of them gets that.
 void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64_t> exptime) {
+  // How long the items are is not known before, but from this length on they are not copied.
+  constexpr size_t kMostWork = work_of_bytes(limits::kInlineStringBytes);
+  if (ctx.takes_long(exptime ? kMostWork * ctx.args.size() : ctx.args.size())) return;
   MemcachedReply reply(ctx.reply);
-  MemcachedStatistics& stats = memcached_stats(ctx);
   const size_t mark = reply.mark();
+  // Counted at the end: the call may be broken off, and the command begin again.
+  uint64_t hits = 0, misses = 0;
+  bool fit = true;
   for (const std::string_view key : ctx.args.subspan(first)) {
-    if (!key_fits(key)) {
-      reply.forget(mark);
-      return reply.error(kBadFormat);
-    }
-    ++stats.cmd_get;
-    if (exptime) ++stats.cmd_touch;
+    fit = key_fits(key);
+    if (!fit) break;
     Entry* item = find_item(ctx, key);
-    ++(item ? stats.get_hits : stats.get_misses);
-    if (exptime) ++(item ? stats.touch_hits : stats.touch_misses);
+    ++(item ? hits : misses);
+    ctx.breathe(item ? work_of_elements(1, copied_bytes(item)) : 1);
     if (!item) continue;
     uint64_t number;
     if (with_numbers) number = unique_number(ctx, item);
@@ -56,7 +60,18 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
     reply.value(key, item->client_flags(), data_of(ctx, item, scratch), with_numbers ? &number : nullptr);
     if (exptime) retime(ctx, key, item, memcached_expiry(ctx, *exptime));
   }
-  reply.line("END");
+  MemcachedStatistics& stats = memcached_stats(ctx);
+  stats.cmd_get += hits + misses;
+  stats.get_hits += hits;
+  stats.get_misses += misses;
+  if (exptime) {
+    stats.cmd_touch += hits + misses;
+    stats.touch_hits += hits;
+    stats.touch_misses += misses;
+  }
+  if (fit) return reply.line("END");
+  reply.forget(mark);
+  reply.error(kBadFormat);
 }
 
 void get(Context& ctx, bool with_numbers) {

@@ -12,6 +12,7 @@
 ///   kType                               what the keys hold
 ///   End read_end(Arguments&)            the word for an end, or the syntax error
 ///   command(End)                        the name of the command that pops from one key
+///   work_of(value, end, n, enough)      the work (see Pauses) of popping n elements, counted until it comes to `enough`
 ///   pop_one(ctx, key, entry, end)       pops one element and replies it in an array behind its key
 ///   pop_many(ctx, key, entry, end, n)   pops n elements, of which the entry has so many, and replies them as an array
 namespace quartet::server {
@@ -79,8 +80,9 @@ struct MultiPop {
   }
 
   void pop(Context& ctx, std::string_view key, storage::Entry* entry) const {
-    const size_t popped = std::min(count, typename Pops::Value(ctx.db(), entry).size());
-    if (ctx.takes_long(popped)) return;
+    const typename Pops::Value value(ctx.db(), entry);
+    const size_t popped = std::min(count, value.size());
+    if (ctx.takes_long(Pops::work_of(value, end, popped, ctx.long_work))) return;
     ctx.reply.array(2);
     ctx.reply.bulk(key);
     Pops::pop_many(ctx, key, entry, end, popped);

@@ -74,12 +74,13 @@ void scan_command(Context& ctx) {
   size_t seen = 0;
   // A sparse table is not searched without end for one call.
   for (size_t buckets = 0; buckets < 10 * options.count; ++buckets) {
-    ctx.breathe(4);
+    ctx.breathe();
     cursor = ctx.db().scan(cursor, [&](Entry& entry) {
       ++seen;
+      ctx.breathe_for(entry.key());
       if (entry.expired(ctx.now_ms())) {
         expired.push_back(&entry);
-      } else if (options.matches(entry.key()) &&
+      } else if (options.matches(ctx, entry.key()) &&
                  (!options.has_type || equals_ignoring_case(options.type, storage::type_name(entry.type())))) {
         found.add(entry.key());
       }

@@ -19,7 +19,7 @@ namespace quartet::server {
 ///   if (!options.read(ctx, 3)) return;
 ///   ScanReply found(ctx);
 ///   const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
-///     if (options.matches(member)) found.add(member);
+///     if (options.matches(ctx, member)) found.add(member);
 ///   });
 ///   found.send(next);
 struct ScanOptions {
@@ -42,7 +42,7 @@ struct ScanOptions {
   /// Reads the options from argument `start` on; false where they are wrong, with the error written.
   [[nodiscard]] bool read(Context& ctx, size_t start, bool takes_type = false);
 
-  bool matches(std::string_view text) const { return pattern == "*" || glob_match(pattern, text); }
+  bool matches(Context& ctx, std::string_view text) const { return pattern == "*" || glob_match(pattern, text, false, ctx.pauses); }
 };
 
 /// The reply of a scan: a cursor, known only at the end, and before that the elements found. They are written at once, so that
@@ -51,7 +51,7 @@ class ScanReply {
  public:
   explicit ScanReply(Context& ctx) : ctx_(ctx), out_(ctx.reply.buffer().pool()), elements_(out_, ctx.reply.version()) {}
   void add(std::string_view element) {
-    elements_.bulk(element);
+    elements_.bulk(element, ctx_.pauses);
     ++count_;
   }
   /// Writes the reply with the cursor to go on from; 0 at the end.

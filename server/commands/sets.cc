@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "server/arguments.h"
+#include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/commands/leftover.h"
@@ -27,14 +28,14 @@ SetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
 // --- Members ----------------------------------------------------------------------------------------------------------
 
 void sadd_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Set, entry)) return;
   SetValue set = open_or_create(ctx, key, entry);
   int64_t added = 0;
   for (const std::string_view member : ctx.args.subspan(2)) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     added += set.add(member);
   }
   if (added) ctx.changed(key, EventClass::Set, "sadd", static_cast<size_t>(added));
@@ -42,7 +43,7 @@ void sadd_command(Context& ctx) {
 }
 
 void srem_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::Set, entry)) return;
@@ -50,7 +51,7 @@ void srem_command(Context& ctx) {
   SetValue set(ctx.db(), entry);
   int64_t removed = 0;
   for (const std::string_view member : ctx.args.subspan(2)) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     removed += set.remove(member);
   }
   if (removed) {
@@ -83,12 +84,12 @@ void sismember_command(Context& ctx) {
 }
 
 void smismember_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::Set, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
   for (const std::string_view member : ctx.args.subspan(2)) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     ctx.reply.integer(entry && SetValue(ctx.db(), entry).contains(member));
   }
 }
@@ -107,8 +108,7 @@ void smembers_command(Context& ctx) {
   if (ctx.takes_long(set.size())) return;
   ctx.reply.set(set.size());
   set.for_each([&](std::string_view member) {
-    ctx.breathe();
-    ctx.reply.bulk(member);
+    ctx.reply_element(member);
     return true;
   });
 }
@@ -124,8 +124,8 @@ void sscan_command(Context& ctx) {
   if (ctx.takes_long(std::min(options.count, set.size()))) return;
   ScanReply found(ctx);
   const uint64_t next = set.scan(options.cursor, options.count, [&](std::string_view member) {
-    ctx.breathe();
-    if (options.matches(member)) found.add(member);
+    ctx.breathe_for(member);
+    if (options.matches(ctx, member)) found.add(member);
   });
   found.send(next);
 }
@@ -149,11 +149,11 @@ void carry_removal(Context& ctx, std::string_view key, const std::vector<std::st
 void pop_some(Context& ctx, SetValue& set, size_t count, std::vector<std::string>& popped) {
   popped.reserve(count);
   set.sample(count, ctx.server.random, [&](std::string_view member) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     popped.emplace_back(member);
-  });
+  }, ctx.pauses);
   for (const std::string& member : popped) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     set.remove(member);
   }
 }
@@ -171,14 +171,13 @@ void spop_command(Context& ctx) {
   if (count == 0) return ctx.reply.set(0);
 
   SetValue set(ctx.db(), entry);
-  if (ctx.takes_long(std::min(static_cast<size_t>(count), set.size()))) return;
+  if (count > 1 && ctx.takes_long(storage::work_of(*entry, static_cast<size_t>(count)))) return;
   Leftover<std::vector<std::string>> result(ctx);
   std::vector<std::string>& popped = *result;
   if (static_cast<size_t>(count) >= set.size()) {
     if (counted) ctx.reply.set(set.size());
     set.for_each([&](std::string_view member) {
-      ctx.breathe();
-      ctx.reply.bulk(member);
+      ctx.reply_element(member);
       return true;
     });
     ctx.notify(key, EventClass::Set, "spop");
@@ -187,10 +186,7 @@ void spop_command(Context& ctx) {
   }
   pop_some(ctx, set, static_cast<size_t>(count), popped);
   if (counted) ctx.reply.set(popped.size());
-  for (const std::string& member : popped) {
-    ctx.breathe();
-    ctx.reply.bulk(member);
-  }
+  for (const std::string& member : popped) ctx.reply_element(member);
   ctx.changed(key, EventClass::Set, "spop", popped.size());
   carry_removal(ctx, key, popped);
 }
@@ -208,17 +204,14 @@ void srandmember_command(Context& ctx) {
   const SetValue set(ctx.db(), entry);
   // A large part of a set is drawn by going through all of it.
   if (ctx.takes_long(count < 0 ? static_cast<size_t>(-count) : count == 1 ? 1 : std::min(static_cast<size_t>(count) * 4, set.size()))) return;
-  const auto reply_member = [&](std::string_view member) {
-    ctx.breathe();
-    ctx.reply.bulk(member);
-  };
+  const auto reply_member = [&](std::string_view member) { ctx.reply_element(member); };
   if (counted && count < 0) {
     ctx.reply.array(static_cast<size_t>(-count));
     return set.draw(static_cast<size_t>(-count), ctx.server.random, reply_member);
   }
   const size_t shown = std::min(static_cast<size_t>(count), set.size());
   if (counted) ctx.reply.array(shown);
-  set.sample(shown, ctx.server.random, reply_member);
+  set.sample(shown, ctx.server.random, reply_member, ctx.pauses);
 }
 
 // --- Algebra ----------------------------------------------------------------------------------------------------------
@@ -227,6 +220,7 @@ void srandmember_command(Context& ctx) {
 std::optional<std::vector<Entry*>> find_sets(Context& ctx, Args keys) {
   std::vector<Entry*> entries;
   for (const std::string_view key : keys) {
+    ctx.breathe();
     Entry* entry;
     if (!ctx.find_read(key, Type::Set, entry)) return {};
     entries.push_back(entry);
@@ -238,16 +232,16 @@ enum class Operation { Intersect, Unite, Subtract };
 
 /// All sets are gone through, or one of them, whose members are looked up in the others.
 size_t work_of(Operation operation, const std::vector<Entry*>& entries) {
-  const auto size = [](const Entry* entry) { return entry ? length_of(*entry) : 0; };
+  const auto work = [](const Entry* entry) { return entry ? storage::work_of(*entry) : 0; };
   size_t all = 0, least = SIZE_MAX;
   for (const Entry* entry : entries) {
-    all += size(entry);
-    least = std::min(least, size(entry));
+    all += work(entry);
+    least = std::min(least, work(entry));
   }
   switch (operation) {
     case Operation::Intersect: return least * entries.size();
     case Operation::Unite: return all;
-    case Operation::Subtract: return size(entries[0]) * entries.size();
+    case Operation::Subtract: return work(entries[0]) * entries.size();
   }
   return 0;
 }
@@ -256,11 +250,16 @@ size_t work_of(Operation operation, const std::vector<Entry*>& entries) {
 template <class Visit>
 void intersect(Context& ctx, std::vector<Entry*> entries, Visit visit) {
   if (std::find(entries.begin(), entries.end(), nullptr) != entries.end()) return;
-  std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) { return length_of(*a) < length_of(*b); });
+  std::sort(entries.begin(), entries.end(), [&](const Entry* a, const Entry* b) {
+    ctx.breathe();
+    return length_of(*a) < length_of(*b);
+  });
   SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
-    ctx.breathe(entries.size());
-    for (size_t i = 1; i < entries.size(); ++i)
+    ctx.breathe_for(member);
+    for (size_t i = 1; i < entries.size(); ++i) {
+      ctx.breathe_for(member);
       if (entries[i] != entries[0] && !SetValue(ctx.db(), entries[i]).contains(member)) return true;
+    }
     return visit(member);
   });
 }
@@ -274,7 +273,7 @@ void unite(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
   for (Entry* entry : entries) {
     if (!entry) continue;
     SetValue(ctx.db(), entry).for_each([&](std::string_view member) {
-      ctx.breathe();
+      ctx.breathe_for(member);
       if (seen->add(member)) visit(member);
       return true;
     });
@@ -286,9 +285,11 @@ template <class Visit>
 void subtract(Context& ctx, const std::vector<Entry*>& entries, Visit visit) {
   if (!entries[0]) return;
   SetValue(ctx.db(), entries[0]).for_each([&](std::string_view member) {
-    ctx.breathe(entries.size());
-    for (size_t i = 1; i < entries.size(); ++i)
+    ctx.breathe_for(member);
+    for (size_t i = 1; i < entries.size(); ++i) {
+      ctx.breathe_for(member);
       if (entries[i] && SetValue(ctx.db(), entries[i]).contains(member)) return true;
+    }
     visit(member);
     return true;
   });
@@ -313,19 +314,23 @@ void reply_combination(Context& ctx, Operation operation) {
   const auto open = ctx.reply.begin();
   size_t members = 0;
   combine(ctx, operation, *entries, [&](std::string_view member) {
-    ctx.reply.bulk(member);
+    ctx.reply_element(member);
     ++members;
   });
   ctx.reply.end_set(open, members);
 }
 
 void store_combination(Context& ctx, Operation operation, std::string_view event) {
+  if (ctx.takes_long(ctx.args.size())) return;
   const auto entries = find_sets(ctx, ctx.args.subspan(2));
   if (!entries || ctx.takes_long(work_of(operation, *entries))) return;
   // The destination may be one of the sources, so the result is complete before it is touched.
   Leftover<std::deque<std::string>> result(ctx);
   std::deque<std::string>& members = *result;
-  combine(ctx, operation, *entries, [&](std::string_view member) { members.emplace_back(member); });
+  combine(ctx, operation, *entries, [&](std::string_view member) {
+    ctx.breathe_for(member);
+    members.emplace_back(member);
+  });
   const std::string_view key = ctx.arg(1);
   Entry* old = ctx.find_replace(key);
   if (members.empty()) {
@@ -335,7 +340,7 @@ void store_combination(Context& ctx, Operation operation, std::string_view event
   if (old) ctx.db().erase(old);
   SetValue set = SetValue::create(ctx.db(), key);
   for (const std::string& member : members) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     set.add(member);
   }
   ctx.changed(key, EventClass::Set, event);

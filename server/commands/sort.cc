@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
 #include "server/commands/families.h"
@@ -131,7 +132,7 @@ struct Element {
 /// The elements from `start` on, in the order of the collection, or from its end. Sets have no order and give all.
 void elements_of(Context& ctx, Entry* entry, Window window, bool from_end, std::vector<Element>& elements) {
   const auto add = [&](std::string_view text) {
-    ctx.breathe();
+    ctx.breathe_for(text);
     elements.push_back({std::string(text), 0, {}});
     return true;
   };
@@ -178,6 +179,7 @@ bool weigh(Context& ctx, const SortOptions& options, bool alphabetic, std::vecto
     if (options.by) {
       weight = options.by->find(ctx, element.text);
       if (!weight) continue;
+      ctx.breathe_for(*weight);
     }
     if (!alphabetic) {
       numbers = parse_score(weight ? *weight : element.text, element.score) && numbers;
@@ -210,7 +212,7 @@ std::vector<const Element*> sorted(Context& ctx, const std::vector<Element>& ele
   std::vector<const Element*> order = in_order(ctx, elements);
   // Not std::stable_sort, which moves the whole between two comparisons.
   std::sort(order.begin(), order.end(), [&](const Element* a, const Element* b) {
-    ctx.breathe();
+    ctx.breathe(alphabetic || a->score == b->score ? work_of_bytes(std::min(a->text.size(), b->text.size())) : 1);
     const int compared = compare(*a, *b);
     return compared == 0 ? a < b : (compared < 0) != descending;
   });
@@ -232,7 +234,7 @@ void reply_elements(Context& ctx, const SortOptions& options, std::span<const El
     ctx.breathe(1 + 2 * options.get.size());
     results_of(ctx, options, *element, [&](const auto& result) {
       if (result) {
-        ctx.reply.bulk(std::string_view(*result));
+        ctx.reply_element(std::string_view(*result));
       } else {
         ctx.reply.null();
       }
@@ -247,6 +249,7 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
   for (const Element* element : elements) {
     ctx.breathe(1 + 2 * options.get.size());
     results_of(ctx, options, *element, [&](const auto& result) {
+      ctx.breathe(work_of_elements(1, result ? result->size() : 0));
       results.emplace_back(result ? std::string_view(*result) : std::string_view());
     });
   }
@@ -259,7 +262,7 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
   if (old) ctx.db().erase(old);
   auto list = storage::ListValue::create(ctx.db(), key);
   for (const std::string& result : results) {
-    ctx.breathe();
+    ctx.breathe_for(result);
     list.push(storage::End::Tail, result);
   }
   ctx.changed(key, EventClass::List, "sortstore", results.size());
@@ -271,6 +274,7 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
 void sort(Context& ctx, bool may_store) {
   SortOptions options;
   if (!options.read(ctx, may_store)) return;
+  if (!options.store) ctx.only_reads();
   Entry* entry = ctx.find_read(ctx.arg(1));
   const bool sortable = !entry || entry->type() == Type::List || entry->type() == Type::Set || entry->type() == Type::SortedSet;
   if (!sortable) return ctx.reply.error(errors::kWrongType);
@@ -285,8 +289,11 @@ void sort(Context& ctx, bool may_store) {
     const bool ordered = options.unsorted && !is_set;
     const size_t size = storage::length_of(*entry);
     const Window window(options, size);
-    const size_t each = 4 + 2 * options.get.size();
-    if (ctx.takes_long(each * (ordered ? window.count : size))) return;
+    // What patterns find is not known before: where the result is stored, each may be the largest string that is copied.
+    const size_t found = options.store ? work_of_bytes(limits::kInlineStringBytes) : 2;
+    const size_t each = 4 + found * options.get.size();
+    const size_t elements_used = ordered ? window.count : size;
+    if (ctx.takes_long(each * elements_used + storage::work_of(*entry, elements_used))) return;
     elements_of(ctx, entry, ordered ? window : Window({}, size), ordered && options.descending, *elements);
     if (!options.unsorted || forced) {
       const bool alphabetic = options.alphabetic || forced;

@@ -36,6 +36,7 @@ enum class Aggregate { Sum, Min, Max };
 struct Source {
   Entry* entry = nullptr;
   size_t size = 0;
+  size_t work = 0;
   double weight = 1;
 };
 
@@ -54,8 +55,11 @@ std::optional<double> score_in(Context& ctx, const Source& source, std::string_v
 }
 
 /// Scores are aggregated from the smallest source to the largest, which shows in the last digits of sums.
-void sort_by_size(std::vector<Source>& sources) {
-  std::stable_sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) { return a.size < b.size; });
+void sort_by_size(Context& ctx, std::vector<Source>& sources) {
+  std::stable_sort(sources.begin(), sources.end(), [&](const Source& a, const Source& b) {
+    ctx.breathe();
+    return a.size < b.size;
+  });
 }
 
 /// What a command of this file is asked for, from numkeys on.
@@ -77,12 +81,13 @@ bool read_sources(Context& ctx, Arguments& in, std::vector<Source>& sources) {
   if (in.failed()) return in.ok();
   sources.reserve(keys.size());
   for (const std::string_view key : keys) {
+    ctx.breathe();
     Entry* entry = ctx.find_read(key);
     if (entry && entry->type() != Type::SortedSet && entry->type() != Type::Set) {
       ctx.reply.error(errors::kWrongType);
       return false;
     }
-    sources.push_back({entry, entry ? storage::length_of(*entry) : 0});
+    sources.push_back({entry, entry ? storage::length_of(*entry) : 0, entry ? storage::work_of(*entry) : 0});
   }
   return true;
 }
@@ -100,7 +105,10 @@ bool read(Context& ctx, size_t at, Operation operation, bool store, Request& req
   if (!read_sources(ctx, in, request.sources)) return false;
   while (in.more()) {
     if (operation != Operation::Subtract && in.option("WEIGHTS", request.sources.size())) {
-      for (Source& source : request.sources) source.weight = in.number("ERR weight value is not a float");
+      for (Source& source : request.sources) {
+        ctx.breathe();
+        source.weight = in.number("ERR weight value is not a float");
+      }
     } else if (operation != Operation::Subtract && in.option("AGGREGATE", 1)) {
       request.aggregate = read_aggregate(in);
     } else if (!store && in.option("WITHSCORES")) {
@@ -140,7 +148,8 @@ class Result {
   }
   void sort(Context& ctx) {
     std::sort(members.begin(), members.end(), [&](const ScoredMember& a, const ScoredMember& b) {
-      ctx.breathe();
+      // Only equal scores leave it to the members.
+      ctx.breathe(a.score == b.score ? work_of_bytes(std::min(a.member.size(), b.member.size())) : 1);
       return storage::scored_less(a.score, a.member, b.score, b.member);
     });
   }
@@ -165,9 +174,10 @@ template <class Visit>
 void intersect(Context& ctx, const Request& request, Visit visit) {
   const std::vector<Source>& sources = request.sources;
   for_each(ctx, sources[0], [&](std::string_view member, double first) {
-    ctx.breathe(sources.size());
+    ctx.breathe_for(member);
     double score = zero_if_nan(sources[0].weight * first);
     for (size_t i = 1; i < sources.size(); ++i) {
+      ctx.breathe_for(member);
       const auto other = score_in(ctx, sources[i], member);
       if (!other) return true;
       score = combine_scores(request.aggregate, score, sources[i].weight * *other);
@@ -179,7 +189,7 @@ void intersect(Context& ctx, const Request& request, Visit visit) {
 void unite(Context& ctx, const Request& request, Result& result) {
   for (const Source& source : request.sources) {
     for_each(ctx, source, [&](std::string_view member, double own) {
-      ctx.breathe();
+      ctx.breathe_for(member);
       const double score = zero_if_nan(source.weight * own);
       const uint64_t hash = hash_bytes(member);
       if (ScoredMember* present = result.places.find(hash, member)) {
@@ -202,9 +212,11 @@ void subtract(Context& ctx, const Request& request, Result& result) {
   const std::vector<Source>& sources = request.sources;
   result.members.reserve(sources[0].size);
   for_each(ctx, sources[0], [&](std::string_view member, double score) {
-    ctx.breathe(sources.size());
-    for (size_t i = 1; i < sources.size(); ++i)
+    ctx.breathe_for(member);
+    for (size_t i = 1; i < sources.size(); ++i) {
+      ctx.breathe_for(member);
       if (score_in(ctx, sources[i], member)) return true;
+    }
     result.members.push_back({result.keep(sources[0], member), score});
     return true;
   });
@@ -213,9 +225,9 @@ void subtract(Context& ctx, const Request& request, Result& result) {
 /// All sources are gone through, or one of them, whose members are looked up in the others. REQUIRES: as for combine.
 size_t work_of(Operation operation, const Request& request) {
   const std::vector<Source>& sources = request.sources;
-  if (operation != Operation::Unite) return sources[0].size * sources.size();
+  if (operation != Operation::Unite) return sources[0].work * sources.size();
   size_t work = 0;
-  for (const Source& source : sources) work += source.size;
+  for (const Source& source : sources) work += source.work;
   return work;
 }
 
@@ -238,21 +250,19 @@ void combine(Context& ctx, Operation operation, const Request& request, Result& 
 void reply_combination(Context& ctx, Operation operation) {
   Request request;
   if (!read(ctx, 1, operation, false, request)) return;
-  if (operation != Operation::Subtract) sort_by_size(request.sources);
+  if (operation != Operation::Subtract) sort_by_size(ctx, request.sources);
   if (ctx.takes_long(work_of(operation, request))) return;
   const Leftover<std::unique_ptr<Result>> result(ctx, std::make_unique<Result>());
   combine(ctx, operation, request, **result);
   ScoredReply reply(ctx, request.with_scores, (*result)->members.size());
-  for (const ScoredMember& each : (*result)->members) {
-    ctx.breathe();
-    reply.add(each.member, each.score);
-  }
+  for (const ScoredMember& each : (*result)->members) reply.add(each.member, each.score);
 }
 
 void store_combination(Context& ctx, Operation operation, std::string_view event) {
+  if (ctx.takes_long(ctx.args.size())) return;
   Request request;
   if (!read(ctx, 2, operation, true, request)) return;
-  if (operation != Operation::Subtract) sort_by_size(request.sources);
+  if (operation != Operation::Subtract) sort_by_size(ctx, request.sources);
   if (ctx.takes_long(work_of(operation, request))) return;
   const Leftover<std::unique_ptr<Result>> result(ctx, std::make_unique<Result>());
   combine(ctx, operation, request, **result);
@@ -280,7 +290,7 @@ void zintercard_command(Context& ctx) {
     }
   }
   if (!in.ok()) return;
-  sort_by_size(request.sources);
+  sort_by_size(ctx, request.sources);
   if (ctx.takes_long(work_of(Operation::Intersect, request))) return;
   size_t members = 0;
   intersect(ctx, request, [&](std::string_view, double) { return ++members != request.limit; });

@@ -16,6 +16,10 @@ enum class End { Lowest, Highest };
 
 constexpr std::string_view pop_event(End end) { return end == End::Lowest ? "zpopmin" : "zpopmax"; }
 
+size_t work_of(const SortedSetValue& set, End end, size_t count, size_t enough) {
+  return set.work_of(set.slice(0, count, end == End::Highest), enough);
+}
+
 /// Pops up to `count` members after calling `visit(member, score)` for each. REQUIRES: `entry` is a sorted set, count > 0.
 template <class Visit>
 void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size_t count, Visit visit) {
@@ -24,8 +28,8 @@ void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size
   // A little at a time: what is popped is popped for good before the next pause.
   constexpr size_t kAtOnce = 64;
   for (size_t left = popped; left > 0; left -= std::min(left, kAtOnce)) {
-    ctx.breathe(2 * std::min(left, kAtOnce));
-    set.pop(end == End::Highest, std::min(left, kAtOnce), visit);
+    ctx.breathe(std::min(left, kAtOnce));
+    set.pop(end == End::Highest, std::min(left, kAtOnce), visit, ctx.pauses);
   }
   ctx.changed(key, EventClass::SortedSet, pop_event(end), popped);
   ctx.erase_if_empty(set.entry);
@@ -43,14 +47,15 @@ void pop(Context& ctx, End end) {
   if (!ctx.find_write(ctx.arg(1), Type::SortedSet, entry)) return;
   if (!entry || count == 0) return ctx.reply.array(0);
 
-  const size_t popped = std::min(static_cast<size_t>(count), SortedSetValue(ctx.db(), entry).size());
-  if (ctx.takes_long(popped)) return;
+  const SortedSetValue set(ctx.db(), entry);
+  const size_t popped = std::min(static_cast<size_t>(count), set.size());
+  if (popped > 1 && ctx.takes_long(work_of(set, end, popped, ctx.long_work))) return;
   // Without a count RESP3, too, has the member and its score in a flat array.
   const bool pairs = counted && ctx.reply.version() == 3;
   ctx.reply.array(pairs ? popped : 2 * popped);
   pop_members(ctx, ctx.arg(1), entry, end, popped, [&](std::string_view member, double score) {
     if (pairs) ctx.reply.array(2);
-    ctx.reply.bulk(member);
+    ctx.reply_element(member);
     ctx.reply.number(score);
   });
 }
@@ -68,6 +73,9 @@ struct SortedSetPops {
     return End::Lowest;
   }
   static std::string_view command(End end) { return end == End::Lowest ? "ZPOPMIN" : "ZPOPMAX"; }
+  static size_t work_of(const SortedSetValue& set, End end, size_t count, size_t enough) {
+    return server::work_of(set, end, count, enough);
+  }
   static void pop_one(Context& ctx, std::string_view key, Entry* entry, End end) {
     ctx.reply.array(3);
     ctx.reply.bulk(key);
@@ -80,7 +88,7 @@ struct SortedSetPops {
     ctx.reply.array(count);
     pop_members(ctx, key, entry, end, count, [&](std::string_view member, double score) {
       ctx.reply.array(2);
-      ctx.reply.bulk(member);
+      ctx.reply_element(member);
       ctx.reply.number(score);
     });
   }

@@ -169,7 +169,6 @@ void reply_range(Context& ctx, RangeForm form) {
   if (ctx.takes_long(range.count)) return;
   ScoredReply reply(ctx, request.with_scores, range.count);
   set.visit(range, [&](std::string_view member, double score) {
-    ctx.breathe();
     reply.add(member, score);
     return true;
   });
@@ -201,7 +200,7 @@ void remove_range(Context& ctx, By by, std::string_view event) {
   if (!entry) return ctx.reply.integer(0);
   SortedSetValue set(ctx.db(), entry);
   const SortedSetValue::Slice range = bounds->select(set);
-  if (ctx.takes_long(range.count)) return;
+  if (ctx.takes_long(set.work_of(range, ctx.long_work))) return;
   const size_t removed = set.erase(range, ctx.pauses);
   if (removed) {
     ctx.changed(key, EventClass::SortedSet, event, removed);
@@ -229,7 +228,7 @@ void zrangestore_command(Context& ctx) {
   if (entry) {
     const SortedSetValue set(ctx.db(), entry);
     const SortedSetValue::Slice range = request.select(set);
-    if (ctx.takes_long(range.count)) return;
+    if (ctx.takes_long(set.work_of(range, ctx.long_work))) return;
     members.reserve(range.count);
     set.visit(range, [&](std::string_view member, double score) {
       ctx.breathe();

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/scan_options.h"
 #include "server/server.h"
@@ -76,7 +77,7 @@ void add(Context& ctx, Args pairs, std::span<const double> scores, ScoreOptions 
   SortedSetValue set = open_or_create(ctx, key, entry);
   int64_t added = 0, updated = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
-    ctx.breathe(4);
+    ctx.breathe(3 + work_of_bytes(pairs[2 * i + 1].size()));
     const ScoreChange change = set.set(pairs[2 * i + 1], scores[i], options).change;
     added += change == ScoreChange::Added;
     updated += change == ScoreChange::Updated;
@@ -103,7 +104,7 @@ struct AddOptions : ScoreOptions {
 };
 
 void zadd_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   Arguments in(ctx, 2);
   AddOptions options;
   while (options.read(in)) {
@@ -141,7 +142,7 @@ void zincrby_command(Context& ctx) {
 }
 
 void zrem_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   const std::string_view key = ctx.arg(1);
   Entry* entry;
   if (!ctx.find_write(key, Type::SortedSet, entry)) return;
@@ -149,7 +150,7 @@ void zrem_command(Context& ctx) {
   SortedSetValue set(ctx.db(), entry);
   int64_t removed = 0;
   for (const std::string_view member : ctx.args.subspan(2)) {
-    ctx.breathe(4);
+    ctx.breathe(3 + work_of_bytes(member.size()));
     removed += set.erase(member);
   }
   if (removed) {
@@ -178,12 +179,12 @@ void zscore_command(Context& ctx) {
 }
 
 void zmscore_command(Context& ctx) {
-  if (ctx.takes_long(ctx.args.size())) return;
+  if (ctx.takes_long(work_of_arguments(ctx))) return;
   Entry* entry;
   if (!ctx.find_read(ctx.arg(1), Type::SortedSet, entry)) return;
   ctx.reply.array(ctx.args.size() - 2);
   for (const std::string_view member : ctx.args.subspan(2)) {
-    ctx.breathe();
+    ctx.breathe_for(member);
     reply_score(ctx, entry, member);
   }
 }
@@ -223,7 +224,6 @@ void zrandmember_command(Context& ctx) {
   if (ctx.takes_long(count < 0 ? wanted : std::min(shown * 4, set.size()))) return;
   ScoredReply reply(ctx, with_scores, shown);
   const auto reply_member = [&](std::string_view member, double score) {
-    ctx.breathe();
     reply.add(member, score);
     return true;
   };
@@ -233,7 +233,7 @@ void zrandmember_command(Context& ctx) {
     // Nothing is left to chance; Redis gives the whole from the highest down.
     set.visit(set.slice(0, shown, true), reply_member);
   } else {
-    set.sample(shown, ctx.server.random, reply_member);
+    set.sample(shown, ctx.server.random, reply_member, ctx.pauses);
   }
 }
 
@@ -257,8 +257,8 @@ void zscan_command(Context& ctx) {
   const bool packed = entry->encoding() == storage::Encoding::Packed;
   const uint64_t next =
       set.scan(options.cursor, options.count, [&](std::string_view member, double score) {
-        ctx.breathe();
-        if (!options.matches(member)) return;
+        ctx.breathe_for(member);
+        if (!options.matches(ctx, member)) return;
         char text[kNumberChars];
         found.add(member);
         found.add({text, packed ? format_packed_score(score, text) : format_double(score, text)});

@@ -14,17 +14,17 @@ namespace quartet::server {
 class ScoredReply {
  public:
   ScoredReply(Context& ctx, bool with_scores, size_t count)
-      : reply_(ctx.reply), with_scores_(with_scores), pairs_(with_scores && ctx.reply.version() == 3) {
-    reply_.array(with_scores && !pairs_ ? 2 * count : count);
+      : ctx_(ctx), with_scores_(with_scores), pairs_(with_scores && ctx.reply.version() == 3) {
+    ctx.reply.array(with_scores && !pairs_ ? 2 * count : count);
   }
   void add(std::string_view member, double score) {
-    if (pairs_) reply_.array(2);
-    reply_.bulk(member);
-    if (with_scores_) reply_.number(score);
+    if (pairs_) ctx_.reply.array(2);
+    ctx_.reply_element(member);
+    if (with_scores_) ctx_.reply.number(score);
   }
 
  private:
-  protocol::Reply& reply_;
+  Context& ctx_;
   const bool with_scores_;
   const bool pairs_;
 };

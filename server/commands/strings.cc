@@ -2,6 +2,7 @@
 #include "base/numbers.h"
 #include "server/arguments.h"
 #include "server/commands/expiry_options.h"
+#include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/leftover.h"
 #include "server/server.h"
@@ -23,7 +24,7 @@ void reply_string(Context& ctx, Entry* entry) {
   const StringValue string(ctx.db(), entry);
   if (entry->encoding() == storage::Encoding::Int) return ctx.reply.bulk_integer(entry->integer());
   if (const SharedBytes shared = string.shared()) return ctx.reply.bulk(shared);
-  ctx.reply.bulk(entry->bytes());
+  ctx.reply.bulk(entry->bytes(), ctx.pauses);
 }
 
 /// Replies the value of a string, null where there is none; false where an error was written instead.
@@ -192,20 +193,20 @@ bool has_pairs(Context& ctx) {
 void set_pairs(Context& ctx) {
   const int64_t expiry_ms = ctx.default_expiry_ms();
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
-    ctx.breathe(2);
+    ctx.breathe(work_of_elements(2, ctx.arg(i + 1).size()));
     store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms);
     if (expiry_ms >= 0) carry_set(ctx, ctx.arg(i), ctx.arg(i + 1), expiry_ms);
   }
 }
 
 void mset_command(Context& ctx) {
-  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
+  if (!has_pairs(ctx) || ctx.takes_long(work_of_arguments(ctx))) return;
   set_pairs(ctx);
   ctx.reply.ok();
 }
 
 void msetnx_command(Context& ctx) {
-  if (!has_pairs(ctx) || ctx.takes_long(ctx.args.size())) return;
+  if (!has_pairs(ctx) || ctx.takes_long(work_of_arguments(ctx))) return;
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
     ctx.breathe();
     if (ctx.find_replace(ctx.arg(i))) return ctx.reply.integer(0);
@@ -278,7 +279,6 @@ void getrange_command(Context& ctx) {
   if (start > end || length == 0) return ctx.reply.bulk("");
   const std::string_view part = value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1));
   if (ctx.takes_long(work_of_bytes(part.size()))) return;
-  if (!ctx.pauses) return ctx.reply.bulk(part);
   ctx.reply.bulk(part, ctx.pauses);
 }
 
@@ -356,10 +356,16 @@ class LcsTable {
   LcsTable(std::string_view a, std::string_view b, Pauses* pauses)
       : width_(b.size() + 1), lengths_(static_cast<uint32_t*>(std::calloc((a.size() + 1) * width_, sizeof(uint32_t)))) {
     if (!lengths_) throw std::bad_alloc();
+    size_t cells = 0;  // since the last pause
     for (size_t i = 1; i <= a.size(); ++i)
-      for (size_t j = 1; j <= b.size(); ++j) {
-        if (j % kCellsAtOnce == 0) breathe(pauses, kCellsAtOnce / kCellsOfWork);
-        at(i, j) = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
+      for (size_t begin = 1; begin <= b.size(); begin += kCellsAtOnce) {
+        const size_t end = std::min(begin + kCellsAtOnce, width_);
+        for (size_t j = begin; j < end; ++j)
+          at(i, j) = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
+        cells += end - begin + kCellsOfWork;  // a row is work too
+        if (cells < kCellsAtOnce) continue;
+        breathe(pauses, cells / kCellsOfWork);
+        cells = 0;
       }
   }
   uint32_t& at(size_t i, size_t j) { return lengths_[i * width_ + j]; }

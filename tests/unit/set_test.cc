@@ -169,6 +169,30 @@ TEST_CASE("Scanning a set meets every member, and choosing members at random is 
     }
 }
 
+TEST_CASE("many members chosen at random differ, and all are as likely") {
+  const uint64_t seed = test::history_seed();
+  CAPTURE(seed);
+  Random random(seed);
+  test::Observer observer;
+  Keyspace keyspace(0, observer);
+  constexpr size_t kMembers = 10'000, kWanted = 2'000, kTimes = 200;
+  SetValue set = SetValue::create(keyspace, "s");
+  for (size_t i = 0; i < kMembers; ++i) set.add("m" + std::to_string(i));
+  std::map<std::string, size_t> drawn;
+  for (size_t i = 0; i < kTimes; ++i) {
+    std::set<std::string> sample;
+    size_t times = 0;
+    set.sample(kWanted, random, [&](std::string_view member) { ++times, sample.emplace(member); });
+    REQUIRE(times == kWanted);
+    REQUIRE(sample.size() == kWanted);
+    for (const std::string& member : sample) ++drawn[member];
+  }
+  CHECK(drawn.size() == kMembers);
+  // Each 40 times, with a standard deviation of 5.7.
+  for (const auto& [member, times] : drawn)
+    if (times < 2 || times > 78) FAIL_CHECK(member << " was drawn " << times << " times");
+}
+
 TEST_CASE("Members of a large set may have any length, and a clone is independent") {
   test::Observer observer;
   Keyspace keyspace(0, observer);
