@@ -22,6 +22,8 @@ inline constexpr int64_t kBulkBytes = 512LL * 1024 * 1024;
 inline constexpr size_t kReadBufferBytes = 64 * 1024;
 /// Requests that are parsed ahead of execution, so that their look-ups can be prefetched together.
 inline constexpr size_t kBatchCommands = 64;
+/// Arguments of which room is kept for the next requests: what a larger one needed is given back when it has been executed.
+inline constexpr size_t kKeptArguments = 4096;
 /// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
 inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 

@@ -178,7 +178,7 @@ void Server::refuse(Session& session, Args args, size_t mark) {
 
 void Server::discard_transaction(Session& session) {
   session.in_multi = session.multi_failed = false;
-  session.queue.clear();
+  std::vector<QueuedCommand>().swap(session.queue);  // which gives back its room
   session.queue_bytes = 0;
   watches.remove_all(session);
 }

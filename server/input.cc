@@ -14,6 +14,13 @@ namespace {
 /// so that a length alone allocates nothing much.
 constexpr size_t kReadAhead = 16 * 1024 * 1024;
 
+/// Frees what is used for one request after the other, where a large one has made it grow.
+template <class T>
+void give_back(std::vector<T>& room) {
+  if (room.capacity() > limits::kKeptArguments) [[unlikely]]
+    std::vector<T>().swap(room);
+}
+
 }  // namespace
 
 Input::Input(Server& server) : server_(server), reads_(std::make_unique<BatchedRead[]>(kBatchedReads)) {
@@ -145,6 +152,8 @@ size_t Input::execute_input(Session& session, std::string_view input, Batch& bat
     if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
   }
   session.executing = false;
+  give_back(batch.arguments);
+  give_back(server_.key_room_);
   // The time that its commands took is no idleness of the client.
   session.last_active = now;
   return done;
