@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 
 namespace quartet {
@@ -31,5 +33,7 @@ void Log::write(LogLevel level, std::string_view message) {
   fmt::print(out, "{}.{:03} {} {}\n", stamp, now.wall_us / 1000 % 1000, kNames[static_cast<int>(level)], message);
   std::fflush(out);
 }
+
+void Log::format(LogLevel level, fmt::string_view text, fmt::format_args args) { write(level, fmt::vformat(text, args)); }
 
 }  // namespace quartet

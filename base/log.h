@@ -1,6 +1,6 @@
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdio>
 #include <string>
@@ -27,22 +27,24 @@ class Log {
   LogLevel level() const { return level_; }
 
   void write(LogLevel level, std::string_view message);
+  /// Writes a message whose arguments are erased, so that the formatting is compiled once and not by everybody who logs.
+  void format(LogLevel level, fmt::string_view text, fmt::format_args args);
 
   template <class... Args>
   void debug(fmt::format_string<Args...> text, Args&&... args) {
-    if (level_ <= LogLevel::Debug) write(LogLevel::Debug, fmt::format(text, std::forward<Args>(args)...));
+    if (level_ <= LogLevel::Debug) format(LogLevel::Debug, text, fmt::make_format_args(args...));
   }
   template <class... Args>
   void verbose(fmt::format_string<Args...> text, Args&&... args) {
-    if (level_ <= LogLevel::Verbose) write(LogLevel::Verbose, fmt::format(text, std::forward<Args>(args)...));
+    if (level_ <= LogLevel::Verbose) format(LogLevel::Verbose, text, fmt::make_format_args(args...));
   }
   template <class... Args>
   void notice(fmt::format_string<Args...> text, Args&&... args) {
-    if (level_ <= LogLevel::Notice) write(LogLevel::Notice, fmt::format(text, std::forward<Args>(args)...));
+    if (level_ <= LogLevel::Notice) format(LogLevel::Notice, text, fmt::make_format_args(args...));
   }
   template <class... Args>
   void warning(fmt::format_string<Args...> text, Args&&... args) {
-    write(LogLevel::Warning, fmt::format(text, std::forward<Args>(args)...));
+    format(LogLevel::Warning, text, fmt::make_format_args(args...));
   }
 
  private:

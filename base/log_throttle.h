@@ -25,8 +25,10 @@ class LogThrottle {
     }
     if (written_ == kPerSecond) return void(++left_out_);
     ++written_;
-    log.write(level, fmt::format(text, std::forward<Args>(args)...));
-    if (left_out_ > 0) log.write(level, fmt::format("{} messages like this one were left out before it", std::exchange(left_out_, 0)));
+    log.format(level, text, fmt::make_format_args(args...));
+    if (left_out_ == 0) return;
+    log.format(level, "{} messages like this one were left out before it", fmt::make_format_args(left_out_));
+    left_out_ = 0;
   }
 
  private:

@@ -1,5 +1,7 @@
 // Users and their clients: logging in, what is refused, and what happens to a client whose user is changed or removed.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/numbers.h"

@@ -1,5 +1,7 @@
 // ACL: users and their permissions. The rules are in server/acl_rules.h, the users in server/acl.h.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "server/arguments.h"

@@ -6,6 +6,8 @@
 #include "server/server.h"
 #include "server/version.h"
 
+#include <fmt/format.h>
+
 namespace quartet::server {
 
 namespace {

@@ -1,5 +1,7 @@
 // MONITOR, SLOWLOG and LATENCY.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 

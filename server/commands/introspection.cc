@@ -1,5 +1,7 @@
 // COMMAND: what the table of commands tells to clients. COMMAND DOCS is in command_docs.cc.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 

@@ -2,6 +2,8 @@
 #include "server/commands/help.h"
 #include "server/server.h"
 
+#include <fmt/format.h>
+
 namespace quartet::server {
 
 namespace {

@@ -8,6 +8,8 @@
 #include "server/server.h"
 #include "storage/string.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>

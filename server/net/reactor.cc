@@ -1,5 +1,7 @@
 #include "server/net/reactor.h"
 
+#include <fmt/format.h>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>

@@ -1,5 +1,7 @@
 #include "server/long_commands.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <optional>
 #include <string>
