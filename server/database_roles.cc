@@ -66,7 +66,7 @@ void Server::give_expiries(Context& ctx) {
     storage::Entry* entry = db.find_raw(made.key);
     if (!entry || entry->expires()) continue;
     const int64_t at_ms = default_expiry_ms(made.database, ctx.now);
-    db.set_expiry(entry, at_ms);
+    db.set_default_expiry(entry, at_ms);
     notify(made.database, EventClass::Generic, "expire", made.key);
     // What the command did comes first.
     if (!ctx.explicit_effect) ctx.effect(ctx.args);

@@ -43,7 +43,7 @@ inline constexpr Note kNoNote;
 ///   0                                             4                 5               6                 8
 ///   [ lru:24 type:3 fetched:1 encoding:3 noted:1 ][ flags:4 mark:4 ][ key length:8 ][ value length:16 ]
 ///   [ key length:32, value length:32 ]   only where the flag kWide is set: a length does not fit above
-///   [ expiry: 64, ms since the epoch ]   only where the flag kExpires is set
+///   [ expiry:63, ms since the epoch; by default:1 ]   only where the flag kExpires is set
 ///   [ integer or pointer: 64 ]           only for Int, Shared and Table
 ///   [ key bytes ][ value bytes ]         value bytes only for Bytes, Packed and Intset
 ///   [ client flags:32 ][ cas:62 stale:1 won:1 ]   only where `noted` is set: a Note, of a string
@@ -62,7 +62,9 @@ class Entry {
 
   bool expires() const { return flags_ & kExpires; }
   /// Milliseconds since the epoch at which the entry ceases to be; -1 where it has none.
-  int64_t expiry() const { return expires() ? load(fixed()) : -1; }
+  int64_t expiry() const { return expires() ? load(fixed()) & ~kByDefault : -1; }
+  /// Whether it has an expiry that nobody has asked for (see Keyspace::set_default_expiry).
+  bool expires_by_default() const { return expires() && (load(fixed()) & kByDefault); }
   bool expired(int64_t now_ms) const { return expires() && expiry() <= now_ms; }
 
   /// The value where it lies inside the entry. REQUIRES: has_bytes(encoding()).
@@ -122,6 +124,7 @@ class Entry {
   static constexpr uint8_t kExpires = 1, kWide = 2, kModified = 4, kPostponed = 8;
   static constexpr uint8_t kMark = 0xf0;
   static constexpr size_t kNoteBytes = 12;
+  static constexpr int64_t kByDefault = INT64_MIN;
 
   struct Shape {
     Type type;
@@ -132,6 +135,8 @@ class Entry {
   };
 
   Entry() = default;
+  /// As it lies there. REQUIRES: expires().
+  int64_t expiry_word() const { return load(fixed()); }
   /// The two things that a SnapshotWalk remembers with an entry.
   unsigned mark() const { return flags_ >> 4; }
   void set_mark(unsigned mark) { flags_ = static_cast<uint8_t>((flags_ & ~kMark) | mark << 4); }

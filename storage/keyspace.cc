@@ -77,7 +77,7 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
 void Keyspace::reshape(Entry*& entry, const Entry::Shape& shape) {
   assert(!locked_ && (!walk_ || walk_->saved(*entry)));
   const std::string_view key = entry->key();
-  const int64_t expiry = entry->expiry();
+  const int64_t expiry = entry->expires() ? entry->expiry_word() : -1;
   const Note note = entry->note();
   const bool keeps_bytes = Entry::has_bytes(entry->encoding()) && Entry::has_bytes(shape.encoding);
   const size_t kept = keeps_bytes ? std::min(entry->bytes().size(), shape.value_bytes) : 0;
@@ -126,7 +126,7 @@ void Keyspace::save_before_replace(Entry*& entry) {
   charged_ -= memory_of(*entry) - own_memory(entry);
   Entry* fresh = allocate(entry->key(), {entry->type(), entry->encoding(), 0, entry->expires()});
   fresh->access_ = entry->access_;
-  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry());
+  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry_word());
   const uint64_t at = hash(entry->key());
   dict_.replace(at, entry, fresh, entry->expires());
   walk_->added(at, *fresh);
@@ -193,6 +193,11 @@ void Keyspace::set_expiry(Entry*& entry, int64_t expiry_ms) {
   } else {
     --expiring_;
   }
+}
+
+void Keyspace::set_default_expiry(Entry*& entry, int64_t expiry_ms) {
+  set_expiry(entry, expiry_ms);
+  Entry::store(entry->fixed(), entry->expiry_word() | Entry::kByDefault);
 }
 
 void Keyspace::forget(Entry* entry) {
@@ -265,7 +270,7 @@ Entry* Keyspace::rekey(Entry* entry, std::string_view key) {
   fresh->fetched_ = entry->fetched_;
   fresh->flags_ |= entry->flags_ & Entry::kModified;
   if (entry->noted()) fresh->store_note(entry->note());
-  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry());
+  if (entry->expires()) Entry::store(fresh->fixed(), entry->expiry_word());
   if (bytes) {
     std::memcpy(fresh->mutable_bytes(), entry->bytes().data(), entry->bytes().size());
   } else {
@@ -285,7 +290,7 @@ Entry* Keyspace::clone(const Entry& entry, std::string_view key, Pauses* pauses)
     fresh->store_note(entry.note());
     fresh->drop_cas();  // numbers are unique
   }
-  if (entry.expires()) Entry::store(fresh->fixed(), entry.expiry());
+  if (entry.expires()) Entry::store(fresh->fixed(), entry.expiry_word());
   if (bytes) {
     std::memcpy(fresh->mutable_bytes(), entry.bytes().data(), entry.bytes().size());
   } else {

@@ -127,6 +127,9 @@ class Keyspace {
 
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
+  /// The same for one that nobody has asked for (`default-ttl`): the entry tells of it until another one is set. It is not kept over
+  /// a restart. REQUIRES: expiry_ms >= 0.
+  void set_default_expiry(Entry*& entry, int64_t expiry_ms);
   /// Sets what a string keeps beside its value; an empty note takes no memory. REQUIRES: entry->type() == Type::String.
   void set_note(Entry*& entry, const Note& note);
 

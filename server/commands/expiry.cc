@@ -13,7 +13,8 @@ using storage::Entry;
 
 // --- Setting an expiry ------------------------------------------------------------------------------------------------
 
-/// The conditions under which EXPIRE and its kin set the expiry. A key without one counts as living for ever.
+/// The conditions under which EXPIRE and its kin set the expiry. A key without one counts as living for ever, and so does one that has it
+/// from `default-ttl` alone: INCR and EXPIRE NX, as limits of rates are made, mean the same with and without that.
 struct Condition {
   bool nx = false, xx = false, gt = false, lt = false;
 
@@ -39,7 +40,7 @@ struct Condition {
     }
   }
   bool allows(const Entry& entry, int64_t at_ms) const {
-    const bool expires = entry.expires();
+    const bool expires = entry.expires() && !entry.expires_by_default();
     if ((nx && expires) || (xx && !expires)) return false;
     if (gt && (!expires || at_ms <= entry.expiry())) return false;
     return !(lt && expires && at_ms >= entry.expiry());

@@ -53,10 +53,14 @@ bool fits(Context& ctx, int64_t length) {
 // --- SET and its kin --------------------------------------------------------------------------------------------------
 
 /// Stores a string with an absolute expiry (-1: none) and tells of it. `kept`: the expiry is the one that it had.
-void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms, bool kept = false) {
-  StringValue::assign(ctx.db(), old, key, value, expiry_ms);
+/// Where the expiry of a value comes from: the command, the value before, or `default-ttl`.
+enum class ExpiryOrigin : uint8_t { Given, Kept, Default };
+
+void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms, ExpiryOrigin origin) {
+  Entry* entry = StringValue::assign(ctx.db(), old, key, value, expiry_ms);
+  if (origin == ExpiryOrigin::Default && expiry_ms >= 0) ctx.db().set_default_expiry(entry, expiry_ms);
   ctx.changed(key, EventClass::String, "set");
-  if (expiry_ms >= 0 && !kept) ctx.notify(key, EventClass::Generic, "expire");
+  if (expiry_ms >= 0 && origin != ExpiryOrigin::Kept) ctx.notify(key, EventClass::Generic, "expire");
 }
 
 void carry_set(Context& ctx, std::string_view key, std::string_view value, int64_t expiry_ms) {
@@ -101,7 +105,7 @@ void set_command(Context& ctx) {
   }
   const bool kept = expiry.keep && old;
   const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept ? old->expiry() : ctx.default_expiry_ms();
-  store(ctx, old, key, value, expiry_ms, kept);
+  store(ctx, old, key, value, expiry_ms, expiry.given ? ExpiryOrigin::Given : kept ? ExpiryOrigin::Kept : ExpiryOrigin::Default);
   if ((expiry_ms >= 0 && !kept) || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
   if (!get) ctx.reply.ok();
 }
@@ -112,7 +116,7 @@ void set_with_expiry(Context& ctx, int64_t unit_ms) {
   expiry.set_relative(ctx.arg(2), unit_ms);
   if (!expiry.resolve(ctx)) return;
   const std::string_view key = ctx.arg(1);
-  store(ctx, ctx.find_replace(key), key, ctx.arg(3), expiry.at_ms);
+  store(ctx, ctx.find_replace(key), key, ctx.arg(3), expiry.at_ms, ExpiryOrigin::Given);
   carry_set(ctx, key, ctx.arg(3), expiry.at_ms);
   ctx.reply.ok();
 }
@@ -123,7 +127,7 @@ void psetex_command(Context& ctx) { set_with_expiry(ctx, 1); }
 void setnx_command(Context& ctx) {
   if (ctx.find_replace(ctx.arg(1))) return ctx.reply.integer(0);
   const int64_t expiry_ms = ctx.default_expiry_ms();
-  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), expiry_ms);
+  store(ctx, nullptr, ctx.arg(1), ctx.arg(2), expiry_ms, ExpiryOrigin::Default);
   carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
   ctx.reply.integer(1);
 }
@@ -131,7 +135,7 @@ void setnx_command(Context& ctx) {
 void getset_command(Context& ctx) {
   if (!reply_value(ctx, ctx.arg(1))) return;
   const int64_t expiry_ms = ctx.default_expiry_ms();
-  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), expiry_ms);
+  store(ctx, ctx.find_replace(ctx.arg(1)), ctx.arg(1), ctx.arg(2), expiry_ms, ExpiryOrigin::Default);
   carry_set(ctx, ctx.arg(1), ctx.arg(2), expiry_ms);
 }
 
@@ -196,7 +200,7 @@ void set_pairs(Context& ctx) {
   const int64_t expiry_ms = ctx.default_expiry_ms();
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
     ctx.breathe(work_of_elements(2, ctx.arg(i + 1).size()));
-    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms);
+    store(ctx, ctx.find_replace(ctx.arg(i)), ctx.arg(i), ctx.arg(i + 1), expiry_ms, ExpiryOrigin::Default);
     if (expiry_ms >= 0) carry_set(ctx, ctx.arg(i), ctx.arg(i + 1), expiry_ms);
   }
 }
