@@ -57,6 +57,14 @@ Verb verb_of(std::string_view word) {
   }
 }
 
+/// Whether the words of a line, from `first` on, are those of an HTTP request: "POST /path HTTP/1.1", whatever its method.
+bool is_http_request(const std::vector<std::string_view>& words, size_t first) {
+  constexpr std::string_view kProtocol = "HTTP/";
+  if (words.size() - first < 3 || !words.back().starts_with(kProtocol)) return false;
+  const std::string_view version = words.back().substr(kProtocol.size());
+  return !version.empty() && version.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 /// The first word of a line that may not have ended.
 std::string_view first_word(std::string_view line) {
   const size_t begin = std::min(line.find_first_not_of(' '), line.size());
@@ -120,6 +128,11 @@ MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, s
     words.emplace_back(begin, static_cast<size_t>(p - begin));
   }
   if (words.size() == first) return refuse(kError, line_end);
+  if (is_http_request(words, first)) {
+    words.resize(first);
+    http_ = true;
+    return fail({});
+  }
   Status status = Status::Complete;
   const Verb verb = verb_of(words[first]);
   switch (verb) {

@@ -27,6 +27,7 @@ struct MemcachedLimits {
 ///     cas <key> <flags> <exptime> <bytes> <unique> [noreply]\r\n<data>\r\n
 ///     ms <key> <bytes> <flag>...\r\n<data>\r\n
 ///     <any other word> ...\r\n
+///     <any word> ... HTTP/<version>\r\n                               is none of these, and an error
 ///
 /// It keeps no bytes: the caller keeps an unfinished request from its first byte on and calls again with more; the parser
 /// remembers how far it got. It knows of a command only what decides where its request ends: whether it is one with data,
@@ -56,6 +57,9 @@ class MemcachedParser {
   std::string_view error() const { return error_; }
   /// After Error: the client speaks memcached's binary protocol.
   bool binary() const { return binary_; }
+  /// After Error: the client speaks HTTP. Its headers and its body are not to be read as requests, because a page of any site can have
+  /// a browser send them here.
+  bool http() const { return http_; }
   /// After Complete and TooLarge: the key was decoded, and lies in the parser.
   bool decoded() const { return decoded_; }
   /// The same: the line of a classic command ends with `noreply`, so that its client waits for no reply, not even for an error.
@@ -84,7 +88,7 @@ class MemcachedParser {
 
   size_t consumed_ = 0, needed_ = 0;
   std::string_view error_;
-  bool binary_ = false, decoded_ = false, quiet_ = false;
+  bool binary_ = false, http_ = false, decoded_ = false, quiet_ = false;
   bool begun_ = false;  // a request has been read: the first byte tells the protocol
   std::string key_;
 };

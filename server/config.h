@@ -52,6 +52,7 @@ struct DatabaseSettings {
   std::string memcached_unixsocket;
   int64_t memcached_maxclients = 0;                                // 0: no cap but that of the server
   int64_t memcached_timeout = 0;                                   // seconds; 0: never
+  bool memcached_open_to_local = false;                            // whether this machine's clients need no password
   int64_t memcached_item_size_max = 0;                             // bytes; 0: `proto-max-bulk-len`
 };
 

@@ -231,6 +231,7 @@ constexpr Directive kDatabaseDirectives[] = {
     string("memcached-unixsocket", &C::memcached_unixsocket, D::Immutable),
     integer("memcached-maxclients", &C::memcached_maxclients, 0, std::numeric_limits<uint32_t>::max()),
     integer("memcached-timeout", &C::memcached_timeout, 0, kInt),
+    boolean("memcached-open-to-local", &C::memcached_open_to_local),
     {.name = "memcached-item-size-max", .kind = Kind::Memory, .member = &C::memcached_item_size_max,
      .maximum = limits::kMemcachedItemBytes},
 };

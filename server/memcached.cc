@@ -30,6 +30,11 @@ bool Server::memcached_is_full(int index) {
   return full;
 }
 
+bool Server::is_open_to(const Session& session, int index) const {
+  const bool local = session.loopback || session.unix_socket;
+  return local && config.database[static_cast<size_t>(index)].memcached_open_to_local && acl.default_user().enabled;
+}
+
 void Input::parse_memcached(Session& session, std::string_view input, Batch& batch) {
   using Status = protocol::MemcachedParser::Status;
   protocol::MemcachedParser& parser = session.memcached->parser;
@@ -80,6 +85,12 @@ void Input::end_malformed_memcached(Session& session) {
                          "Closing client id={} addr={}: it speaks memcached's binary protocol, which memcached has deprecated. Here only the "
                          "text protocol, with the meta commands, is spoken: let the client use that (in libmemcached: BINARY_PROTOCOL off)",
                          session.id, session.address);
+    return;
+  }
+  if (parser.http()) {
+    about_clients_.write(log, LogLevel::Warning, session.last_active,
+                         "Possible SECURITY ATTACK detected: HTTP from {} at a port of memcached's protocol. Connection closed.",
+                         session.address);
     return;
   }
   session.reply.count_error(parser.error());

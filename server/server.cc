@@ -148,7 +148,7 @@ Session* Server::open_session(Connection& connection, std::string address, std::
   session->unix_socket = unix_socket;
   session->loopback = loopback;
   session->user = &acl.default_user();
-  session->authenticated = acl.default_user().open_to_all();
+  session->authenticated = acl.default_user().open_to_all() || (memcached_database && is_open_to(*session, *memcached_database));
   session->created = session->last_active = clock.now();
   session->unauthenticated_since_us = session->created.mono_us;
   if (memcached_database) {

@@ -298,6 +298,8 @@ class Server final : public storage::KeyspaceObserver {
     std::optional<storage::Note> note = {};
   };
   bool memcached_is_full(int index);
+  /// Whether a client of memcached's protocol needs no password (`memcached-open-to-local`).
+  bool is_open_to(const Session& session, int index) const;
   /// Runs the flush_all whose delay is over.
   void flush_when_due(const Time& now);
   /// The name's command, or its subcommand, or an error written (unknown command, unknown subcommand, arity); null then.

@@ -87,7 +87,13 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
 
 }  // namespace
 
+int64_t signed_exptime(int64_t exptime) {
+  constexpr int64_t kFirst = int64_t{1} << 31, kEnd = int64_t{1} << 32;
+  return exptime >= kFirst && exptime < kEnd ? exptime - kEnd : exptime;
+}
+
 int64_t memcached_expiry(const Context& ctx, int64_t exptime) {
+  exptime = signed_exptime(exptime);
   if (exptime == 0) return -1;
   if (exptime < 0) return 0;
   int64_t ms;
@@ -149,7 +155,8 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   ++memcached_stats(ctx).total_items;
   // What is out of date when it comes does not live longer than what it replaces.
   int64_t expiry_ms = stale ? old->expiry() : memcached_expiry(ctx, request.exptime);
-  if (expiry_ms < 0 && !stale) expiry_ms = ctx.default_expiry_ms();
+  const bool by_default = expiry_ms < 0 && !stale;
+  if (by_default) expiry_ms = ctx.default_expiry_ms();
   if (passed(ctx, expiry_ms)) {
     if (old) {
       ctx.erase(old);
@@ -159,6 +166,7 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   }
   const Note note{.client_flags = request.client_flags, .stale = stale, .won = stale && old->note().won};
   stored = StringValue::assign(ctx.db(), old, request.key, request.data, expiry_ms, note);
+  if (by_default && expiry_ms >= 0) ctx.db().set_default_expiry(stored, expiry_ms);
   ctx.changed(request.key, EventClass::String, "set");
   if (expiry_ms >= 0) ctx.notify(request.key, EventClass::Generic, "expire");
   carry_set(ctx, request.key, request.data, expiry_ms, note);

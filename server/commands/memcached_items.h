@@ -29,6 +29,10 @@ class TextReply : public protocol::MemcachedReply {
   const bool quiet_;
 };
 
+/// An exptime, or the delay of a flush, as it was meant: libmemcached sends a negative one without its sign, as 32 bits. So the times
+/// from 2038-01-19 to 2106-02-07 cannot be said.
+int64_t signed_exptime(int64_t exptime);
+
 /// When an item of this exptime expires, in ms since the epoch: -1 for never, and a time that has passed for a negative one. Up to
 /// 30 days it is counted from now, and is a time of day otherwise.
 int64_t memcached_expiry(const Context& ctx, int64_t exptime);

@@ -197,8 +197,9 @@ void flush_all_command(Context& ctx) {
   if (ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(kError);
   TextReply reply(ctx);
   const bool with_delay = ctx.args.size() > (ctx.session.memcached->quiet ? 2 : 1);
-  const auto delay = with_delay ? protocol::parse_memcached_int(ctx.arg(1)) : 0;
+  auto delay = with_delay ? protocol::parse_memcached_int(ctx.arg(1)) : 0;
   if (!delay) return reply.error("CLIENT_ERROR invalid exptime argument");
+  delay = signed_exptime(*delay);
   // One that is put off is refused at once where it would be.
   if (const auto refusal = ctx.server.flush_refusal(ctx.db().index())) return ctx.reply.error(*refusal);
   MemcachedService& service = ctx.session.memcached->service;

@@ -127,3 +127,15 @@ def test_a_unix_socket(tmp_path):
         assert client.set("k", "v", noreply=False)
         assert client.get("k") == b"v"
         client.close()
+
+
+@pytest.mark.parametrize("way", ["TCP", "Unix socket"])
+def test_a_server_with_a_password_that_is_open_to_this_machine(tmp_path, way):
+    """As docs/MEMCACHED.md advises, because pymemcache has no way to authenticate."""
+    path = str(tmp_path / "memcached.sock")
+    with CacheServer("--requirepass", "secret", "--db.1.memcached-open-to-local", "yes", "--db.1.memcached-unixsocket", path) as running:
+        where = ("127.0.0.1", running.memcached_port) if way == "TCP" else path
+        with contextlib.closing(Client(where, timeout=30, connect_timeout=30)) as client:
+            assert client.set("k", "v", noreply=False) and client.get("k") == b"v"
+        with redis.Redis(port=running.port, db=1, password="secret") as other:
+            assert other.get("k") == b"v"

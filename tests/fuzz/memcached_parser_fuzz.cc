@@ -53,7 +53,7 @@ Outcome run(std::string_view stream, std::string_view cuts, const MemcachedLimit
       needed = 0;
       if (status == Status::Error) {
         demand(words.empty(), "an error appends nothing");
-        outcome.end = parser.binary() ? "binary" : std::string(parser.error());
+        outcome.end = parser.binary() ? "binary" : parser.http() ? "http" : std::string(parser.error());
         return outcome;
       }
       demand(parser.consumed() > 0 && parser.consumed() <= input.size(), "consumed() is within the input");

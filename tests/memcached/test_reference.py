@@ -95,6 +95,14 @@ ROWS: dict[str, list[bytes]] = {
                                                                      b"+1", b"0x1", b"01", b"-0", b"abc", b"18446744073709551615", b"18446744073709551616")],
     "exptimes": [b"set k 0 %s 1\r\na\r\nmg k t v\r\n" % exptime for exptime in (b"0", b"1", b"100", b"2592000", b"2592001", b"-1", b"-2147483648", b"2000000000",
                                                                           b"+5", b"05", b"1.5", b"x", b"99999999999999999999")],
+    # What libmemcached makes of a negative number.
+    "exptimes without their sign": [request for exptime in (b"2147483648", b"4294967295", b"3000000000") for request in (
+        b"set k 0 %s 1\r\na\r\nget k\r\n" % exptime, SET, b"touch k %s\r\n" % exptime, b"get k\r\n", SET, b"gat %s k\r\n" % exptime, b"get k\r\n",
+        SET, b"gats %s z k\r\n" % exptime, b"get k\r\n", b"ms k 2 T%s\r\nhi\r\n" % exptime, b"get k\r\n", SET, b"ms k 2 MR T%s\r\nhi\r\n" % exptime, b"get k\r\n",
+        SET, b"mg k T%s v\r\n" % exptime, b"get k\r\n", TEN, b"ma k T%s v\r\n" % exptime, b"get k\r\n", b"ma z N%s v\r\n" % exptime, b"get z\r\n",
+        b"mg z N%s v\r\n" % exptime, b"get z\r\n", SET, b"md k I T%s\r\n" % exptime, b"get k\r\n", b"add k 0 %s 1\r\na\r\n" % exptime, b"get k\r\n",
+        SET, b"replace k 0 %s 1\r\na\r\n" % exptime, b"get k\r\n", SET, b"gets k\r\n", b"cas k 0 %s 1 {cas}\r\na\r\n" % exptime, b"get k\r\n",
+        SET, b"flush_all %s\r\n" % exptime, b"get k\r\n")],
     "lengths": [b"set k 0 0 %s\r\nhi\r\n" % length for length in (b"2", b"+2", b"02", b"-1", b"x", b"2x", b"2147483646", b"2147483647", b"2147483648", b"1")],
     "data of another length": [SET, b"set k 0 0 2\r\nhiya\r\n", b"get k\r\n", b"set k 0 0 5\r\nhel\r\nget k\r\nget k\r\n", b"set k 0 0 2\r\nhi\nget k\r\n",
                                b"set k 0 0 2\nhi\r\nget k\n", b"set k 0 0 2\r\nhiXYget k\r\n", b"set k 0 0 0\r\nab\r\n", b"get k\r\n"],

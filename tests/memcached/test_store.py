@@ -103,6 +103,32 @@ def test_a_new_password_is_asked_for(server, text):
             assert admin.call("CONFIG", "SET", "requirepass", "") == b"OK"
 
 
+@pytest.mark.parametrize("way", ["TCP", "Unix socket"])
+def test_a_listener_that_is_open_to_this_machine_asks_no_password(tmp_path, way):
+    path = str(tmp_path / "memcached.sock")
+    options = ["--requirepass", "secret", "--db.1.memcached-unixsocket", path]
+    with CacheServer(*options) as server, RawClient(server.port) as admin:
+        def client() -> TextClient:
+            return TextClient(server.memcached_port) if way == "TCP" else TextClient(path=path)
+
+        assert admin.call("AUTH", "secret") == b"OK"
+        with client() as closed:
+            closed.send(b"get k\r\n")
+            assert closed.read_until(b"\r\n") == b"CLIENT_ERROR unauthenticated"
+        assert admin.call("CONFIG", "SET", "db.1.memcached-open-to-local", "yes") == b"OK"
+        with client() as open_, RawClient(server.port) as resp:
+            # What was a login is a value now.
+            assert open_.ask(b"set k 0 0 14\r\ndefault secret\r\nget k\r\n") == b"STORED\r\nVALUE k 0 14\r\ndefault secret\r\nEND\r\n"
+            # RESP asks all the same, and what `default` may not is refused here too.
+            assert resp.call("GET", "k").startswith("NOAUTH")
+            assert admin.call("ACL", "SETUSER", "default", "-memcached|delete") == b"OK"
+            assert open_.ask(b"delete k\r\n").startswith(b"SERVER_ERROR NOPERM ")
+        assert admin.call("ACL", "SETUSER", "default", "off") == b"OK"
+        with client() as closed:
+            closed.send(b"get k\r\n")
+            assert closed.read_until(b"\r\n") == b"CLIENT_ERROR unauthenticated"
+
+
 CHANGES = (b"set plain 0 0 5\r\nhello\r\nset flagged 4294967295 0 2\r\nhi\r\nset timed 5 1000000 2\r\nhi\r\nset n 3 0 2\r\n99\r\nincr n 1\r\nset e 4 0 1\r\nb\r\nappend e 0 0 1\r\nc\r\n"
            b"prepend e 0 0 1\r\na\r\nset stale 8 0 1\r\na\r\nmd stale I\r\nmg stub N1000000\r\nma counter N1000000 J5\r\nset long 7 0 20000\r\n" + b"x" * 20000 + b"\r\nset gone 7 0 1\r\na\r\ndelete gone\r\n")
 VALUES = {b"plain": b"hello", b"flagged": b"hi", b"timed": b"hi", b"n": b"100", b"e": b"abc", b"stale": b"a", b"stub": b"", b"counter": b"5", b"long": b"x" * 20000}

@@ -178,10 +178,37 @@ def test_stats_know_the_database(server, text):
     assert b":state conn_parse_cmd\r\n" in text.ask(b"stats conns\r\n")
 
 
+FORGED = b"set forged 0 0 3\r\nyes\r\nflush_all\r\n"
+
+
+@pytest.mark.parametrize("line", [b"POST / HTTP/1.1", b"GET / HTTP/1.0", b"PUT /x?y=z HTTP/1.1", b"set / HTTP/1.1", b"get / HTTP/1.1", b"mg http://x/ HTTP/1.1",
+                                  b"PRI * HTTP/2.0", b"delete / HTTP/3", b"XYZ / a b HTTP/1.1"])
+@pytest.mark.parametrize("pieces", [False, True])
+def test_http_ends_the_connection_before_its_body(server, text, line, pieces):
+    text.ask(b"set kept 0 0 1\r\na\r\n")
+    request = line + b"\r\nContent-Length: 40\r\n\r\n" + FORGED
+    with TextClient(server.memcached_port) as browser:
+        try:
+            for piece in [request[at : at + 7] for at in range(0, len(request), 7)] if pieces else [request]:
+                browser.send(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert browser.read_until(b"never") == b"<closed>"
+    assert text.ask(b"get kept forged\r\n") == b"VALUE kept 0 1\r\na\r\nEND\r\n"
+    assert "SECURITY ATTACK" in server.read_log()
+
+
+def test_what_only_looks_like_http(text):
+    assert text.ask(b"set HTTP/1.1 0 0 1\r\na\r\nget HTTP/1.1\r\n") == b"STORED\r\nVALUE HTTP/1.1 0 1\r\na\r\nEND\r\n"
+    assert text.ask(b"get a HTTP/x\r\nget a xHTTP/1.1\r\n") == b"END\r\nEND\r\n"
+    assert text.ask(b"set k 0 0 15\r\nPOST / HTTP/1.1\r\nget k\r\n") == b"STORED\r\nVALUE k 0 15\r\nPOST / HTTP/1.1\r\nEND\r\n"
+
+
 def says_busy(client: TextClient) -> bool:
     client.send(b"get k\r\n")
     reply = client.read_until(b"\r\n")
-    if reply.startswith(b"VALUE"):
+    # All of an item's lines may have come at once, or only the first.
+    if reply.startswith(b"VALUE") and not reply.endswith(b"END"):
         client.read_until(b"END\r\n")
     return reply.startswith(b"SERVER_ERROR BUSY ")
 

@@ -32,7 +32,7 @@ std::string outcome(std::string_view input, const MemcachedLimits& limits = {}, 
       }
       case Status::Refused: say(parser.error()); break;
       case Status::Empty: break;
-      case Status::Error: say(parser.binary() ? "binary" : parser.error()); return text;
+      case Status::Error: say(parser.binary() ? "binary" : parser.http() ? "http" : parser.error()); return text;
       case Status::Incomplete:
         CHECK(words.empty());
         CHECK(parser.needed() > buffer.size());
@@ -117,6 +117,17 @@ TEST_CASE("lines have bounds, and a wider one where there are many keys", "[memc
     CHECK(outcome("gats " + std::string(36, 'x') + "\n", limits, piece) == "CLIENT_ERROR line too long");
     CHECK(outcome(std::string(41, ' '), limits, piece) == "CLIENT_ERROR line too long");
     CHECK(outcome(std::string(21, ' ') + "gats 1 a\n", limits, piece) == "CLIENT_ERROR line too long");
+  }
+}
+
+TEST_CASE("a line that ends in the version of HTTP ends the connection", "[memcached]") {
+  for (const char* line : {"POST / HTTP/1.1", "GET /a?b HTTP/1.0", "set / HTTP/1.1", "ms k HTTP/2", "x y z HTTP/1.1"}) {
+    INFO(line);
+    CHECK(outcome(std::string(line) + "\r\nset k 0 0 1\r\na\r\n") == "http");
+  }
+  for (const char* line : {"get HTTP/1.1", "get a HTTP/", "get a HTTP/1.x", "get a HTTP/1.1 b", "GET a http/1.1"}) {
+    INFO(line);
+    CHECK(outcome(std::string(line) + "\r\n") != "http");
   }
 }
 
