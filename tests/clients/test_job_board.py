@@ -289,6 +289,33 @@ def test_clear_leaves_the_brokers_database_alone(board: Board):
             wait_for_status(visitor, "demo: finished, 2 found, 2 new")
 
 
+def test_clear_works_on_protected_databases(board: Board):
+    """As conf/quartet.toml ships them. What is not the cache's own stays."""
+    with django_site(DIRECTORY, board.environment) as site, Visitor(site) as visitor, redis.Redis.from_url(board.server.url(3)) as jobs:
+        visitor.get("/")
+        jobs.set("another:user", "kept")
+        jobs.config_set("db.3.flush", "protected")
+        try:
+            assert re.search(r"Cleared jobs \(database 3\): [1-9][0-9]* keys\.", board.monitor("--clear"))
+            assert board.keys(3) == ["another:user"]
+        finally:
+            jobs.config_set("db.3.flush", "allowed")
+
+
+def test_redis_monitor_says_what_the_server_refuses(board: Board):
+    with redis.Redis.from_url(board.server.url()) as admin:
+        admin.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], categories=["+@read", "+@connection"], commands=["+info"], reset=True)
+        try:
+            with redis.Redis.from_url(board.server.url(3)) as jobs:
+                jobs.set("jobs:1:x", "1")
+            reader = {**board.environment, "REDIS_URL": f"redis://reader:any@127.0.0.1:{board.server.port}"}
+            ended = manage(DIRECTORY, reader, "redis_monitor", "--clear")
+        finally:
+            admin.acl_deluser("reader")
+    assert ended.returncode == 1
+    assert "refused it" in ended.stderr and "did not answer" not in ended.stderr and "Traceback" not in ended.stderr
+
+
 def test_redis_monitor_says_when_the_server_is_away(board: Board):
     away = {**board.environment, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
     ended = manage(DIRECTORY, away, "redis_monitor")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import pathlib
+import shlex
 
 import pytest
 import redis
+from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from support.server import Server
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
@@ -143,3 +149,27 @@ def test_clients_of_a_user(client, connect):
     assert alice.client_info()["user"] == "alice"
     assert [entry["user"] for entry in client.client_list()].count("alice") == 1
     assert client.client_kill_filter(user="alice") == 1
+
+
+def test_the_user_of_the_readme_can_have_a_cache():
+    """The sample is executed as it stands there, and Django's cache works as that user, clear() too."""
+    (line,) = [line for line in README.read_text().splitlines() if line.strip().startswith("$ redis-cli acl setuser ")]
+    rules = shlex.split(line)[2:]
+    databases = '[[database]]\nindex = 0\nname = "broker"\n[[database]]\nindex = 1\nname = "cache"\n[[database]]\nindex = 2\nname = "sessions"\nflush = "protected"\n'
+    with Server(settings=databases) as server, redis.Redis(port=server.port) as admin:
+        assert admin.execute_command(*rules)
+        admin.set("task", "kept")
+        address = f"redis://django:secret@127.0.0.1:{server.port}"
+        cache = RedisCache(f"{address}/1", {})
+        cache.set("k", [1, 2])
+        cache.set_many({"a": 1, "b": 2})
+        assert cache.get("k") == [1, 2] and cache.incr("a") == 2
+        cache.clear()
+        assert cache.get("k") is None
+        sessions = RedisCache(f"{address}/2", {})
+        sessions.set("visitor", "ada")
+        with pytest.raises(ResponseError, match="^PROTECTED|protected"):
+            sessions.clear()
+        with pytest.raises(NoPermissionError):
+            RedisCache(f"{address}/0", {}).get("task")
+        assert admin.get("task") == b"kept"

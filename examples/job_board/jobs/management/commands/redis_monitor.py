@@ -38,6 +38,8 @@ class Command(BaseCommand):
                 self.show_info()
             else:
                 self.show_figures()
+        except redis.ResponseError as error:
+            raise CommandError(f"The server at {settings.REDIS_URL} refused it: {error}") from error
         except redis.RedisError as error:
             raise CommandError(f"The server at {settings.REDIS_URL} did not answer: {error}") from error
 
@@ -63,7 +65,8 @@ class Command(BaseCommand):
             self.line(name, value)
 
     def clear(self, aliases: list[str]) -> None:
-        """Empties the databases of caches. All are looked at before the first one is emptied."""
+        """Deletes what the caches hold, key by key, and no key of anybody else: FLUSHDB would take those of the database's other
+        users too, and is refused where a database is protected from it. All caches are looked at before the first one is emptied."""
         clients = {alias: get_redis_connection(alias) for alias in aliases}
         if settings.CELERY_BROKER_URL.startswith("redis"):
             with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
@@ -72,8 +75,7 @@ class Command(BaseCommand):
                         raise CommandError(f"The cache {alias} shares database {database(client)} with Celery's broker, "
                                            "whose queues would be lost. Nothing was cleared.")
         for alias, client in clients.items():
-            keys = client.dbsize()
-            caches[alias].clear()
+            keys = caches[alias].delete_pattern("*", itersize=1000)
             self.stdout.write(f"Cleared {alias} (database {database(client)}): {keys} keys.")
 
     def line(self, name: str, value: object) -> None:
