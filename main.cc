@@ -148,9 +148,9 @@ int main(int argc, char** argv) {
   }
   if (!arguments.empty() && arguments[0] == "--check") return check(arguments);
 
-  // A client that goes away is an error of its socket, and a closed terminal no reason to end.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
+  // A client that goes away is an error of its socket, a file that may not become larger one of its write, and a closed terminal or
+  // an alarm that whoever started the server had set no reason to end.
+  for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP, SIGALRM}) std::signal(number, SIG_IGN);
 
   SystemClock clock;
   Log log(clock);

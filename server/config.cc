@@ -41,11 +41,15 @@ std::vector<Option> split_options(const std::vector<std::string>& arguments, siz
 Problem apply(const Option& option, Config& config) {
   const auto target = find_target(option.name, config);
   if (!target) return fmt::format("command line: --{}: unknown setting; conf/quartet.toml lists all", option.name);
+  const Directive& directive = *target->directive;
+  // Lines are added to those before, of the file too: what one says of a user must not undo what another says of the next.
+  const bool adds = directive.kind == Kind::Lines;
   Problem problem;
-  if (!target->directive->is_list() && option.words.size() != 1) problem = kWrongArguments;
+  if (adds ? option.words.empty() : !directive.is_list() && option.words.size() != 1) problem = kWrongArguments;
+  else if (adds) problem = assign(*target, config, fmt::format("{}\n{}", format(*target, config), join_words(option.words)));
   else problem = assign(*target, config, join_words(option.words));
   if (problem.empty()) return {};
-  return fmt::format("command line: {}: {}; allowed: {}", option.text(), problem, describe_allowed(*target->directive));
+  return fmt::format("command line: {}: {}; allowed: {}", option.text(), problem, describe_allowed(directive));
 }
 
 /// A name without any of these is no pattern, and is shown as the client wrote it.
@@ -65,12 +69,13 @@ std::optional<std::string> shown_name(std::string_view name, const std::vector<s
 /// Only to those who ask for databases, and not to `*`: who reads all settings and sets them again, as tools do that move
 /// a server, would give every database values of its own, and the defaults would be without effect.
 void append_databases(const std::vector<std::string_view>& patterns, const Config& config,
-                      std::vector<std::pair<std::string, std::string>>& found) {
+                      const std::function<bool(int)>& shown, std::vector<std::pair<std::string, std::string>>& found) {
   std::vector<std::string_view> names, asked;
   for (const std::string_view pattern : patterns)
     if (names_database(pattern)) (is_pattern(pattern) ? asked : names).push_back(pattern);
   std::set<Target> seen;
   const auto show = [&](std::string_view name, const Target& target) {
+    if (shown && !shown(static_cast<int>(*target.database))) return;
     if (seen.insert(target).second) found.emplace_back(name, format(target, config));
   };
   if (!asked.empty())
@@ -83,6 +88,20 @@ void append_databases(const std::vector<std::string_view>& patterns, const Confi
 
 std::string set_failed(std::string_view name, std::string_view problem) {
   return fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, problem);
+}
+
+/// What an error calls a setting: of a database, and by an alias, as the client wrote it.
+std::string blamed_name(const Target& target, std::string_view name) {
+  const bool as_written = target.database || equals_ignoring_case(name, target.directive->alias);
+  return std::string(as_written ? name : target.directive->name);
+}
+
+/// Which of the changed settings a fault is about; the first where it is about none of them.
+size_t position_at_fault(const ConfigFault& fault, const std::vector<std::string_view>& changed) {
+  for (const std::string_view setting : fault.settings)
+    for (size_t i = 0; i < changed.size(); ++i)
+      if (changed[i] == setting || (names_database(changed[i]) && changed[i].substr(changed[i].rfind('.') + 1) == setting)) return i;
+  return 0;
 }
 
 bool differs(const Target& target, const Config& one, const Config& other) {
@@ -129,17 +148,18 @@ std::optional<std::string> ConfigStore::load(const std::vector<std::string>& arg
   return {};
 }
 
-std::vector<std::pair<std::string, std::string>> ConfigStore::get(const std::vector<std::string_view>& patterns) const {
+std::vector<std::pair<std::string, std::string>> ConfigStore::get(const std::vector<std::string_view>& patterns,
+                                                                  const std::function<bool(int)>& shown) const {
   std::vector<std::pair<std::string, std::string>> found;
   for (const Directive& directive : directives()) {
     if (directive.flags & Directive::Hidden) continue;
     for (const std::string_view name : {directive.name, directive.alias}) {
       if (name.empty()) continue;
-      auto shown = shown_name(name, patterns);
-      if (shown) found.emplace_back(std::move(*shown), format(directive, config_));
+      auto as_asked = shown_name(name, patterns);
+      if (as_asked) found.emplace_back(std::move(*as_asked), format(directive, config_));
     }
   }
-  append_databases(patterns, config_, found);
+  append_databases(patterns, config_, shown, found);
   return found;
 }
 
@@ -165,34 +185,33 @@ std::optional<std::string> ConfigStore::set(const std::vector<std::pair<std::str
   for (size_t i = 0; i < pairs.size(); ++i) {
     const Problem problem = assign(targets[i], wanted, pairs[i].second);
     if (problem.empty()) continue;
-    const std::string_view name = pairs[i].first;
-    const Directive& directive = *targets[i].directive;
-    if (targets[i].database || equals_ignoring_case(name, directive.alias)) return set_failed(name, problem);
-    return set_failed(directive.name, problem);
+    return set_failed(blamed_name(targets[i], pairs[i].first), problem);
   }
-  std::vector<std::string> names;
+  std::vector<std::string> names, blamed;
   std::set<Target> seen;
-  for (const Target& target : targets) {
-    const bool applied = differs(target, config_, wanted) || target.directive->flags & Directive::Reload;
-    if (applied && seen.insert(target).second) names.push_back(indexed_name(target));
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const bool applied = differs(targets[i], config_, wanted) || targets[i].directive->flags & Directive::Reload;
+    if (!applied || !seen.insert(targets[i]).second) continue;
+    names.push_back(indexed_name(targets[i]));
+    blamed.push_back(blamed_name(targets[i], pairs[i].first));
   }
   const std::vector<std::string_view> changed(names.begin(), names.end());
   if (changed.empty()) return {};
 
   std::swap(config_, wanted);
   size_t notified = 0;
-  const auto problem = notify(changed, notified);
-  if (!problem) return {};
+  const auto fault = notify(changed, notified);
+  if (!fault) return {};
   std::swap(config_, wanted);
   // The old values were accepted before; a listener that cannot return to them has logged it.
   for (size_t i = 0; i < notified; ++i) std::ignore = listeners_[i](changed);
-  return set_failed(changed.front(), *problem);
+  return set_failed(blamed[position_at_fault(*fault, changed)], fault->problem);
 }
 
-std::optional<std::string> ConfigStore::notify(const std::vector<std::string_view>& names, size_t& notified) const {
+std::optional<ConfigFault> ConfigStore::notify(const std::vector<std::string_view>& names, size_t& notified) const {
   for (const Listener& listener : listeners_) {
     ++notified;
-    if (auto problem = listener(names)) return problem;
+    if (auto fault = listener(names)) return fault;
   }
   return {};
 }

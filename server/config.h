@@ -169,6 +169,16 @@ struct Config : DatabaseSettings {
   std::string file;  // the file it was read from, absolute; empty where there was none
 };
 
+/// Why a change of settings is refused.
+struct ConfigFault {
+  /// `settings` are those that may be at fault, the likelier ones first: names of directives, each for the whole server and for
+  /// databases, or `db.1.memcached-port`. Of these the first that was changed is blamed; where there is none, whatever was.
+  ConfigFault(std::string reason, std::vector<std::string> at_fault = {}) : problem(std::move(reason)), settings(std::move(at_fault)) {}
+
+  std::string problem;  // without "ERR"
+  std::vector<std::string> settings;
+};
+
 /// Reads and writes settings by name: the command line, the file, CONFIG GET, SET and REWRITE.
 class ConfigStore {
  public:
@@ -181,8 +191,10 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> load(const std::vector<std::string>& arguments);
 
   /// Pairs of name and value whose name matches one of the patterns (CONFIG GET), in the order of the table, then
-  /// by database. A pattern that begins with "db." shows the databases that have a name or a value of their own.
-  std::vector<std::pair<std::string, std::string>> get(const std::vector<std::string_view>& patterns) const;
+  /// by database. A pattern that begins with "db." shows the databases that have a name or a value of their own. Where
+  /// `shown` is given, settings of databases for which it is false are left out.
+  std::vector<std::pair<std::string, std::string>> get(const std::vector<std::string_view>& patterns,
+                                                       const std::function<bool(int database)>& shown = {}) const;
 
   /// Sets all or none (CONFIG SET). On failure the whole text of the error reply as Redis 7.0 words it:
   /// "ERR Unknown option or number of arguments for CONFIG SET - 'x'", "ERR CONFIG SET failed (possibly related to argument 'x') - ...".
@@ -195,9 +207,9 @@ class ConfigStore {
 
   /// Called after a successful set with the names that changed, or are read anew (Directive::Reload): `appendonly` where the
   /// default did, which databases without their own value follow, and `db.1.appendonly`, always by the index, where a database
-  /// got its own. If it returns an error (the reason, without "ERR"), the set is undone, and every listener that was called
+  /// got its own. If it returns a fault, the set is undone, and every listener that was called
   /// is called again with the old values in place.
-  using Listener = std::function<std::optional<std::string>(const std::vector<std::string_view>& names)>;
+  using Listener = std::function<std::optional<ConfigFault>(const std::vector<std::string_view>& names)>;
   void on_change(Listener listener) { listeners_.push_back(std::move(listener)); }
 
   /// Writes what differs from the file's values into the file; comments, order and layout of what is there remain. On
@@ -205,7 +217,7 @@ class ConfigStore {
   [[nodiscard]] std::optional<std::string> rewrite();
 
  private:
-  std::optional<std::string> notify(const std::vector<std::string_view>& names, size_t& notified) const;
+  std::optional<ConfigFault> notify(const std::vector<std::string_view>& names, size_t& notified) const;
 
   Config config_;
   std::vector<Listener> listeners_;

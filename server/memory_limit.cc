@@ -60,6 +60,13 @@ void MemoryLimit::configure() {
   }
 }
 
+bool MemoryLimit::judges_accesses(const storage::Keyspace& db) const {
+  using enum storage::EvictionPolicy;
+  const storage::EvictionPolicy policy = of(db).rule.policy;
+  const bool by_access = policy == AllKeysLru || policy == AllKeysLfu || policy == VolatileLru || policy == VolatileLfu;
+  return by_access && (maxmemory_ != SIZE_MAX || of(db).budget != SIZE_MAX);
+}
+
 // --- Whether ----------------------------------------------------------------------------------------------------------
 
 size_t MemoryLimit::not_counted() const {

@@ -35,6 +35,9 @@ class MemoryLimit {
   /// Whether there is any limit. While there is none, nothing else needs to be asked.
   bool any() const { return any_; }
 
+  /// Whether a limit may evict keys of the database by when or how often they were used.
+  bool judges_accesses(const storage::Keyspace& db) const;
+
   /// Before a command of a client, or an EXEC, is executed or queued: makes room, and says why the command cannot be executed (the text
   /// of the error, good until the next call), or null.
   const std::string* refusal(const Session& session, const CommandEntry& command, Args args);

@@ -79,10 +79,10 @@ void PubSub::forget(Session& session) {
   }
 }
 
-std::vector<std::string_view> PubSub::channels(Kind kind, std::string_view pattern) const {
+std::vector<std::string_view> PubSub::channels(Kind kind, std::optional<std::string_view> pattern) const {
   std::vector<std::string_view> names;
   for (const auto& [name, subscribers] : channels_of(kind))
-    if (pattern.empty() || glob_match(pattern, name)) names.push_back(name);
+    if (!pattern || glob_match(*pattern, name)) names.push_back(name);
   return names;
 }
 

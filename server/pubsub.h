@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,7 +30,7 @@ class PubSub {
   /// Returns how many clients received it. Kind is Channel (patterns are matched too) or Shard.
   size_t publish(Kind kind, std::string_view channel, std::string_view message);
 
-  std::vector<std::string_view> channels(Kind kind, std::string_view pattern) const;
+  std::vector<std::string_view> channels(Kind kind, std::optional<std::string_view> pattern) const;
   size_t subscribers(Kind kind, std::string_view channel) const;
   size_t channel_count(Kind kind) const;
 

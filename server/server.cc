@@ -64,7 +64,7 @@ Server::~Server() {
   snapshot.reset();
 }
 
-std::optional<std::string> Server::apply_config(const std::vector<std::string_view>& names) {
+std::optional<ConfigFault> Server::apply_config(const std::vector<std::string_view>& names) {
   thresholds_.hash_max_listpack_entries = config.hash_max_listpack_entries;
   thresholds_.hash_max_listpack_value = config.hash_max_listpack_value;
   thresholds_.list_max_listpack_size = config.list_max_listpack_size;
@@ -87,7 +87,7 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
   slowlog.trim(static_cast<size_t>(config.slowlog_max_len));
   const auto named = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (!names.empty())
-    if (auto error = durability.configure()) return error;
+    if (auto error = durability.configure()) return ConfigFault(*error, {"appendonly", "save", "dir", "appendfsync"});
   if (named("maxmemory") && config.maxmemory > 0 && used_memory() > static_cast<size_t>(config.maxmemory))
     log.warning("maxmemory is now {} bytes, less than the {} in use: keys are evicted, or writes refused, as the policies say.",
                 config.maxmemory, used_memory());
@@ -96,7 +96,7 @@ std::optional<std::string> Server::apply_config(const std::vector<std::string_vi
     return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
   });
   if (named("port") || named("bind") || named("unixsocket") || memcached_moved)
-    if (auto error = host.rebind()) return error;
+    if (auto fault = host.rebind()) return fault;
   static constexpr std::string_view kLevels[] = {"debug", "verbose", "notice", "warning"};
   for (size_t i = 0; i < std::size(kLevels); ++i)
     if (config.loglevel == kLevels[i]) log.set_level(static_cast<LogLevel>(i));

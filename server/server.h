@@ -57,8 +57,8 @@ class Host {
   virtual void stop(int status) = 0;
   /// The data of an earlier process, if there is any, has been loaded.
   virtual void ready() {}
-  /// Binds the listeners anew after `port`, `bind` or `unixsocket` changed; an error text where that fails.
-  virtual std::optional<std::string> rebind() { return {}; }
+  /// Binds the listeners anew after `port`, `bind` or `unixsocket`, or their likes of a database, changed; says where that fails.
+  virtual std::optional<ConfigFault> rebind() { return {}; }
   /// Looks for signals and for input of other clients while a script runs long, so that SCRIPT KILL and SHUTDOWN can reach the server.
   virtual void poll_input() {}
 };
@@ -358,7 +358,7 @@ class Server final : public storage::KeyspaceObserver {
   void watch_sessions(const Time& now);
   /// True where the session's time was over.
   bool watch_session(Session& session, const Time& now);
-  std::optional<std::string> apply_config(const std::vector<std::string_view>& names);
+  std::optional<ConfigFault> apply_config(const std::vector<std::string_view>& names);
 
   storage::Thresholds thresholds_;
   protocol::BlockPool pool_;

@@ -238,9 +238,10 @@ void object_encoding_command(Context& ctx) {
 void object_refcount_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  // Redis shares the objects of small integers, and says so by the largest count.
+  // Redis shares the objects of small integers, and says so by the largest count. Not where each needs an access of its own.
   constexpr int64_t kSharedIntegers = 10000;
-  const bool shared = entry->encoding() == Encoding::Int && entry->integer() >= 0 && entry->integer() < kSharedIntegers;
+  const bool small = entry->encoding() == Encoding::Int && entry->integer() >= 0 && entry->integer() < kSharedIntegers;
+  const bool shared = small && !ctx.server.memory_limit.judges_accesses(ctx.db());
   ctx.reply.integer(shared ? std::numeric_limits<int32_t>::max() : 1);
 }
 

@@ -42,7 +42,7 @@ void spublish_command(Context& ctx) { publish_to(ctx, Kind::Shard); }
 void reply_channels(Context& ctx, Kind kind) {
   if (ctx.args.size() > 3)
     return ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP.", ctx.arg(1)));
-  const std::string_view pattern = ctx.args.size() == 3 ? ctx.arg(2) : std::string_view();
+  const auto pattern = ctx.args.size() == 3 ? std::optional(ctx.arg(2)) : std::nullopt;
   const auto names = ctx.server.pubsub.channels(kind, pattern);
   ctx.reply.array(names.size());
   for (const std::string_view name : names) ctx.reply.bulk(name);

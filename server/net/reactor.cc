@@ -118,17 +118,24 @@ std::string Reactor::endpoints() const {
   return text;
 }
 
-std::optional<std::string> Reactor::rebind() {
-  const bool port_changed = config_.values().port != bound_port_ || config_.values().tls_port != bound_tls_port_;
-  const std::optional<std::string> error = open_listeners();
+std::optional<server::ConfigFault> Reactor::rebind() {
+  std::vector<Endpoint> before;
+  for (const Listener::Pointer& listener : listeners_) before.push_back(listener->endpoint());
+  Endpoint failed;
+  const std::optional<std::string> error = open_listeners(&failed);
   if (!error) return {};
   log_.warning("{}", *error);
-  return port_changed ? "Unable to listen on this port. Check server logs." : "Failed to bind to specified addresses.";
+  const bool port_known = std::any_of(before.begin(), before.end(), [&](const Endpoint& other) {
+    return other.port == failed.port && other.tls == failed.tls && other.memcached == failed.memcached;
+  });
+  std::vector<std::string> settings = {failed.tls ? "tls-port" : "port", "bind"};
+  if (failed.memcached) settings = {fmt::format("db.{}.memcached-port", *failed.memcached), fmt::format("db.{}.memcached-bind", *failed.memcached)};
+  if (port_known) std::swap(settings[0], settings[1]);
+  return server::ConfigFault(port_known ? "Failed to bind to specified addresses." : "Unable to listen on this port. Check server logs.",
+                             std::move(settings));
 }
 
-std::optional<std::string> Reactor::open_listeners() {
-  bound_port_ = config_.values().port;
-  bound_tls_port_ = config_.values().tls_port;
+std::optional<std::string> Reactor::open_listeners(Endpoint* failed) {
   const std::vector<Endpoint> wanted = wanted_endpoints(config_.values());
   // What is not wanted any more goes first, because `*` cannot be bound while one address of the same port is.
   std::erase_if(listeners_, [&](const Listener::Pointer& listener) {
@@ -141,7 +148,10 @@ std::optional<std::string> Reactor::open_listeners() {
     if (open) continue;
     std::string error;
     Listener::Pointer listener = Listener::open(*this, &loop_, endpoint, config_.values(), error);
-    if (!error.empty()) return error;
+    if (!error.empty()) {
+      if (failed) *failed = endpoint;
+      return error;
+    }
     if (listener) {
       listeners_.push_back(std::move(listener));
     } else {
@@ -151,11 +161,12 @@ std::optional<std::string> Reactor::open_listeners() {
   return {};
 }
 
-std::optional<std::string> Reactor::check_maxclients(const std::vector<std::string_view>& changed) {
+std::optional<server::ConfigFault> Reactor::check_maxclients(const std::vector<std::string_view>& changed) {
   if (std::find(changed.begin(), changed.end(), "maxclients") == changed.end()) return {};
   const int64_t possible = reserve_descriptors(config_.values().maxclients);
   if (possible >= config_.values().maxclients) return {};
-  return fmt::format("The operating system is not able to handle the specified number of clients, try with {}", possible);
+  return server::ConfigFault(
+      fmt::format("The operating system is not able to handle the specified number of clients, try with {}", possible), {"maxclients"});
 }
 
 std::optional<std::string> Reactor::load_tls() {
@@ -171,11 +182,12 @@ std::optional<std::string> Reactor::load_tls() {
   return {};
 }
 
-std::optional<std::string> Reactor::configure_tls(const std::vector<std::string_view>& changed) {
-  if (std::none_of(changed.begin(), changed.end(), [](std::string_view name) { return name.starts_with("tls-"); })) return {};
+std::optional<server::ConfigFault> Reactor::configure_tls(const std::vector<std::string_view>& changed) {
+  const auto first = std::find_if(changed.begin(), changed.end(), [](std::string_view name) { return name.starts_with("tls-"); });
+  if (first == changed.end()) return {};
   if (const std::optional<std::string> error = load_tls()) {
     log_.warning("TLS stays as it was: {}", *error);
-    return "Unable to update TLS configuration. Check server logs.";
+    return server::ConfigFault("Unable to update TLS configuration. Check server logs.", {std::string(*first)});
   }
   return std::find(changed.begin(), changed.end(), "tls-port") == changed.end() ? std::nullopt : rebind();
 }

@@ -76,7 +76,7 @@ class Reactor final : public server::Background, public server::Host {
   void ready() override;
   /// Where it fails, listeners that are not wanted any more are closed all the same: the settings are put back then, and with
   /// them, by a second call, the listeners.
-  std::optional<std::string> rebind() override;
+  std::optional<server::ConfigFault> rebind() override;
   /// One pass over signals and all sockets without waiting and without the loop, which cannot be turned from within itself. Clients are read,
   /// executed and answered, new ones accepted; the session whose command is running is left out, and none is destroyed.
   /// The cost grows with the number of connections (about 0.1 ms for a thousand).
@@ -102,7 +102,8 @@ class Reactor final : public server::Background, public server::Host {
   void forget(Connection& connection);
 
  private:
-  std::optional<std::string> open_listeners();
+  /// Where it fails, the error, and in `failed`, if given, for what.
+  std::optional<std::string> open_listeners(Endpoint* failed = nullptr);
   void read_signals();
   void on_signal(int number);
   void shut_server_down();
@@ -111,8 +112,8 @@ class Reactor final : public server::Background, public server::Host {
   void settle();
   void arm_wake_timer();
   void shut_down();
-  std::optional<std::string> check_maxclients(const std::vector<std::string_view>& changed);
-  std::optional<std::string> configure_tls(const std::vector<std::string_view>& changed);
+  std::optional<server::ConfigFault> check_maxclients(const std::vector<std::string_view>& changed);
+  std::optional<server::ConfigFault> configure_tls(const std::vector<std::string_view>& changed);
   /// Reads certificates and keys, for the connections that come from now on. Where that fails nothing changes, and the text says why.
   std::optional<std::string> load_tls();
   /// Why one more connection is not let in, as it is told; empty where it is.
@@ -135,7 +136,6 @@ class Reactor final : public server::Background, public server::Host {
   Worker worker_;
 
   std::vector<Listener::Pointer> listeners_;
-  int64_t bound_port_ = 0, bound_tls_port_ = 0;
   AddressCounts address_counts_;
   std::shared_ptr<const TlsContext> tls_context_;
   Handshakes handshakes_{*this};

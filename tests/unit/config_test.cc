@@ -238,6 +238,26 @@ TEST_CASE("listeners are told of changes and can refuse them", "[config]") {
   CHECK(get(store, "port") == "7000");
 }
 
+TEST_CASE("the setting at fault is blamed, by the name that the client gave", "[config]") {
+  ConfigStore store;
+  std::vector<std::string> at_fault;
+  store.on_change([&](const std::vector<std::string_view>&) -> std::optional<quartet::server::ConfigFault> {
+    return quartet::server::ConfigFault("no", at_fault);
+  });
+  const auto blamed = [&](std::vector<std::string> settings) {
+    at_fault = std::move(settings);
+    const std::string reply = set(store, {{"hz", "20"}, {"TIMEOUT", "7"}, {"lua-time-limit", "8"}, {"Db.3.Maxclients", "9"}, {"db.2.memcached-port", "1"}});
+    CHECK(get(store, "hz") == "10");
+    return reply.substr(reply.find('\''), reply.rfind('\'') - reply.find('\'') + 1);
+  };
+  CHECK(blamed({}) == "'hz'");
+  CHECK(blamed({"timeout"}) == "'timeout'");
+  CHECK(blamed({"busy-reply-threshold", "hz"}) == "'lua-time-limit'");
+  CHECK(blamed({"port", "maxclients"}) == "'Db.3.Maxclients'");
+  CHECK(blamed({"db.3.memcached-port", "db.2.memcached-port"}) == "'db.2.memcached-port'");
+  CHECK(blamed({"port"}) == "'hz'");
+}
+
 TEST_CASE("a file that is set again is told of, because it may have changed", "[config]") {
   ConfigStore store;
   std::vector<std::string> seen;
