@@ -77,7 +77,8 @@ void read_line(std::string_view line, std::string_view where, const AclTerms& te
 }  // namespace
 
 Acl::Acl(const CommandTable& commands, const Config& config)
-    : commands_(commands), config_(config), nobody_("", commands.id_count()), internal_("", commands.id_count()) {
+    : commands_(commands), config_(config), nobody_("", commands.id_count(), config.database.size()),
+      internal_("", commands.id_count(), config.database.size()) {
   permit_all(internal_);
   auto user = std::make_unique<User>(initial_default(config.requirepass));
   default_ = user.get();

@@ -64,24 +64,26 @@ Problem add_category_rule(Selector& selector, bool permits, std::string_view nam
   const uint32_t category = category_bit(name);
   if (!category) return problem(kUnknownCommand);
   CommandRule rule{permits, "@" + to_lower(name), CommandSet(selector.command_count)};
-  const auto add = [&](const CommandEntry& command) {
+  const auto add = [&](const auto& command) {
     if (command.categories & category) rule.commands.add(command.id);
   };
-  terms.commands.for_each(add);
+  terms.commands.for_each_acl_name(add);
   terms.commands.for_each_memcached(add);
   return add_command_rule(selector, std::move(rule));
 }
 
 /// A rule about a command with all its subcommands.
-CommandRule whole_command(const Selector& selector, bool permits, const CommandEntry& command) {
-  CommandRule rule{permits, command.full_name, CommandSet(selector.command_count)};
+CommandRule whole_command(const Selector& selector, bool permits, const AclName& command, const AclTerms& terms) {
+  CommandRule rule{permits, std::string(command.name), CommandSet(selector.command_count)};
   rule.commands.add(command.id);
-  for (const auto& sub : command.subcommands) rule.commands.add(sub->id);
+  terms.commands.for_each_acl_name([&](const AclName& other) {
+    if (other.is_subcommand_of(command.name)) rule.commands.add(other.id);
+  });
   return rule;
 }
 
 /// `+select|0`: where only the first argument is permitted.
-Problem add_first_argument(Selector& selector, const CommandEntry& command, std::string_view argument) {
+Problem add_first_argument(Selector& selector, const AclName& command, std::string_view argument) {
   if (argument.empty() || !fits_in_line(argument)) return problem(kSyntaxError);
   if (selector.commands.contains(command.id)) return {};
   std::vector<std::string>& arguments = selector.first_arguments[command.id];
@@ -89,7 +91,7 @@ Problem add_first_argument(Selector& selector, const CommandEntry& command, std:
   if (std::any_of(arguments.begin(), arguments.end(), same)) return {};
   if (is_full(arguments) || is_full(selector.rules)) return problem(kTooMany);
   arguments.emplace_back(argument);
-  selector.rules.push_back({true, fmt::format("{}|{}", command.full_name, argument), CommandSet(selector.command_count), true});
+  selector.rules.push_back({true, fmt::format("{}|{}", command.name, argument), CommandSet(selector.command_count), true});
   selector.rules.back().commands.add(command.id);
   return {};
 }
@@ -98,29 +100,34 @@ Problem add_first_argument(Selector& selector, const CommandEntry& command, std:
 Problem add_memcached_command(Selector& selector, bool permits, std::string_view name, const AclTerms& terms) {
   const CommandEntry* command = terms.commands.find_memcached(to_lower(name));
   if (!command || (command->flags & kInternal)) return problem(kUnknownCommand);
-  return add_command_rule(selector, whole_command(selector, permits, *command));
+  CommandRule rule{permits, command->full_name, CommandSet(selector.command_count)};
+  rule.commands.add(command->id);
+  for (const auto& sub : command->subcommands) rule.commands.add(sub->id);
+  return add_command_rule(selector, std::move(rule));
+}
+
+/// What is no name of a command, but may be one with a first argument.
+Problem add_with_argument(Selector& selector, std::string_view name, const AclTerms& terms) {
+  const size_t bar = name.find('|');
+  const auto command = terms.commands.find_acl_name(name.substr(0, bar));
+  if (!command) return problem(kUnknownCommand);
+  const std::string_view argument = name.substr(bar + 1);
+  const size_t second_bar = argument.find('|');
+  if (second_bar != std::string_view::npos)
+    return problem(terms.commands.find_acl_name(name.substr(0, bar + 1 + second_bar)) ? "Allowing first-arg of a subcommand is not supported"
+                                                                                      : kUnknownCommand);
+  if (terms.commands.has_subcommands(command->name)) return problem(argument.empty() ? kSyntaxError : kUnknownCommand);
+  return add_first_argument(selector, *command, argument);
 }
 
 Problem add_command(Selector& selector, bool permits, std::string_view name, const AclTerms& terms) {
   if (name.starts_with('@')) return add_category_rule(selector, permits, name.substr(1), terms);
   if (equals_ignoring_case(name.substr(0, kMemcachedPrefix.size()), kMemcachedPrefix))
     return add_memcached_command(selector, permits, name.substr(kMemcachedPrefix.size()), terms);
-  const CommandEntry* command = terms.commands.find_full(name);
-  const size_t bar = name.find('|');
-  if (!command && permits && bar != std::string_view::npos) {
-    const CommandEntry* container = terms.commands.find(name.substr(0, bar));
-    const std::string_view argument = name.substr(bar + 1);
-    if (!container) return problem(kUnknownCommand);
-    const size_t second_bar = argument.find('|');
-    if (second_bar != std::string_view::npos)
-      return problem(CommandTable::find_subcommand(*container, argument.substr(0, second_bar))
-                         ? "Allowing first-arg of a subcommand is not supported"
-                         : kUnknownCommand);
-    if (!container->subcommands.empty()) return problem(argument.empty() ? kSyntaxError : kUnknownCommand);
-    return add_first_argument(selector, *container, argument);
-  }
-  if (!command) return problem(kUnknownCommand);
-  return add_command_rule(selector, whole_command(selector, permits, *command));
+  if (const auto command = terms.commands.find_acl_name(name))
+    return add_command_rule(selector, whole_command(selector, permits, *command, terms));
+  if (permits && name.find('|') != std::string_view::npos) return add_with_argument(selector, name, terms);
+  return problem(kUnknownCommand);
 }
 
 // --- Keys and channels ------------------------------------------------------------------------------------------------
@@ -184,7 +191,32 @@ void reset_keys(Selector& selector) {
   selector.keys.clear();
 }
 
+// --- Databases --------------------------------------------------------------------------------------------------------
+
+void reset_databases(Selector& selector, bool all) {
+  selector.all_databases = all;
+  selector.databases.assign(selector.databases.size(), false);
+}
+
+/// `db=cache,3`: these and no others.
+Problem set_databases(Selector& selector, std::string_view list, const AclTerms& terms) {
+  std::vector<bool> databases(selector.databases.size());
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    const std::string_view word = list.substr(begin, end - begin);
+    if (word.empty()) return problem(kSyntaxError);
+    const auto index = find_database(word, terms.config);
+    if (!index) return parse_int(word) ? "The provided database ID is out of range" : "Unknown database in ACL";
+    databases[*index] = true;
+    begin = end + 1;
+  }
+  selector.all_databases = false;
+  selector.databases = std::move(databases);
+  return {};
+}
+
 Problem apply_rule(Selector& selector, std::string_view rule, const AclTerms& terms) {
+  constexpr std::string_view kDatabases = "db=";
   if (equals_ignoring_case(rule, "allkeys") || rule == "~*") {
     reset_keys(selector);
     selector.all_keys = true;
@@ -199,6 +231,12 @@ Problem apply_rule(Selector& selector, std::string_view rule, const AclTerms& te
     set_all_commands(selector, true);
   } else if (equals_ignoring_case(rule, "nocommands")) {
     set_all_commands(selector, false);
+  } else if (equals_ignoring_case(rule, "alldbs")) {
+    reset_databases(selector, true);
+  } else if (equals_ignoring_case(rule, "resetdbs")) {
+    reset_databases(selector, false);
+  } else if (equals_ignoring_case(rule.substr(0, kDatabases.size()), kDatabases)) {
+    return set_databases(selector, rule.substr(kDatabases.size()), terms);
   } else if (rule.starts_with('~') || rule.starts_with('%')) {
     return add_key_pattern(selector, rule);
   } else if (rule.starts_with('&')) {
@@ -212,7 +250,7 @@ Problem apply_rule(Selector& selector, std::string_view rule, const AclTerms& te
 }
 
 Selector make_selector(const AclTerms& terms) {
-  Selector selector(terms.commands.id_count());
+  Selector selector(terms.commands.id_count(), terms.config.database.size());
   selector.all_channels = terms.config.acl_pubsub_default == "allchannels";
   return selector;
 }
@@ -251,27 +289,6 @@ Problem apply_password_rule(User& user, char sign, std::string_view secret) {
   return sign == '>' || sign == '#' ? add_password(user, password) : remove_password(user, password);
 }
 
-/// `db=cache,3`: the first one takes all others away, as a user may reach all of them at first.
-Problem add_databases(User& user, std::string_view list, const AclTerms& terms) {
-  std::vector<bool> databases = user.databases;
-  databases.resize(terms.config.database.size());
-  for (size_t begin = 0; begin <= list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    const auto index = find_database(list.substr(begin, end - begin), terms.config);
-    if (!index) return "Unknown database in ACL";
-    databases[*index] = true;
-    begin = end + 1;
-  }
-  user.all_databases = false;
-  user.databases = std::move(databases);
-  return {};
-}
-
-void reset_databases(User& user, bool all, const AclTerms& terms) {
-  user.all_databases = all;
-  user.databases.assign(all ? 0 : terms.config.database.size(), false);
-}
-
 void reset_passwords(User& user) {
   user.nopass = false;
   user.passwords.clear();
@@ -284,19 +301,17 @@ bool fits_in_line(std::string_view text) {
 }
 
 User make_user(std::string_view name, const AclTerms& terms) {
-  User user(name, terms.commands.id_count());
+  User user(name, terms.commands.id_count(), terms.config.database.size());
   user.root = make_selector(terms);
   return user;
 }
 
 Problem apply_rule(User& user, std::string_view rule, const AclTerms& terms) {
-  constexpr std::string_view kDatabases = "db=";
   if (rule.empty()) return {};
   if (rule.find_first_of("><#!") == 0) return apply_password_rule(user, rule.front(), rule.substr(1));
   // As in Redis, a NUL ends what is no secret and no pattern.
   if (rule.find_first_of("~%&(") != 0) rule = rule.substr(0, rule.find('\0'));
   if (rule.front() == '(' && rule.back() == ')') return add_selector(user, rule.substr(1, rule.size() - 2), terms);
-  if (equals_ignoring_case(rule.substr(0, kDatabases.size()), kDatabases)) return add_databases(user, rule.substr(kDatabases.size()), terms);
   if (equals_ignoring_case(rule, "on")) {
     user.enabled = true;
   } else if (equals_ignoring_case(rule, "off")) {
@@ -310,10 +325,6 @@ Problem apply_rule(User& user, std::string_view rule, const AclTerms& terms) {
     user.payloads = User::Payloads::Sanitized;
   } else if (equals_ignoring_case(rule, "skip-sanitize-payload")) {
     user.payloads = User::Payloads::Trusted;
-  } else if (equals_ignoring_case(rule, "alldbs")) {
-    reset_databases(user, true, terms);
-  } else if (equals_ignoring_case(rule, "resetdbs")) {
-    reset_databases(user, false, terms);
   } else if (equals_ignoring_case(rule, "clearselectors")) {
     user.selectors.clear();
   } else if (equals_ignoring_case(rule, "reset")) {
@@ -366,12 +377,12 @@ std::string describe_channels(const Selector& selector) {
   return text;
 }
 
-std::string describe_databases(const User& user, const Config& config) {
-  if (user.all_databases) return {};
+std::string describe_databases(const Selector& selector, const Config& config) {
+  if (selector.all_databases) return "alldbs";
   std::string text;
-  for (size_t i = 0; i < user.databases.size(); ++i)
-    if (user.databases[i]) text += fmt::format("{}{}", text.empty() ? "db=" : ",", database_name(static_cast<int>(i), config));
-  return text.empty() ? "resetdbs" : text;
+  for (size_t i = 0; i < selector.databases.size(); ++i)
+    if (selector.databases[i]) text += fmt::format("{}{}", text.empty() ? "db=" : ",", database_name(static_cast<int>(i), config));
+  return text;
 }
 
 std::vector<std::string_view> describe_flags(const User& user) {
@@ -384,8 +395,8 @@ std::vector<std::string_view> describe_flags(const User& user) {
 
 namespace {
 
-/// Keys, channels and commands, in the order in which a line has them.
-std::string describe(const Selector& selector, std::string_view databases = {}) {
+/// Keys, channels, databases and commands, in the order in which a line has them.
+std::string describe(const Selector& selector, const Config& config) {
   std::string text;
   const auto add = [&](std::string_view rules) {
     if (!rules.empty()) text += fmt::format("{}{}", text.empty() ? "" : " ", rules);
@@ -393,7 +404,10 @@ std::string describe(const Selector& selector, std::string_view databases = {}) 
   add(describe_keys(selector));
   if (!selector.all_channels) add("resetchannels");
   add(describe_channels(selector));
-  add(databases);
+  if (!selector.all_databases) {
+    const std::string databases = describe_databases(selector, config);
+    add(databases.empty() ? "resetdbs" : databases);
+  }
   add(describe_commands(selector));
   return text;
 }
@@ -404,8 +418,8 @@ std::string describe(const User& user, const Config& config) {
   std::string line = "user " + user.name;
   for (const std::string_view flag : describe_flags(user)) line += fmt::format(" {}", flag);
   for (const PasswordHash& password : user.passwords) line += fmt::format(" #{}", password.digits());
-  line += fmt::format(" {}", describe(user.root, describe_databases(user, config)));
-  for (const Selector& selector : user.selectors) line += fmt::format(" ({})", describe(selector));
+  line += fmt::format(" {}", describe(user.root, config));
+  for (const Selector& selector : user.selectors) line += fmt::format(" ({})", describe(selector, config));
   return line;
 }
 

@@ -9,7 +9,7 @@
 #include "server/user.h"
 
 /// The language of the ACL: what rules do to a user, and the rules that describe one. As in Redis 7.0, and beyond it the rules
-/// for databases: `db=cache,3`, `alldbs`, `resetdbs`.
+/// for databases of Valkey 9.1, `db=0,3`, `alldbs` and `resetdbs`, that take names too: `db=cache,3`.
 namespace quartet::server {
 
 /// What rules name and depend on.
@@ -38,8 +38,8 @@ bool fits_in_line(std::string_view text);
 std::string describe_commands(const Selector& selector);
 std::string describe_keys(const Selector& selector);
 std::string describe_channels(const Selector& selector);
-/// Empty where the user may reach all.
-std::string describe_databases(const User& user, const Config& config);
+/// "alldbs", "db=cache,3", or nothing where there are none, which as a rule is `resetdbs`.
+std::string describe_databases(const Selector& selector, const Config& config);
 /// The words that `flags` of ACL GETUSER has, and with which a line of ACL LIST begins.
 std::vector<std::string_view> describe_flags(const User& user);
 /// A line of ACL LIST and of ACL files: "user alice on #... ~* resetchannels -@all +get".

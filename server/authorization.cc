@@ -41,11 +41,15 @@ std::optional<std::string> Server::load_users() {
   for (const std::string& line : config.users) {
     const std::vector<std::string_view> words = split_words(line);
     const std::string_view name = words[0];
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return fmt::format("user: '{}' is there twice", name);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return fmt::format("user: {}: Duplicate user found. A user can only be defined once in config files", name);
     seen.push_back(name);
+    // Whoever says what `default` may do says all of it: without this it would be laid over the user that may do everything.
+    std::vector<std::string_view> rules(words.begin() + 1, words.end());
+    if (name == acl.default_user().name) rules.insert(rules.begin(), "reset");
     const User* user;
     // The rule that is wrong may be a secret.
-    if (const auto error = acl.set(name, Args(words).subspan(1), user))
+    if (const auto error = acl.set(name, rules, user))
       return fmt::format("user: {}: {}", name, error->substr(error->starts_with("ERR Error in") ? error->rfind("': ") + 3 : 4));
   }
   if (config.aclfile.empty()) return {};

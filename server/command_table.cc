@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/numbers.h"
+#include "server/absent_commands.h"
 
 namespace quartet::server {
 
@@ -46,14 +47,14 @@ constexpr Category kCategories[] = {
     {"scripting", kScripting, 0},
 };
 
-uint32_t categories_of(const Command& command, uint32_t flags) {
+uint32_t categories_of(uint32_t declared, uint32_t flags) {
   uint32_t categories = 0;
   for (size_t i = 0; i < std::size(kCategories); ++i) {
     const Category& category = kCategories[i];
     const bool slow = category.name == "slow" && !(flags & kFast);
     // What a script does is not known, so that reading ones do not count as reads.
-    const bool unknown = category.flags == kReadOnly && (command.categories & kScripting);
-    if (slow || (!unknown && ((command.categories & category.declared) || (flags & category.flags)))) categories |= uint32_t{1} << i;
+    const bool unknown = category.flags == kReadOnly && (declared & kScripting);
+    if (slow || (!unknown && ((declared & category.declared) || (flags & category.flags)))) categories |= uint32_t{1} << i;
   }
   return categories;
 }
@@ -75,7 +76,7 @@ std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry
   const std::string_view protocol = spec.flags & kMemcached ? "memcached|" : "";
   entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(protocol).append(spec.name);
   entry->flags = spec.flags | (has_movable_keys(spec) ? uint32_t{kMovableKeys} : 0);
-  entry->categories = categories_of(spec, entry->flags);
+  entry->categories = categories_of(spec.categories, entry->flags);
   entry->id = next_id++;
   for (const Command& sub : spec.subcommands) entry->subcommands.push_back(make_entry(sub, entry.get(), next_id));
   return entry;
@@ -91,6 +92,10 @@ uint64_t hash_name(std::string_view name, char* folded) {
 
 bool CommandEntry::names_keys() const {
   return std::any_of(spec->keys.begin(), spec->keys.end(), [](const KeySpec& keys) { return !(keys.flags & kKeyNotKey); });
+}
+
+bool AclName::is_subcommand_of(std::string_view command) const {
+  return name.size() > command.size() && name[command.size()] == '|' && equals_ignoring_case(name.substr(0, command.size()), command);
 }
 
 std::span<const std::string_view> category_names() {
@@ -116,11 +121,13 @@ CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
       (memcached ? memcached_ : commands_).push_back(make_entry(command, nullptr, next_id));
     }
   }
-  id_count_ = next_id;
   for (Entries* entries : {&commands_, &memcached_})
     std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
   slots_ = index(commands_);
   memcached_slots_ = index(memcached_);
+  for (const AbsentCommand& absent : absent_commands())
+    if (!find_full(absent.name)) absent_.push_back({absent.name, categories_of(absent.categories, absent.flags), next_id++});
+  id_count_ = next_id;
 }
 
 std::vector<CommandTable::Slot> CommandTable::index(const Entries& entries) {
@@ -168,6 +175,19 @@ const CommandEntry* CommandTable::find_full(std::string_view full_name) const {
   const CommandEntry* command = find(full_name.substr(0, bar));
   if (!command || bar == std::string_view::npos) return command;
   return find_subcommand(*command, full_name.substr(bar + 1));
+}
+
+std::optional<AclName> CommandTable::find_acl_name(std::string_view full_name) const {
+  if (const CommandEntry* command = find_full(full_name)) return AclName{command->full_name, command->categories, command->id};
+  for (const AclName& absent : absent_)
+    if (equals_ignoring_case(absent.name, full_name)) return absent;
+  return {};
+}
+
+bool CommandTable::has_subcommands(std::string_view name) const {
+  bool found = false;
+  for_each_acl_name([&](const AclName& other) { found |= other.is_subcommand_of(name); });
+  return found;
 }
 
 void CommandTable::reset_stats() const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,16 @@ struct CommandEntry {
   bool uses_database() const { return (flags & (kWrite | kReadOnly)) || names_keys(); }
 };
 
+/// What a rule of the ACL can name: a command or subcommand of the server, or one of Redis that it does not have.
+struct AclName {
+  std::string_view name;  // full
+  uint32_t categories = 0;
+  uint32_t id = 0;  // below CommandTable::id_count()
+
+  /// Without regard to case.
+  bool is_subcommand_of(std::string_view command) const;
+};
+
 /// All commands by name, without regard to case, and those of memcached's protocol beside them.
 class CommandTable {
  public:
@@ -72,6 +83,17 @@ class CommandTable {
   void for_each_memcached(Visit visit) const {
     for_each_of(memcached_, visit);
   }
+  /// A name of an ACL rule, "get" or "xgroup|help"; nothing where neither this server nor Redis 7.0 has it.
+  std::optional<AclName> find_acl_name(std::string_view full_name) const;
+  /// Whether a command of this name has subcommands, here or in Redis.
+  bool has_subcommands(std::string_view name) const;
+  /// Calls `visit(const AclName&)` for every command and subcommand of RESP, and then for those that only Redis has.
+  template <class Visit>
+  void for_each_acl_name(Visit visit) const {
+    for_each([&](const CommandEntry& command) { visit(AclName{command.full_name, command.categories, command.id}); });
+    for (const AclName& name : absent_) visit(name);
+  }
+  /// Commands have ids below this, and so have those that only Redis has.
   size_t id_count() const { return id_count_; }
   void reset_stats() const;
   /// What statistics take of memory, in bytes.
@@ -94,6 +116,7 @@ class CommandTable {
   static std::vector<Slot> index(const Entries& entries);
 
   Entries commands_, memcached_;
+  std::vector<AclName> absent_;  // by name
   std::vector<Slot> slots_, memcached_slots_;
   size_t id_count_ = 0;
 };

@@ -69,7 +69,8 @@ std::string denied_object(const Denial& denial, const CommandEntry& command, Arg
     case Reason::Channel: return std::string(args[denial.argument]);
     case Reason::Database: break;
   }
-  return denial.database < 0 ? "all" : database_name(denial.database, config);
+  // As in Valkey: the database where the request names it, else the request. The client's own database stands in `client-info`.
+  return denial.argument == 0 ? command.full_name : database_name(denial.database, config);
 }
 
 }  // namespace quartet::server

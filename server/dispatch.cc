@@ -438,8 +438,9 @@ void Server::show_to_monitors(const Context& ctx) {
     line += ' ';
     line += quoted_form(argument);
   }
+  const CommandEntry& command = *commands.find("monitor");
   for (Session* monitor : monitors_) {
-    if (!monitor->user->may_reach(session.database)) continue;
+    if (!monitor->user->may_use(command, session.database)) continue;
     monitor->reply.simple(line);
     output_added(*monitor);
   }

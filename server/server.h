@@ -193,9 +193,9 @@ class Server final : public storage::KeyspaceObserver {
   void user_changed(const User& user);
   /// Users are about to be destroyed: their clients are disconnected.
   void users_removed(std::span<const std::unique_ptr<User>> users);
-  /// Whether a client is shown to another one and may be acted on by it.
-  static bool may_see(const Session& viewer, const Session& other) {
-    return &viewer == &other || viewer.user->may_reach(other.database);
+  /// Whether a client is shown to the one who calls a command, and may be acted on by it.
+  static bool may_see(const Context& ctx, const Session& other) {
+    return &ctx.session == &other || ctx.session.user->may_use(ctx.command, other.database);
   }
 
   /// Runs one command with all guards, for scripts, EXEC and files. The reply goes to `session.reply`.

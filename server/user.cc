@@ -70,8 +70,12 @@ bool CommandSet::change(const CommandSet& other, bool add) {
 
 bool Selector::permits_command(const CommandEntry& command, Args args) const {
   // Everybody may log in, as another user too. What memcached's protocol does so with has another meaning then.
-  if (commands.contains(command.id) || ((command.flags & kNoAuth) && !(command.flags & kMemcached))) return true;
-  const auto found = first_arguments.find(command.id);
+  return ((command.flags & kNoAuth) && !(command.flags & kMemcached)) || permits_command(command.id, args);
+}
+
+bool Selector::permits_command(uint32_t id, Args args) const {
+  if (commands.contains(id)) return true;
+  const auto found = first_arguments.find(id);
   return found != first_arguments.end() && args.size() > 1 &&
          std::any_of(found->second.begin(), found->second.end(),
                      [&](const std::string& argument) { return equals_ignoring_case(argument, args[1]); });
@@ -86,6 +90,7 @@ bool Selector::permits_key(std::string_view key, uint32_t flags) const {
 }
 
 bool Selector::permits_channel(std::string_view channel, bool is_pattern) const {
+  if (tells_of_others(channel, is_pattern)) return false;
   if (all_channels) return true;
   return std::any_of(channels.begin(), channels.end(), [&](const std::string& permitted) {
     return is_pattern ? permitted == channel : glob_match(permitted, channel);
@@ -97,22 +102,49 @@ bool Selector::reads_all_keys() const {
                                  [](const KeyPattern& pattern) { return pattern.glob == "*" && (pattern.permissions & kMayRead); });
 }
 
-std::optional<Denial> Selector::check(const CommandEntry& command, Args args, RequestKeys& request_keys) const {
+bool Selector::reaches_all() const {
+  return all_databases || std::all_of(databases.begin(), databases.end(), [](bool reached) { return reached; });
+}
+
+bool Selector::tells_of_others(std::string_view channel, bool is_pattern) const {
+  if (all_databases) return false;
+  for (size_t i = 0; i < databases.size(); ++i)
+    if (!databases[i] && is_event_channel_of(static_cast<int>(i), channel, is_pattern)) return true;
+  return false;
+}
+
+std::optional<Denial> Selector::check(const CommandEntry& command, Args args, int database, const Config& config,
+                                      RequestKeys& request_keys) const {
   if (!permits_command(command, args)) return Denial{Denial::Reason::Command};
+  if (!all_databases)
+    if (auto denial = check_databases(command, args, database, config, request_keys)) return denial;
   if (!all_keys && command.names_keys())
     for (const KeyUse& use : request_keys.get()) {
       const auto position = static_cast<size_t>(use.position);
       if (!permits_key(args[position], use.flags)) return Denial{Denial::Reason::Key, position};
     }
-  if (all_channels) return {};
+  if (all_channels && all_databases) return {};
   return denied_channel(*command.spec, args, [&](std::string_view channel, bool is_pattern) { return permits_channel(channel, is_pattern); });
+}
+
+std::optional<Denial> Selector::check_databases(const CommandEntry& command, Args args, int database, const Config& config,
+                                                RequestKeys& request_keys) const {
+  if ((command.flags & kEveryDatabase) && !reaches_all()) return Denial{Denial::Reason::Database};
+  if (command.spec->databases) {
+    std::vector<int> named;
+    command.spec->databases(args, config, named);
+    for (size_t i = 0; i < named.size(); ++i)
+      if (!may_reach(named[i])) return Denial{Denial::Reason::Database, i + 1, named[i]};
+  }
+  if (!may_reach(database) && uses_database(command, request_keys)) return Denial{Denial::Reason::Database, 0, database};
+  return {};
 }
 
 // --- User -------------------------------------------------------------------------------------------------------------
 
 void User::settle() {
   const auto permits_all = [](const Selector& selector) { return selector.permits_all(); };
-  unrestricted_ = all_databases && (permits_all(root) || std::any_of(selectors.begin(), selectors.end(), permits_all));
+  unrestricted_ = permits_all(root) || std::any_of(selectors.begin(), selectors.end(), permits_all);
 }
 
 bool User::has_password(const PasswordHash& password) const {
@@ -125,43 +157,34 @@ std::optional<Denial> User::check(const CommandEntry& command, Args args, int da
                                   std::vector<KeyUse>& room) const {
   if (unrestricted_) return {};
   RequestKeys keys(command, args, room);
-  std::optional<Denial> denial = root.check(command, args, keys);
+  std::optional<Denial> denial = root.check(command, args, database, config, keys);
   for (auto selector = selectors.begin(); denial && selector != selectors.end(); ++selector) {
-    const std::optional<Denial> other = selector->check(command, args, keys);
-    if (!other || other->reason > denial->reason) denial = other;
+    const std::optional<Denial> other = selector->check(command, args, database, config, keys);
+    if (!other || other->farther_than(*denial)) denial = other;
   }
-  if (denial || all_databases) return denial;
-  return check_databases(command, args, database, config, keys);
+  return denial;
 }
 
-std::optional<Denial> User::check_databases(const CommandEntry& command, Args args, int database, const Config& config,
-                                            RequestKeys& keys) const {
-  if (command.flags & kEveryDatabase) return Denial{Denial::Reason::Database};
-  if (command.spec->databases) {
-    std::vector<int> named;
-    command.spec->databases(args, config, named);
-    for (const int other : named)
-      if (!may_reach(other)) return Denial{Denial::Reason::Database, 0, other};
-  }
-  if (!may_reach(database) && uses_database(command, keys)) return Denial{Denial::Reason::Database, 0, database};
-  return denied_channel(*command.spec, args, [&](std::string_view channel, bool is_pattern) { return !tells_of_others(channel, is_pattern); });
+bool User::permits(const AclName& absent, Args args) const {
+  const auto permits = [&](const Selector& selector) { return selector.permits_command(absent.id, args); };
+  return permits(root) || std::any_of(selectors.begin(), selectors.end(), permits);
 }
 
-bool User::tells_of_others(std::string_view channel, bool is_pattern) const {
-  for (size_t i = 0; i < databases.size(); ++i)
-    if (!databases[i] && is_event_channel_of(static_cast<int>(i), channel, is_pattern)) return true;
-  return false;
+bool User::may_use(const CommandEntry& command, int database) const {
+  const auto permits = [&](const Selector& selector) { return selector.may_reach(database) && selector.permits_command(command, {}); };
+  return unrestricted_ || permits(root) || std::any_of(selectors.begin(), selectors.end(), permits);
 }
 
-bool User::reads_all_keys(const CommandEntry& command, Args args) const {
-  const auto reads = [&](const Selector& selector) { return selector.permits_command(command, args) && selector.reads_all_keys(); };
+bool User::reads_all_keys(const CommandEntry& command, Args args, int database) const {
+  const auto reads = [&](const Selector& selector) {
+    return selector.permits_command(command, args) && selector.may_reach(database) && selector.reads_all_keys();
+  };
   return unrestricted_ || reads(root) || std::any_of(selectors.begin(), selectors.end(), reads);
 }
 
 bool User::permits_channel(std::string_view channel, bool is_pattern) const {
-  if (!all_databases && tells_of_others(channel, is_pattern)) return false;
   const auto permits = [&](const Selector& selector) { return selector.permits_channel(channel, is_pattern); };
-  return permits(root) || std::any_of(selectors.begin(), selectors.end(), permits);
+  return unrestricted_ || permits(root) || std::any_of(selectors.begin(), selectors.end(), permits);
 }
 
 }  // namespace quartet::server

@@ -45,11 +45,16 @@ struct CommandRule {
 
 /// Why a request is refused.
 struct Denial {
-  /// In the order in which they are looked for: of several selectors, the one that came farthest says why.
-  enum class Reason : uint8_t { Command, Key, Channel, Database };
+  /// In the order in which they are looked for: of several selectors, the one that came farthest says why, by its argument too.
+  enum class Reason : uint8_t { Command, Database, Key, Channel };
   Reason reason;
-  size_t argument = 0;  // Key and Channel: its position
+  size_t argument = 0;  // Key and Channel: its position. Database: which of those that the request names, from 1 on; 0: it names none
   int database = -1;    // Database: which one; -1: all at once
+
+  /// Whether a selector that refuses for this came farther than the one that refuses for the other.
+  bool farther_than(const Denial& other) const {
+    return reason != other.reason ? reason > other.reason : argument > other.argument;
+  }
 };
 
 /// The keys of one request, looked for when they are first needed.
@@ -67,10 +72,11 @@ class RequestKeys {
   bool found_ = false;
 };
 
-/// A set of permissions: commands, the keys that these may be used on, and channels. A user has one of its own and may have
-/// more in parentheses; a request has to be permitted as a whole by one of them. The rules of acl_rules.h make it.
+/// A set of permissions: commands, the databases and the keys that these may be used on, and channels. A user has one of its own and
+/// may have more in parentheses; a request has to be permitted as a whole by one of them. The rules of acl_rules.h make it.
 struct Selector {
-  explicit Selector(size_t command_count) : command_count(command_count), commands(command_count) {}
+  Selector(size_t command_count, size_t database_count)
+      : command_count(command_count), commands(command_count), databases(database_count) {}
 
   size_t command_count;
   bool all_commands = false;       // what the rules go out from: all commands, also those of later versions, or none
@@ -82,20 +88,33 @@ struct Selector {
   std::vector<KeyPattern> keys;
   bool all_channels = false;
   std::vector<std::string> channels;
+  bool all_databases = true;
+  std::vector<bool> databases;  // where they are not all: which, of those that there are
 
-  bool permits_all() const { return all_commands && rules.empty() && all_keys && all_channels; }
+  bool permits_all() const { return all_commands && rules.empty() && all_keys && all_channels && all_databases; }
+  bool may_reach(int database) const { return all_databases || databases[static_cast<size_t>(database)]; }
+  /// Whether there is no database that it does not reach.
+  bool reaches_all() const;
   bool permits_command(const CommandEntry& command, Args args) const;
+  /// The same for the id of a command that only Redis has.
+  bool permits_command(uint32_t id, Args args) const;
   /// Whether a key may be used so (KeyFlag bits).
   bool permits_key(std::string_view key, uint32_t flags) const;
-  /// A channel, or a pattern of channels, which is permitted only as such.
+  /// A channel, or a pattern of channels, which is permitted only as such. Those of events in databases that are out of reach are not.
   bool permits_channel(std::string_view channel, bool is_pattern) const;
   bool reads_all_keys() const;
-  std::optional<Denial> check(const CommandEntry& command, Args args, RequestKeys& keys) const;
+  /// Why a request of a connection to `database` is refused; nothing where it is permitted.
+  std::optional<Denial> check(const CommandEntry& command, Args args, int database, const Config& config, RequestKeys& keys) const;
+
+ private:
+  /// Whether it is a channel of events in a database that is out of reach, or a pattern that matches one.
+  bool tells_of_others(std::string_view channel, bool is_pattern) const;
+  std::optional<Denial> check_databases(const CommandEntry& command, Args args, int database, const Config& config, RequestKeys& keys) const;
 };
 
 /// A user of the ACL: who it is, and what it may do.
 struct User {
-  User(std::string_view user_name, size_t command_count) : name(user_name), root(command_count) {}
+  User(std::string_view user_name, size_t command_count, size_t database_count) : name(user_name), root(command_count, database_count) {}
 
   std::string name;
   bool enabled = false;
@@ -106,17 +125,16 @@ struct User {
   std::vector<PasswordHash> passwords;
   Selector root;
   std::vector<Selector> selectors;
-  bool all_databases = true;
-  std::vector<bool> databases;  // where they are not all: which, of those that there are
 
   /// Whether there is nothing that it may not do: one test on the way of every command. `settle` finds it out.
   bool unrestricted() const { return unrestricted_; }
   /// Called after every change of what stands above.
   void settle();
 
-  bool may_reach(int database) const {
-    return all_databases || databases[static_cast<size_t>(database)];
-  }
+  /// Whether one of its selectors permits a command that only Redis has.
+  bool permits(const AclName& absent, Args args) const;
+  /// Whether a command that tells of several databases may tell of this one: by a selector that permits both.
+  bool may_use(const CommandEntry& command, int database) const;
   /// Whether anybody is let in as this user.
   bool open_to_all() const { return enabled && nopass; }
   /// Whether the password is one of the user's. Takes the same time for each wrong one.
@@ -124,16 +142,12 @@ struct User {
 
   /// Why a request of a connection to `database` is refused; nothing where it is permitted. `room` is for its keys.
   std::optional<Denial> check(const CommandEntry& command, Args args, int database, const Config& config, std::vector<KeyUse>& room) const;
-  /// Whether the command may be called and read every key, as SORT does by its patterns.
-  bool reads_all_keys(const CommandEntry& command, Args args) const;
+  /// Whether the command may be called in the database and read every key there, as SORT does by its patterns.
+  bool reads_all_keys(const CommandEntry& command, Args args, int database) const;
   /// Whether a client may be subscribed to it.
   bool permits_channel(std::string_view channel, bool is_pattern) const;
 
  private:
-  /// Whether it is a channel of events in a database that the user may not reach, or a pattern that matches one.
-  bool tells_of_others(std::string_view channel, bool is_pattern) const;
-  std::optional<Denial> check_databases(const CommandEntry& command, Args args, int database, const Config& config, RequestKeys& keys) const;
-
   bool unrestricted_ = false;
 };
 

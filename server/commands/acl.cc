@@ -61,14 +61,14 @@ void reply_selector(Context& ctx, const Selector& selector) {
   ctx.reply.bulk(describe_keys(selector));
   ctx.reply.bulk("channels");
   ctx.reply.bulk(describe_channels(selector));
+  ctx.reply.bulk("databases");
+  ctx.reply.bulk(describe_databases(selector, ctx.server.config));
 }
 
 void acl_getuser_command(Context& ctx) {
   const User* user = ctx.server.acl.find(ctx.arg(2));
   if (!user) return ctx.reply.null();
-  // A field that Redis does not have, only for users whom it concerns.
-  const std::string databases = describe_databases(*user, ctx.server.config);
-  ctx.reply.map(databases.empty() ? 6 : 7);
+  ctx.reply.map(7);
   ctx.reply.bulk("flags");
   const auto flags = describe_flags(*user);
   ctx.reply.set(flags.size());
@@ -80,12 +80,8 @@ void acl_getuser_command(Context& ctx) {
   ctx.reply.bulk("selectors");
   ctx.reply.array(user->selectors.size());
   for (const Selector& selector : user->selectors) {
-    ctx.reply.map(3);
+    ctx.reply.map(4);
     reply_selector(ctx, selector);
-  }
-  if (!databases.empty()) {
-    ctx.reply.bulk("databases");
-    ctx.reply.bulk(databases);
   }
 }
 
@@ -148,6 +144,15 @@ void acl_cat_command(Context& ctx) {
   ctx.reply.end_array(open, count);
 }
 
+/// DRYRUN of a command that the server does not have. Where Redis does, it tells who is refused it; nobody can run it.
+void reply_absent(Context& ctx, const User& user, Args request) {
+  const CommandTable& commands = ctx.server.commands;
+  auto name = request.size() > 1 ? commands.find_acl_name(fmt::format("{}|{}", request[0], request[1])) : std::nullopt;
+  if (!name && !commands.find(request[0]) && !commands.has_subcommands(request[0])) name = commands.find_acl_name(request[0]);
+  if (!name || user.permits(*name, request)) return ctx.reply.error(fmt::format("ERR Command '{}' not found", request[0]));
+  ctx.reply.bulk(fmt::format("This user has no permissions to run the '{}' command", name->name));
+}
+
 void acl_dryrun_command(Context& ctx) {
   Server& server = ctx.server;
   const User* user = server.acl.find(ctx.arg(2));
@@ -155,7 +160,7 @@ void acl_dryrun_command(Context& ctx) {
   const Args request = ctx.args.subspan(3);
   const CommandEntry* command = server.commands.find(request[0]);
   if (command && !command->subcommands.empty() && request.size() > 1) command = CommandTable::find_subcommand(*command, request[1]);
-  if (!command) return ctx.reply.error(fmt::format("ERR Command '{}' not found", request[0]));
+  if (!command) return reply_absent(ctx, *user, request);
   if (!command->takes(request.size()))
     return ctx.reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
   const auto denied = server.denial(*user, ctx.session.database, *command, request);

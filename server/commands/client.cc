@@ -89,7 +89,7 @@ bool read_class(Context& ctx, std::string_view word, ClientClass& client_class) 
 void client_list_command(Context& ctx) {
   std::string lines;
   const auto add = [&](const Session& session) {
-    if (Server::may_see(ctx.session, session)) lines += client_info(session, ctx.now) + "\n";
+    if (Server::may_see(ctx, session)) lines += client_info(session, ctx.now) + "\n";
   };
   Arguments in(ctx, 2);
   if (!in.more()) {
@@ -174,7 +174,7 @@ void client_kill_command(Context& ctx) {
   int64_t killed = 0;
   bool me = false;
   for (const auto& [id, session] : ctx.server.sessions()) {
-    if (session->closing || !Server::may_see(ctx.session, *session) || !filter.matches(*session, ctx.session)) continue;
+    if (session->closing || !Server::may_see(ctx, *session) || !filter.matches(*session, ctx.session)) continue;
     ++killed;
     if (session.get() == &ctx.session) {
       me = true;
@@ -231,7 +231,7 @@ void client_unblock_command(Context& ctx) {
   const int64_t id = in.integer();
   if (in.failed()) return void(in.ok());
   Session* session = ctx.server.find_session(static_cast<uint64_t>(id));
-  if (!session || !session->blocked || !Server::may_see(ctx.session, *session)) return ctx.reply.integer(0);
+  if (!session || !session->blocked || !Server::may_see(ctx, *session)) return ctx.reply.integer(0);
   ctx.server.blocking.unblock(*session, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : "");
   ctx.reply.integer(1);
 }

@@ -8,7 +8,8 @@ namespace quartet::server {
 namespace {
 
 void config_get_command(Context& ctx) {
-  const auto settings = ctx.server.config_store.get({ctx.args.begin() + 2, ctx.args.end()});
+  const auto shown = [&](int database) { return ctx.session.user->may_use(ctx.command, database); };
+  const auto settings = ctx.server.config_store.get({ctx.args.begin() + 2, ctx.args.end()}, shown);
   ctx.reply.map(settings.size());
   for (const auto& [name, value] : settings) {
     ctx.reply.bulk(name);
@@ -27,10 +28,13 @@ void config_set_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-void configured_databases(Args args, const Config& config, std::vector<int>& databases) {
-  for (size_t i = 2; i < args.size(); i += 2)
-    if (const auto target = find_target(args[i], config); target && target->database) databases.push_back(static_cast<int>(*target->database));
+void named_databases(Args names, size_t step, const Config& config, std::vector<int>& databases) {
+  for (size_t i = 0; i < names.size(); i += step)
+    if (const auto target = find_target(names[i], config); target && target->database) databases.push_back(static_cast<int>(*target->database));
 }
+// What a pattern matches in other databases is only left out.
+void read_databases(Args args, const Config& config, std::vector<int>& databases) { named_databases(args.subspan(2), 1, config, databases); }
+void written_databases(Args args, const Config& config, std::vector<int>& databases) { named_databases(args.subspan(2), 2, config, databases); }
 
 void config_resetstat_command(Context& ctx) {
   ctx.server.stats.reset();
@@ -66,10 +70,10 @@ constexpr Command k_config_subcommands[] = {
      .complexity = "O(1)", .handler = config_help_command},
     {.name = "get", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
      .summary = "Gives the values of settings.", .syntax = "parameter [parameter ...]",
-     .complexity = "O(N)", .handler = config_get_command},
+     .complexity = "O(N)", .handler = config_get_command, .databases = read_databases},
     {.name = "set", .arity = -4, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
      .summary = "Changes settings, all or none.", .syntax = "parameter value [parameter value ...]",
-     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips, .databases = configured_databases},
+     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips, .databases = written_databases},
 };
 
 constexpr Command kCommands[] = {

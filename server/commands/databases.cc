@@ -66,7 +66,7 @@ template <class Show>
 size_t show_databases(Context& ctx, Show show) {
   size_t shown = 0;
   for (const auto& db : ctx.server.databases) {
-    if (!ctx.session.user->may_reach(db->index()) || !DatabaseFigures(ctx.server, db->index()).worth_showing()) continue;
+    if (!ctx.session.user->may_use(ctx.command, db->index()) || !DatabaseFigures(ctx.server, db->index()).worth_showing()) continue;
     show(db->index());
     ++shown;
   }
@@ -157,7 +157,7 @@ void db_slowlog_command(Context& ctx) {
   const protocol::Reply::Open open = ctx.reply.begin();
   int64_t shown = 0;
   for (const SlowLog::Item& item : ctx.server.slowlog.items()) {
-    if (!ctx.session.user->may_reach(item.database) || (index && item.database != *index)) continue;
+    if (!ctx.session.user->may_use(ctx.command, item.database) || (index && item.database != *index)) continue;
     if (shown == count) break;
     ++shown;
     Map map(ctx.reply);

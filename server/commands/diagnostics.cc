@@ -36,7 +36,7 @@ void slowlog_get_command(Context& ctx) {
   int64_t shown = 0;
   for (const SlowLog::Item& item : ctx.server.slowlog.items()) {
     if (shown == count) break;
-    if (!ctx.session.user->may_reach(item.database)) continue;
+    if (!ctx.session.user->may_use(ctx.command, item.database)) continue;
     ++shown;
     ctx.reply.array(6);
     ctx.reply.integer(static_cast<int64_t>(item.id));
@@ -52,7 +52,7 @@ void slowlog_get_command(Context& ctx) {
 
 void slowlog_len_command(Context& ctx) {
   const auto& items = ctx.server.slowlog.items();
-  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) { return ctx.session.user->may_reach(item.database); }));
+  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) { return ctx.session.user->may_use(ctx.command, item.database); }));
 }
 
 void slowlog_reset_command(Context& ctx) {

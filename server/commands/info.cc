@@ -22,6 +22,7 @@ namespace {
 struct Report {
   Server& server;
   const User& user;  // who asks: databases that it may not reach are left out
+  const CommandEntry& command;
   const Time now;
   std::string text = {};
 
@@ -318,7 +319,7 @@ void add_latencystats(Report& report) {
 
 void add_keyspace(Report& report) {
   for (const auto& db : report.server.databases) {
-    if (db->size() == 0 || !report.user.may_reach(db->index())) continue;
+    if (db->size() == 0 || !report.user.may_use(report.command, db->index())) continue;
     report.field(fmt::format("db{}", db->index()),
                  fmt::format("keys={},expires={},avg_ttl={}", db->size(), db->expiring(), db->average_ttl()));
   }
@@ -375,7 +376,7 @@ void info_command(Context& ctx) {
   };
   const bool all = named("all") || named("everything");
   const bool defaults = wanted.empty() || named("default");
-  Report report{ctx.server, *ctx.session.user, ctx.now};
+  Report report{ctx.server, *ctx.session.user, ctx.command, ctx.now};
   for (const Section& section : kSections) {
     if (!all && !(defaults && section.by_default) && !named(section.title)) continue;
     report.section(section.title);
@@ -389,7 +390,7 @@ void info_command(Context& ctx) {
   });
   for (const auto& db : ctx.server.databases) {
     if (!databases && !one) break;
-    if (!report.user.may_reach(db->index())) continue;
+    if (!report.user.may_use(report.command, db->index())) continue;
     const DatabaseFigures figures(ctx.server, db->index());
     const std::string title = fmt::format("{}{}", kDatabase, db->index());
     if (!(databases && figures.worth_showing()) && !named(title)) continue;

@@ -97,12 +97,12 @@ struct SortOptions {
         by.emplace(in.next());
         if (!by->has_star()) {
           unsorted = true;
-        } else if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args)) {
+        } else if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args, ctx.db().index())) {
           in.fail("ERR BY option of SORT denied due to insufficient ACL permissions.");
         }
       } else if (in.option("GET", 1)) {
         get.emplace_back(in.next());
-        if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args))
+        if (!ctx.session.user->reads_all_keys(ctx.command, ctx.args, ctx.db().index()))
           in.fail("ERR GET option of SORT denied due to insufficient ACL permissions.");
       } else {
         in.fail(errors::kSyntax);
