@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -114,6 +116,11 @@ int check(const std::vector<std::string>& arguments) {
   std::error_code unknown;
   if (const auto canonical = std::filesystem::canonical(path, unknown); !unknown) path = canonical;
   persistence::SystemDisk disk;
+  const server::CommandTable commands(server::all_families());
+  options.refusal = [&commands](std::span<const std::string_view> arguments) -> std::optional<std::string> {
+    const auto found = commands.of_file(arguments);
+    return found ? std::nullopt : std::optional(found.error().text);
+  };
   const auto say = [](std::string_view line) { fmt::print("{}\n", line); };
   return static_cast<int>(persistence::check(disk, path, options, say));
 }
@@ -124,9 +131,14 @@ int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   auto server = std::make_unique<server::Server>(clock, log, config, disk, reactor, reactor, server::all_families());
   if (std::optional<std::string> error = server->load_users()) return fail(*error);
   if (std::optional<std::string> error = reactor.listen(*server)) return fail(*error);
-  const PidFile pidfile(config.values().pidfile, log);
+  std::optional<PidFile> pidfile(std::in_place, config.values().pidfile, log);
   if (std::optional<std::string> error = server->durability.open()) return fail(*error);
   const int status = reactor.serve();
+  if (reactor.abandoned()) {
+    pidfile.reset();
+    log.notice("Bye");
+    std::_Exit(status);
+  }
   // Freeing millions of entries one by one takes seconds; the operating system takes all of it back at once. Where blocks
   // do not come from slabs, it is because a sanitizer wants to see what is left.
   if (blocks::kSlabs) static_cast<void>(server.release());

@@ -95,6 +95,14 @@ void AofLog::end_unit() {
   effects_end();
 }
 
+void AofLog::abandon_unit() {
+  if (unit_effects_ > 0) open_.erase(unit_multi_, open_.size() - unit_multi_);
+  selected_ = -1;  // a SELECT may have gone with it
+  in_unit_ = false;
+  unit_effects_ = 0;
+  effects_end();
+}
+
 size_t AofLog::memory() const {
   size_t bytes = open_.memory() + spare_.memory() + job_memory_;
   for (const AofPiece& piece : queue_) bytes += piece.effects.memory();
@@ -245,6 +253,11 @@ void AofLog::break_off(std::optional<Error> failure) {
     rewrite_error_ = failure;
   }
   failure_ = std::move(failure);
+}
+
+void AofLog::begin_anew() {
+  assert(!in_unit_);
+  break_off(failure_);
 }
 
 uint64_t AofLog::switch_file() {

@@ -57,6 +57,7 @@ class AofLog final : public Sink {
   void append(const Effect& effect) override;
   void begin_unit() override { in_unit_ = true; }
   void end_unit() override;
+  void abandon_unit() override;
 
   uint64_t position() const { return position_; }
   uint64_t written() const { return written_; }
@@ -107,7 +108,7 @@ class AofLog final : public Sink {
   /// Leaves the files as they are, for a row of them that begins with the next switch_file: a database that is to be logged from now on
   /// has to be in the base before anything counts that is added behind it. Positions go on.
   /// REQUIRES: no unit is open.
-  void begin_anew() { break_off(failure_); }
+  void begin_anew();
   /// How many rewrites were adopted, and what the last one that was not failed of.
   uint64_t rewrites_done() const { return rewrites_done_; }
   const std::optional<Error>& rewrite_error() const { return rewrite_error_; }

@@ -110,7 +110,7 @@ class Checker {
   FileReport report(const std::string& path) {
     ++files_;
     outcome_before_ = outcome_;
-    FileReport report = check_file(disk_, path, options_.now_ms);
+    FileReport report = check_file(disk_, path, options_.now_ms, options_.refusal);
     switch (report.state) {
       case State::Whole: say_(fmt::format("{}: whole, {} bytes", path, report.size)); break;
       case State::Torn:
@@ -166,7 +166,7 @@ class Checker {
     const Result<Manifest> manifest = read_manifest(disk_, directory, file_name);
     if (!manifest) {
       if (manifest.error().code != 0) return unreadable(manifest.error().text);
-      say_(fmt::format("{}: damaged: {}", path, manifest.error().text));
+      say_(manifest.error().text);
       return worsen(CheckOutcome::Damaged);
     }
     const std::vector<Manifest::Entry> files = files_of(*manifest);

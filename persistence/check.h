@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "persistence/check_file.h"
 #include "persistence/file.h"
 
 namespace quartet::persistence {
@@ -22,6 +23,8 @@ struct CheckOptions {
   /// more, so the manifest no longer names them. RDB files are not changed.
   bool fix = false;
   int64_t now_ms = 0;  // since the epoch
+  /// Why a server cannot execute this command of a file, if it cannot. Where it is not given, nothing is known of commands.
+  CommandRefusal refusal = {};
 };
 
 /// Says line by line what is in a file of RDB or of commands, in the files of a manifest (its name, or its directory), or

@@ -19,6 +19,8 @@ using State = FileReport::State;
 
 constexpr size_t kTypes = 5;
 constexpr std::array<std::string_view, kTypes> kTypeNames = {"strings", "lists", "sets", "hashes", "sorted sets"};
+/// So many databases a server has that is not told otherwise.
+constexpr int kUsualDatabases = 16;
 /// How much of a fact of an RDB file is shown, and how many facts.
 constexpr size_t kShownBytes = 64, kShownFacts = 16;
 
@@ -102,13 +104,15 @@ void check_rdb(File& file, int64_t now_ms, FileReport& report) {
   report.reason = in.error()->text;
 }
 
-void check_commands(File& file, FileReport& report) {
+void check_commands(File& file, const CommandRefusal& refusal, FileReport& report) {
   report.has_commands = true;
   std::map<int, uint64_t> databases;
   uint64_t commands = 0;
   AofReader reader(
       file,
       [&](const Effect& effect) -> Result<void> {
+        if (refusal)
+          if (std::optional<std::string> refused = refusal(effect.arguments)) return Error{std::move(*refused)};
         ++databases[effect.database];
         ++commands;
         return {};
@@ -123,6 +127,8 @@ void check_commands(File& file, FileReport& report) {
   line += reader.batches() == 0 ? "no checksums" : fmt::format("{} batches with checksums", reader.batches());
   report.contents.push_back(std::move(line));
   for (const auto& [index, count] : databases) report.contents.push_back(fmt::format("database {}: {} commands", index, count));
+  if (!databases.empty() && databases.rbegin()->first >= kUsualDatabases)
+    report.contents.push_back(fmt::format("a server needs the setting `databases` of at least {}", databases.rbegin()->first + 1));
   if (status == AofReader::Status::Done) return;
   report.reason = reader.reason();
   switch (status) {
@@ -134,7 +140,7 @@ void check_commands(File& file, FileReport& report) {
 
 }  // namespace
 
-FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms) {
+FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms, const CommandRefusal& refusal) {
   FileReport report;
   const auto unreadable = [&report](const Error& error) {
     report.state = State::Unreadable;
@@ -157,7 +163,7 @@ FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms) {
     check_rdb(**file, now_ms, report);
     if (report.state != State::Whole || report.offset == report.size) return report;
   }
-  check_commands(**file, report);
+  check_commands(**file, refusal, report);
   return report;
 }
 

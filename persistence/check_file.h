@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +11,8 @@
 #include "persistence/file.h"
 
 namespace quartet::persistence {
+
+using CommandRefusal = std::function<std::optional<std::string>(std::span<const std::string_view> arguments)>;
 
 /// What was found in one file.
 struct FileReport {
@@ -30,8 +35,8 @@ struct FileReport {
 /// that of the largest entry, command or unit. A file that begins with RDB, or whose name ends with .rdb, is an RDB file, with
 /// commands behind it perhaps; all others are files of commands. `now_ms` since the epoch is for counting what has expired.
 ///
-/// It does not execute commands, and does not remember keys: a command that cannot be executed, and a key that stands
-/// twice in an RDB file, is found by a server that loads it, not here.
-FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms);
+/// A command that `refusal` refuses is damage, as it is for a server that loads the file. Commands are not executed: what one replies
+/// does not matter to a server either. Keys are not remembered: one that stands twice in an RDB file is found by a server, not here.
+FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms, const CommandRefusal& refusal = {});
 
 }  // namespace quartet::persistence

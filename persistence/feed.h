@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -27,12 +28,15 @@ class Sink {
   /// What comes between these two is one unit: all of it happens or nothing.
   virtual void begin_unit() = 0;
   virtual void end_unit() = 0;
+  /// Instead of end_unit: what has come since begin_unit is to be forgotten.
+  virtual void abandon_unit() = 0;
 };
 
 /// The one way by which changes leave the server, in the order in which they happened.
 class Feed {
  public:
-  void add(Sink& sink) { sinks_.push_back(&sink); }
+  /// REQUIRES for both: !in_unit().
+  void add(Sink& sink);
   void remove(Sink& sink);
   /// Whether anybody listens; effects need not be built where nobody does.
   bool active() const { return !sinks_.empty(); }
@@ -41,11 +45,21 @@ class Feed {
   /// Units nest; only the outermost counts. A unit without effects is not passed on.
   void begin_unit() { ++depth_; }
   void end_unit();
+  bool in_unit() const { return depth_ > 0; }
+  /// The process ends, and a unit is not carried to its end: what it has brought so far is forgotten, and nothing more is passed on.
+  void abandon();
+  bool abandoned() const { return abandoned_; }
+
+  /// Calls `act` where no unit is open: now, or when the outermost one has ended. For whoever adds or removes sinks, begins a file,
+  /// or takes a snapshot: a copy of the data holds all of a unit or nothing of it.
+  void between_units(std::function<void()> act);
 
  private:
   std::vector<Sink*> sinks_;
   int depth_ = 0;
-  bool unit_open_ = false;
+  bool unit_open_ = false;  // and the sinks have been told
+  bool abandoned_ = false;
+  std::vector<std::function<void()>> acts_;  // to be called when the unit has ended
 };
 
 }  // namespace quartet::persistence

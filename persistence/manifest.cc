@@ -121,10 +121,13 @@ bool is_base_or_increment(std::string_view file_name, std::string_view name) {
 }
 
 Result<Manifest> read_manifest(Disk& disk, const std::string& directory, std::string_view file_name) {
-  const Result<std::string> text = read_whole(disk, directory + "/" + manifest_name(file_name), limits::kManifestBytes);
+  const std::string path = directory + "/" + manifest_name(file_name);
+  const Result<std::string> text = read_whole(disk, path, limits::kManifestBytes);
   if (!text && text.error().code == ENOENT) return Manifest{};
   if (!text) return text.error();
-  return Manifest::parse(*text);
+  Result<Manifest> manifest = Manifest::parse(*text);
+  if (!manifest) return Error{fmt::format("{} is damaged: {}", path, manifest.error().text)};
+  return manifest;
 }
 
 Result<void> write_manifest(Disk& disk, const std::string& directory, std::string_view file_name,

@@ -1,5 +1,6 @@
 #include "server/command_table.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace quartet::server {
 namespace {
 
 constexpr size_t kLongestName = 32;
+/// How much of an unknown name is shown.
+constexpr size_t kShownName = 128;
 
 /// ACL categories, each declared or following from a flag.
 struct Category {
@@ -168,6 +171,19 @@ const CommandEntry* CommandTable::find_subcommand(const CommandEntry& command, s
   for (const auto& sub : command.subcommands)
     if (equals_ignoring_case(sub->spec->name, name)) return sub.get();
   return nullptr;
+}
+
+Result<const CommandEntry*> CommandTable::of_file(Args args) const {
+  const std::string_view name = args[0].substr(0, kShownName);
+  const CommandEntry* command = find(args[0]);
+  if (!command) return Error{fmt::format("'{}' is a command that this server does not have", name)};
+  if (!command->subcommands.empty() && args.size() > 1) {
+    command = find_subcommand(*command, args[1]);
+    if (!command) return Error{fmt::format("'{} {}' is a command that this server does not have", name, args[1].substr(0, kShownName))};
+  }
+  if (!command->takes(args.size()) || !command->spec->handler)
+    return Error{fmt::format("wrong number of arguments for '{}'", command->full_name)};
+  return command;
 }
 
 const CommandEntry* CommandTable::find_full(std::string_view full_name) const {

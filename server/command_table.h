@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "server/command.h"
 #include "server/latency_histogram.h"
 
@@ -66,6 +67,8 @@ class CommandTable {
   const CommandEntry* find(std::string_view name) const;
   /// The subcommand `name` of a command; null where it has none of that name.
   static const CommandEntry* find_subcommand(const CommandEntry& command, std::string_view name);
+  /// The command or subcommand of a request that a file holds, or why there is none.
+  Result<const CommandEntry*> of_file(Args args) const;
   /// "get", "client|list" or "client list" style full names.
   const CommandEntry* find_full(std::string_view full_name) const;
 

@@ -49,6 +49,9 @@ struct Context {
 
   storage::Keyspace& db() const { return *database; }
   int64_t now_ms() const { return now.wall_ms(); }
+  /// What a relative expiry counts from, in ms since the epoch: now, and for what is read from a file, where `now` lets nothing
+  /// expire, the time of the load.
+  int64_t relative_base_ms() const;
   std::string_view arg(size_t i) const { return args[i]; }
 
   // --- Keys -------------------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ Outcome Server::dispatch(Session& session, const CommandEntry* command, Args arg
 }
 
 void Server::finish_reply(Session& session, size_t mark) {
-  if (awaited_) hold(session, mark);
+  if (awaited_ | awaited_save_) hold(session, mark);
   if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
@@ -330,21 +330,23 @@ void Server::carry_effects(Context& ctx) {
 }
 
 void Server::hold(Session& session, size_t mark) {
-  const uint64_t position = std::exchange(awaited_, 0);
+  const uint64_t position = std::exchange(awaited_, 0), save = std::exchange(awaited_save_, 0);
+  if (durability.is_durable(position) && durability.is_saved(save)) return;
   if (session.held.empty()) {
     session.held_position = held_.size();
     held_.push_back(&session);
-  } else if (session.held.back().position >= position) {
+  } else if (session.held.back().position >= position && session.held.back().save >= save) {
     return;
   }
-  session.held.push_back({session.sent + mark, position});
+  session.held.push_back({session.sent + mark, position, save});
 }
 
 void Server::release_held() {
   size_t kept = 0;
   for (Session* session : held_) {
     if (!session) continue;
-    while (!session->held.empty() && durability.is_durable(session->held.front().position)) session->held.pop_front();
+    const auto may_go = [this](const Session::Held& held) { return durability.is_durable(held.position) && durability.is_saved(held.save); };
+    while (!session->held.empty() && may_go(session->held.front())) session->held.pop_front();
     if (session->connection && session->sendable() > 0) session->connection->flush_soon();
     if (session->held.empty()) continue;
     session->held_position = kept;
@@ -353,26 +355,34 @@ void Server::release_held() {
   held_.resize(kept);
 }
 
-Result<void> Server::replay(Session& session, int index, Args args, const storage::Note* note) {
-  if (index < 0 || index >= config.databases) return Error{fmt::format("database {} is not one of the {}", index, config.databases)};
+Result<void> Server::replay(Session& session, int index, Args args, const storage::Note* note, std::string* failure) {
+  if (index < 0 || index >= config.databases)
+    return Error{fmt::format("database {} is not one of the {} that the setting `databases` allows", index, config.databases)};
+  const Result<const CommandEntry*> found = commands.of_file(args);
+  if (!found) return found.error();
+  const CommandEntry& command = **found;
+  if (!(command.flags & kWrite) && !(command.spec->categories & kScripting)) return {};
   session.database = index;
   const uint64_t errors = session.reply.errors();
-  const CommandEntry* command = resolve(commands.find(args[0]), args, session.reply);
-  if (command && !(command->flags & kWrite)) return Error{fmt::format("'{}' is not a command that changes data", quoted(args[0]))};
-  if (command) {
-    // What has expired meanwhile was there when the effects that follow happened. Time that stands at 0 lets it be.
-    const Time never{0, clock.now().mono_us};
-    Context ctx{*this, session, *command, args, session.reply, never, &database(index)};
-    ctx.deny_blocking = true;
-    ++depth_;
-    command->spec->handler(ctx);
-    --depth_;
-    storage::Entry* entry = note && args.size() > 1 ? ctx.db().find_raw(args[1]) : nullptr;
-    if (entry && entry->type() == storage::Type::String) ctx.db().set_note(entry, *note);
+  // What has expired meanwhile was there when the effects that follow happened. Time that stands at 0 lets it be.
+  const Time never{0, clock.now().mono_us};
+  Context ctx{*this, session, command, args, session.reply, never, &database(index)};
+  ctx.deny_blocking = true;
+  ++depth_;
+  command.spec->handler(ctx);
+  --depth_;
+  storage::Entry* entry = note && args.size() > 1 ? ctx.db().find_raw(args[1]) : nullptr;
+  if (entry && entry->type() == storage::Type::String) ctx.db().set_note(entry, *note);
+  std::string error;
+  if (session.reply.errors() != errors) {
+    const std::string reply = session.out.to_string();
+    error = fmt::format("'{}' fails: {}", quoted(args[0]), reply.substr(reply.starts_with('-'), reply.find('\r')));
   }
   session.out.clear();
-  if (session.reply.errors() == errors) return {};
-  return Error{fmt::format("'{}' fails: {}", quoted(args[0]), session.reply.last_error())};
+  if (error.empty()) return {};
+  if (!failure) return Error{std::move(error)};
+  *failure = std::move(error);
+  return {};
 }
 
 /// The arguments as logs may show them.
@@ -455,7 +465,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   ++depth_;
   const size_t mark = session.out.size();
   // What the command that made the key ready has to wait for is its own.
-  const uint64_t outer = std::exchange(awaited_, 0);
+  const uint64_t outer = std::exchange(awaited_, 0), outer_save = std::exchange(awaited_save_, 0);
   const bool served = blocked.serve(ctx, key);
   if (!new_keys_.empty()) give_expiries(ctx);
   if (served) carry_effects(ctx);
@@ -465,6 +475,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   if (served && durability.holds()) awaited_ = std::max(awaited_, durability.awaited(blocked.database));
   if (awaited_) hold(session, mark);
   awaited_ = outer;
+  awaited_save_ = outer_save;
   return served;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 
 #include "server/server.h"
@@ -17,8 +18,6 @@ using persistence::AofLog;
 using persistence::FsyncPolicy;
 using persistence::SnapshotFile;
 
-/// A slice of loading takes about so long; clients are told LOADING in between.
-constexpr int64_t kLoadSliceUs = 10'000;
 /// After a snapshot or a rewrite has failed, the next one waits so long.
 constexpr int64_t kRetryUs = 5'000'000;
 
@@ -44,14 +43,6 @@ class Facts {
 
 constexpr std::string_view kTemporaryPrefix = "temp-", kTemporarySuffix = ".rdb";
 
-/// Whether a file has a name that snapshot_file gives.
-bool is_temporary(std::string_view name) {
-  if (!name.starts_with(kTemporaryPrefix) || !name.ends_with(kTemporarySuffix)) return false;
-  name.remove_prefix(kTemporaryPrefix.size());
-  name.remove_suffix(kTemporarySuffix.size());
-  return !name.empty() && name.find_first_not_of("0123456789") == name.npos;
-}
-
 /// Whether a snapshot has no file only because the server wanted none any more (see Saving::abort).
 bool was_given_up(const Result<void>& outcome) { return !outcome && outcome.error().code == ECANCELED; }
 
@@ -65,7 +56,7 @@ Durability::~Durability() {
   if (log_) server_.feed.remove(*log_);
 }
 
-// --- Start ------------------------------------------------------------------------------------------------------------
+// --- Files and settings -----------------------------------------------------------------------------------------------
 
 std::string Durability::log_directory() const {
   return log_ ? log_->directory() : server_.config.dir + "/" + server_.config.appenddirname;
@@ -74,6 +65,13 @@ std::string Durability::log_directory() const {
 bool Durability::any_logged() const {
   const auto& databases = server_.config.database;
   return std::any_of(databases.begin(), databases.end(), [](const DatabaseConfig& database) { return database.appendonly; });
+}
+
+bool Durability::is_temporary_name(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix) || !name.ends_with(kTemporarySuffix)) return false;
+  name.remove_prefix(kTemporaryPrefix.size());
+  name.remove_suffix(kTemporarySuffix.size());
+  return !name.empty() && name.find_first_not_of("0123456789") == name.npos;
 }
 
 /// Where a file stays it does no harm.
@@ -97,80 +95,13 @@ std::optional<std::string> Durability::lock() {
   return {};
 }
 
-std::optional<std::string> Durability::open() {
-  const Config& config = server_.config;
-  std::vector<Loading::Part> parts;
-  std::string from = config.dir;
-  if (auto error = lock()) return error;
-  if (any_logged()) {
-    begins_in_ = log_directory();
-    if (Result<void> made = disk_.make_directory(begins_in_); !made) return made.error().text;
-    if (Result<void> synced = disk_.sync_directory(config.dir); !synced) return synced.error().text;
-    Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, begins_in_, config.appendfilename);
-    if (!manifest) return manifest.error().text;
-    manifest_ = std::move(*manifest);
-    remove_leftovers(begins_in_, is_temporary);
-  }
-  if (!locks_.empty()) remove_leftovers(config.dir, is_temporary);
-  if (!manifest_.empty()) {
-    from = begins_in_;
-    using Kind = Loading::Part::Kind;
-    if (manifest_.base) parts.push_back({manifest_.base->name, Kind::AppendOnly});
-    for (const persistence::Manifest::Entry& increment : manifest_.increments) parts.push_back({increment.name, Kind::AppendOnly});
-  } else {
-    const Result<std::vector<std::string>> names = disk_.list(config.dir);
-    if (!names) return names.error().text;
-    if (std::find(names->begin(), names->end(), config.dbfilename) != names->end())
-      parts.push_back({config.dbfilename, Loading::Part::Kind::Snapshot});
-  }
-  loading_ = std::make_unique<Loading>(server_, disk_, std::move(from), std::move(parts));
-  // Where there is nothing to load, nobody is to be told of a load.
-  if (loading_->empty()) loaded();
-  return {};
-}
-
-bool Durability::load_slice() {
-  const int64_t now_us = server_.clock.now().mono_us;
-  switch (loading_->run(now_us + kLoadSliceUs)) {
-    case Loading::Status::More: return true;
-    case Loading::Status::Done: loaded(); return false;
-    case Loading::Status::Failed: break;
-  }
-  server_.log.warning("The data cannot be loaded: {}", loading_->error());
-  server_.stop(1);
-  return false;
-}
-
-void Durability::loaded() {
-  const double seconds = static_cast<double>(server_.clock.now().mono_us - loading_->began_us()) / 1e6;
-  if (!loading_->empty())
-    server_.log.notice("Loaded {} bytes from disk in {:.3f} seconds; {} keys from snapshots, {} more had expired",
-                       loading_->total_bytes(), seconds, loading_->keys_loaded(), loading_->keys_expired());
-  outcomes_.keys_loaded = loading_->keys_loaded();
-  outcomes_.keys_expired = loading_->keys_expired();
-  const std::unique_ptr<Loading> finished = std::move(loading_);
-  if (any_logged() && !begins_in_.empty()) {
-    // Of rewrites that were not adopted. Without a manifest nobody knows whether files are not somebody's only ones.
-    if (!manifest_.empty())
-      remove_leftovers(begins_in_, [this](std::string_view name) {
-        return persistence::is_base_or_increment(server_.config.appendfilename, name) && !manifest_.names(name);
-      });
-    begin_log(make_log(begins_in_));
-    if (!manifest_.empty())
-      log_->resume(manifest_, finished->total_bytes(), manifest_.base ? finished->first_size() : 0, finished->last_end());
-    // A database that was logged once and is not to be any more leaves the files soon, and does not come back with an old state.
-    rewrite_scheduled_ = std::any_of(server_.databases.begin(), server_.databases.end(), [this](const auto& database) {
-      return database->size() > 0 && !log_->logs(database->index());
-    });
-  }
-  // What CONFIG SET has said meanwhile.
-  if (const auto error = configure()) server_.log.warning("The settings of the time of loading cannot be followed: {}", *error);
-  server_.data_loaded();
-}
-
 /// One that has ended in this directory, where there is one: a job of it may still be under way in its files.
+Durability::Logs::const_iterator Durability::find_ended_log(const std::string& directory) const {
+  return std::find_if(ended_logs_.begin(), ended_logs_.end(), [&](const auto& log) { return log->directory() == directory; });
+}
+
 std::unique_ptr<AofLog> Durability::take_ended_log(const std::string& directory) {
-  const auto ended = std::find_if(ended_logs_.begin(), ended_logs_.end(), [&](const auto& log) { return log->directory() == directory; });
+  const auto ended = ended_logs_.begin() + (find_ended_log(directory) - ended_logs_.cbegin());
   if (ended == ended_logs_.end()) return nullptr;
   std::unique_ptr<AofLog> log = std::move(*ended);
   ended_logs_.erase(ended);
@@ -209,8 +140,10 @@ void Durability::set_policies() {
   for (size_t i = 0; i < server_.config.database.size(); ++i) {
     const DatabaseConfig& database = server_.config.database[i];
     const FsyncPolicy policy = policy_of(database.appendfsync);
-    log_->set_database(static_cast<int>(i), database.appendonly, policy);
-    any_always_ = any_always_ || (database.appendonly && policy == FsyncPolicy::Always);
+    // What is in the middle of a unit joins the log, or leaves it, when that has ended.
+    const bool logged = server_.feed.in_unit() ? log_->logs(static_cast<int>(i)) : database.appendonly;
+    log_->set_database(static_cast<int>(i), logged, policy);
+    any_always_ = any_always_ || (logged && policy == FsyncPolicy::Always);
   }
   decide_holding();
   log_->pause_everysec(server_.config.no_appendfsync_on_rewrite && saving_.running());
@@ -218,11 +151,17 @@ void Durability::set_policies() {
 
 std::optional<std::string> Durability::configure() {
   if (loading_) return {};
-  const bool wanted = any_logged();
   if (auto error = lock()) return error;
-  if (!wanted) {
+  if (auto error = prepare_log()) return error;
+  if (log_ && server_.feed.in_unit()) set_policies();
+  server_.feed.between_units([this] { follow_settings(); });
+  return {};
+}
+
+void Durability::follow_settings() {
+  if (!any_logged()) {
     if (log_) end_log();
-    return {};
+    return;
   }
   bool joins = !log_, leaves = false;
   for (size_t i = 0; log_ && i < server_.config.database.size(); ++i) {
@@ -235,33 +174,36 @@ std::optional<std::string> Durability::configure() {
     // What has left stays in the files as it was until they are rewritten, and the others go on in them.
     if (leaves && rewriting()) rewrite_scheduled_ = true;
     if (leaves && !rewriting()) rewrite();
-    return {};
+    return;
   }
   // A database that joins has to be in the base before anything counts that is added behind it, so the files begin anew.
   // Until the new base is there the old ones stand.
   if (log_) {
     leave_files();
     set_policies();
-  } else if (auto error = begin_log_at_run_time()) {
-    return error;
+  } else {
+    begin_log_at_run_time();
   }
   rewrite();
-  return {};
 }
 
-std::optional<std::string> Durability::begin_log_at_run_time() {
+/// All that may fail about a log that is to begin at run time.
+std::optional<std::string> Durability::prepare_log() {
   const std::string directory = log_directory();
-  if (std::unique_ptr<AofLog> ended = take_ended_log(directory)) {
-    begin_log(std::move(ended));
-    return {};
-  }
+  if (log_ || !any_logged() || find_ended_log(directory) != ended_logs_.end()) return {};
   if (Result<void> made = disk_.make_directory(directory); !made) return made.error().text;
   if (Result<void> synced = disk_.sync_directory(server_.config.dir); !synced) return synced.error().text;
   Result<persistence::Manifest> manifest = persistence::read_manifest(disk_, directory, server_.config.appendfilename);
   if (!manifest) return manifest.error().text;
-  begin_log(make_log(directory));
-  log_->supersede(*manifest);
+  manifest_ = std::move(*manifest);
   return {};
+}
+
+void Durability::begin_log_at_run_time() {
+  const std::string directory = log_directory();
+  if (std::unique_ptr<AofLog> ended = take_ended_log(directory)) return begin_log(std::move(ended));
+  begin_log(make_log(directory));
+  log_->supersede(manifest_);
 }
 
 // --- The append-only file ---------------------------------------------------------------------------------------------
@@ -295,6 +237,7 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
   if (&log != log_.get()) return;
   const bool failing = log.failure().has_value();
   if (failing && !log_failing_) server_.log.warning("The append-only file cannot be written: {}", log.failure()->text);
+  if (failing && !log_failing_) log_failing_since_us_ = server_.clock.now().mono_us;
   if (!failing && log_failing_) server_.log.notice("The append-only file is written again");
   log_failing_ = failing;
   follow_rewrite();
@@ -308,7 +251,8 @@ void Durability::job_done(AofLog& log, std::unique_ptr<AofJob> job) {
 }
 
 bool Durability::rewrite() {
-  if (saving_.running()) {
+  // In the middle of a unit the file cannot end.
+  if (saving_.running() || server_.feed.in_unit()) {
     rewrite_scheduled_ = true;
     return false;
   }
@@ -421,23 +365,32 @@ std::unique_ptr<SnapshotFile> Durability::snapshot_file(const std::string& direc
 }
 
 void Durability::save_in_background() {
+  assert(!server_.feed.in_unit());
   save_scheduled_ = false;
+  save_ticket_ = saves_wanted_;
   saving_since_us_ = server_.clock.now().mono_us;
   server_.log.notice("Background saving started");
   saving_.begin(
       kept_databases(), Facts(server_, false), snapshot_file(server_.config.dir),
       [name = server_.config.dbfilename](SnapshotFile& file) { return file.publish(name); },
-      [this, saved = unsaved()](const Result<void>& outcome) {
+      [this, saved = unsaved(), ticket = save_ticket_](const Result<void>& outcome) {
         outcomes_.last_save_took_s = (server_.clock.now().mono_us - saving_since_us_) / 1'000'000;
         // Who sends SAVE is told of its failure, and nobody else has to be.
         if (!outcome && !was_given_up(outcome)) outcomes_.last_save_ok = false;
-        save_done(outcome, saved);
+        save_done(outcome, saved, ticket);
+        if (outcome && saves_ended_ < saves_wanted_) save_in_background();
       });
 }
 
-std::string Durability::save_in_background(int database) {
+std::string Durability::save_file_name(int database) const {
+  return fmt::format("{}-{}", server_.database_name(database), server_.config.dbfilename);
+}
+
+void Durability::save_in_background(int database) {
+  assert(!server_.feed.in_unit());
+  databases_to_save_.erase(database);
   saving_since_us_ = server_.clock.now().mono_us;
-  const std::string file_name = fmt::format("{}-{}", server_.database_name(database), server_.config.dbfilename);
+  const std::string file_name = save_file_name(database);
   storage::Keyspace* const databases[] = {&server_.database(database)};
   server_.log.notice("Background saving of one database to {} started", file_name);
   saving_.begin(
@@ -447,23 +400,39 @@ std::string Durability::save_in_background(int database) {
         if (outcome) return server_.log.notice("{} saved on disk", file_name);
         server_.log.warning("{} could not be saved: {}", file_name, outcome.error().text);
       });
-  return file_name;
+}
+
+uint64_t Durability::save_flushed() {
+  if (loading_ || !saves_by_rule()) return 0;
+  ++saves_wanted_;
+  server_.feed.between_units([this] {
+    // One that was begun for another FLUSHALL comes to its end, so that clients who flush again and again hear of theirs.
+    if (saving_.running() && save_ticket_ > saves_ended_) return;
+    make_way("FLUSHALL goes first");
+    save_in_background();
+  });
+  return saves_wanted_;
+}
+
+void Durability::make_way(std::string_view why) {
+  if (!saving_.running()) return;
+  // The keyspaces are in one snapshot at a time. A rewrite begins again later.
+  const bool rewrites = rewriting();
+  saving_.abort(why);
+  if (!rewrites) return;
+  rewrite_scheduled_ = true;
+  not_before_us_ = 0;
 }
 
 Result<void> Durability::save() {
-  // The keyspaces are in one snapshot at a time. A rewrite begins again later.
-  if (rewriting() && saving_.running()) {
-    saving_.abort("SAVE goes first");
-    rewrite_scheduled_ = true;
-    not_before_us_ = 0;
-  }
+  make_way("SAVE goes first");
   const std::vector<uint64_t> saved = unsaved();
   saving_since_us_ = server_.clock.now().mono_us;
   const auto file = snapshot_file(server_.config.dir);
   const Result<void> outcome = saving_.run(kept_databases(), Facts(server_, false), *file, [&](SnapshotFile& finished) {
     return finished.publish(server_.config.dbfilename);
   });
-  save_done(outcome, saved);
+  save_done(outcome, saved, saves_wanted_);
   return outcome;
 }
 
@@ -481,9 +450,13 @@ std::vector<uint64_t> Durability::unsaved() const {
   return changes;
 }
 
-void Durability::save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved) {
+void Durability::save_done(const Result<void>& outcome, const std::vector<uint64_t>& saved, uint64_t ticket) {
   const Time now = server_.clock.now();
   if (was_given_up(outcome)) return server_.log.notice("The snapshot is given up: {}", outcome.error().text);
+  if (ticket > saves_ended_) {
+    saves_ended_ = ticket;
+    server_.release_held();
+  }
   if (outcome) {
     outcomes_.last_save_ok = true;
     for (size_t i = 0; i < saved.size(); ++i) {
@@ -503,7 +476,7 @@ bool Durability::save_is_due() const {
   const Time now = server_.clock.now();
   if (saving_.running() || rewrite_ || now.mono_us < not_before_us_) return false;
   // While writes are refused because a snapshot failed, there are no changes that could ask for the next one.
-  if (save_scheduled_ || (!outcomes_.last_save_ok && saves_by_rule())) return true;
+  if (save_scheduled_ || saves_ended_ < saves_wanted_ || (!outcomes_.last_save_ok && saves_by_rule())) return true;
   const int64_t since = now.wall_us / 1'000'000 - outcomes_.last_save_s;
   const auto are_due = [&](const std::vector<SaveRule>& rules, uint64_t changes) {
     return std::any_of(rules.begin(), rules.end(),
@@ -533,40 +506,8 @@ bool Durability::tick() {
   // Rewrites first: without a base nothing becomes durable any more.
   if (rewrite_is_due()) rewrite();
   if (save_is_due()) save_in_background();
+  if (!databases_to_save_.empty() && !saving_.running() && !rewrite_) save_in_background(*databases_to_save_.begin());
   return saving_.running();
-}
-
-// --- The end ----------------------------------------------------------------------------------------------------------
-
-void Durability::shut_down(Save save_wanted, bool force, std::function<void(bool)> ended) {
-  if (loading_) return ended(true);  // nothing has changed
-  server_.long_commands.finish_writers();
-  if (saving_.running() && !rewriting()) saving_.abort("the server is shutting down");
-  if (save_wanted == Save::Yes || (save_wanted == Save::AsConfigured && saves_by_rule())) {
-    if (const Result<void> saved = save(); !saved && !force) return ended(false);
-  }
-  if (!log_) return ended(true);
-  log_->request_sync();
-  shutdown_ = {force, server_.clock.now().mono_us + server_.config.shutdown_timeout * 1'000'000, std::move(ended)};
-  shutdown_step();
-}
-
-void Durability::shutdown_step() {
-  const bool durable = log_->whole() && log_->durable() == log_->position();
-  const bool late = server_.clock.now().mono_us >= shutdown_->deadline_us;
-  if (!durable && !log_->failure() && !late) return;
-  const Shutdown shutdown = std::move(*shutdown_);
-  shutdown_.reset();
-  if (!durable) server_.log.warning("Not everything is on disk: {}", log_->failure() ? log_->failure()->text : "it took too long");
-  shutdown.ended(durable || shutdown.force);
-}
-
-bool Durability::abort_shutdown() {
-  if (!shutdown_) return false;
-  const Shutdown shutdown = std::move(*shutdown_);
-  shutdown_.reset();
-  shutdown.ended(false);
-  return true;
 }
 
 }  // namespace quartet::server

@@ -11,6 +11,8 @@ namespace {
 
 /// Bytes read between two looks at the clock.
 constexpr size_t kStepBytes = 64 * 1024;
+/// So many commands that fail are told of one by one.
+constexpr uint64_t kToldFailures = 10;
 
 }  // namespace
 
@@ -75,10 +77,17 @@ Loading::Status Loading::open_part() {
 }
 
 void Loading::begin_commands(uint64_t offset) {
-  const auto replay = [this](const persistence::Effect& effect) {
-    return server_.replay(*session_, effect.database, effect.arguments, effect.note);
-  };
-  commands_.emplace(*file_, replay, offset);
+  commands_.emplace(*file_, [this](const persistence::Effect& effect) { return execute(effect); }, offset);
+}
+
+/// A command that replies an error changes nothing, neither now nor on the server that wrote it.
+Result<void> Loading::execute(const persistence::Effect& effect) {
+  std::string failure;
+  Result<void> done = server_.replay(*session_, effect.database, effect.arguments, effect.note, &failure);
+  ++executed_;
+  if (!failure.empty() && ++failed_ <= kToldFailures)
+    server_.log.warning("{}/{}: a command at offset {} changes nothing: {}", directory_, parts_[at_].name, commands_->offset(), failure);
+  return done;
 }
 
 Loading::Status Loading::step() {
@@ -106,6 +115,7 @@ Loading::Status Loading::step_snapshot() {
   }
   loaded_ += snapshot_->loaded();
   expired_ += snapshot_->expired();
+  empty_ += snapshot_->empty();
   // A server before Redis 7 appended its commands to the base, which 7.0 takes over as it is.
   if (parts_[at_].kind == Part::Kind::Snapshot || input_->offset() >= sizes_[at_]) return Status::Done;
   begin_commands(input_->offset());
@@ -124,7 +134,8 @@ Loading::Status Loading::step_commands() {
       return settle_last(offset);
     case Read::Torn: return cut(offset, commands_->reason());
     case Read::Refused:
-      return fail(fmt::format("{}/{} cannot be executed at offset {}: {}", directory_, parts_[at_].name, offset, commands_->reason()));
+      return fail(fmt::format("{}/{} cannot be executed at offset {}: {}. `quartet --check --fix {}` keeps a copy and cuts it there",
+                              directory_, parts_[at_].name, offset, commands_->reason(), directory_));
     case Read::Failed: return fail(commands_->reason());
     case Read::Corrupt: break;
   }
@@ -138,7 +149,7 @@ Loading::Status Loading::cut(uint64_t offset, const std::string& reason) {
     return fail(fmt::format("{}/{} ends too early at offset {} ({}), and it is not the last file", directory_, name, offset, reason));
   if (!server_.config.aof_load_truncated)
     return fail(fmt::format("{}/{} ends too early at offset {} ({}), and aof-load-truncated is no", directory_, name, offset, reason));
-  server_.log.warning("{}/{} is cut off at offset {}, behind which {} bytes of a write were left that nobody was told of: {}",
+  server_.log.warning("{}/{} is cut off at offset {}, and the last {} bytes of it, of a write that did not come to its end, are lost: {}",
                       directory_, name, offset, sizes_[at_] - offset, reason);
   total_bytes_ -= sizes_[at_] - offset;
   sizes_[at_] = offset;

@@ -35,6 +35,7 @@ class Loading final : public persistence::RdbLoader {
   Status run(int64_t until_us);
 
   bool empty() const { return parts_.empty(); }
+  const std::string& directory() const { return directory_; }
   /// After Failed: one line that names file and offset and says what is wrong.
   const std::string& error() const { return error_; }
   /// Bytes of all files, read already and in all.
@@ -43,6 +44,11 @@ class Loading final : public persistence::RdbLoader {
   int64_t began_us() const { return began_us_; }
   uint64_t keys_loaded() const { return loaded_; }
   uint64_t keys_expired() const { return expired_; }
+  /// Empty collections of snapshots, which were passed over.
+  uint64_t keys_empty() const { return empty_; }
+  /// Commands executed, and those of them that replied errors, which changes nothing.
+  uint64_t commands() const { return executed_; }
+  uint64_t failed_commands() const { return failed_; }
 
   /// After Done: whether the last file is one of ours that batches may follow, and its size then.
   std::optional<uint64_t> last_end() const { return last_end_; }
@@ -61,6 +67,7 @@ class Loading final : public persistence::RdbLoader {
   Status step_commands();
   Status cut(uint64_t offset, const std::string& reason);
   Status settle_last(uint64_t end);
+  Result<void> execute(const persistence::Effect& effect);
   Status fail(std::string text);
 
   Server& server_;
@@ -78,7 +85,7 @@ class Loading final : public persistence::RdbLoader {
   std::optional<persistence::AofReader> commands_;
   std::unique_ptr<Session> session_;  // that replays commands
   std::optional<uint64_t> last_end_;
-  uint64_t loaded_ = 0, expired_ = 0;
+  uint64_t loaded_ = 0, expired_ = 0, empty_ = 0, executed_ = 0, failed_ = 0;
   std::string error_;
 };
 

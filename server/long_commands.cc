@@ -199,6 +199,7 @@ void LongCommands::complete(Run& run) {
   const Time now = server_.clock.now();
   // Whoever has made it go on to its end has a reply, and effects, of its own.
   const uint64_t outer = std::exchange(server_.awaited_, 0);
+  const uint64_t outer_save = std::exchange(server_.awaited_save_, 0);
   run.exchange_notes();
   if (!server_.new_keys_.empty()) server_.give_expiries(run.ctx);
   server_.carry_effects(run.ctx);
@@ -212,6 +213,7 @@ void LongCommands::complete(Run& run) {
     server_.finish_reply(session, mark);
   }
   server_.awaited_ = outer;
+  server_.awaited_save_ = outer_save;
 }
 
 /// What is left of it when it has ended: its clients, and who has waited for it.

@@ -270,7 +270,12 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   lua_pushlightuserdata(L, this);
   const int status = lua_pcall(L, 1, 0, 0);
   lua_sethook(L, nullptr, 0, 0);
-  if (!in.run.aborted) ctx.server.feed.end_unit();
+  if (in.run.aborted) {
+    // Half of what the script, or the transaction around it, was to do is nothing to be kept, nor to be answered.
+    ctx.server.feed.abandon();
+    ctx.server.disconnect(ctx.session, false);
+  }
+  ctx.server.feed.end_unit();
   if (in.run.killed) {
     ctx.reply.buffer().truncate(mark);
     ctx.reply.error(fmt::format("{} script: {}, on {}:{}.", kKilled, script.sha, in.run.error_source, in.run.error_line));
@@ -322,7 +327,7 @@ void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
   if (read_only && script->has_shebang && !script->no_writes)
     return ctx.reply.error("ERR Can not execute a script with write flag using *_ro command.");
   // A script with flags has said what it will do; another one is asked when it does it.
-  if (ctx.server.memory_limit.any() && script->has_shebang && !script->no_writes && !script->allow_oom)
+  if (ctx.server.memory_limit.any() && !ctx.server.durability.loading() && script->has_shebang && !script->no_writes && !script->allow_oom)
     if (const std::string* refusal = ctx.server.memory_limit.refusal_of(ctx.session.database)) return ctx.reply.error(*refusal);
   impl_->run(ctx, *script, static_cast<size_t>(keys), read_only);
 }

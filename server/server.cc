@@ -240,6 +240,18 @@ void Server::shut_down(Durability::Save save, bool force, std::function<void()> 
   });
 }
 
+void Server::terminate(std::function<void()> aborted) {
+  const auto ended = [this](bool durable) {
+    if (durable) return stop(0);
+    stopping_ = true;
+    host.end(1);
+  };
+  durability.terminate(ended, [this, aborted = std::move(aborted)] {
+    unpause();
+    aborted();
+  });
+}
+
 // --- Databases --------------------------------------------------------------------------------------------------------
 
 std::optional<std::string> Server::flush_refusal(int index) const {

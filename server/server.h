@@ -55,6 +55,8 @@ class Host {
   virtual ~Host() = default;
   /// Leave the loop; the process ends with this status.
   virtual void stop(int status) = 0;
+  /// The same at once: what other threads do may never end, because a disk does not answer.
+  virtual void end(int status) { stop(status); }
   /// The data of an earlier process, if there is any, has been loaded.
   virtual void ready() {}
   /// Binds the listeners anew after `port`, `bind` or `unixsocket`, or their likes of a database, changed; says where that fails.
@@ -113,6 +115,10 @@ class Server final : public storage::KeyspaceObserver {
   /// Leaves it as soon as everything that is to be on disk is there; meanwhile clients wait. Where that fails the server goes
   /// on, and `failed` is called.
   void shut_down(Durability::Save save, bool force, std::function<void()> failed);
+  /// The same for who cannot be answered (SIGTERM): it ends within `shutdown-timeout`, with status 1 where something is missing on
+  /// disk that is to be there, which the log then names.
+  /// `aborted` is called where SHUTDOWN ABORT takes it back.
+  void terminate(std::function<void()> aborted);
 
   // --- For handlers -----------------------------------------------------------------------------------------------
 
@@ -205,13 +211,16 @@ class Server final : public storage::KeyspaceObserver {
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
 
-  /// Executes an effect that was read from a file, in the session of whoever reads it, and gives the first key its note, if there
-  /// is one. Nothing expires on the way.
-  Result<void> replay(Session& session, int database, Args args, const storage::Note* note = nullptr);
+  /// Executes a command that was read from a file, in the session of whoever reads it, and gives the first key its note, if there
+  /// is one. Nothing expires on the way, and what can neither change data nor define scripts is passed over. An error that the command
+  /// replies goes to `failure` where that is given, and is an error of the result otherwise.
+  Result<void> replay(Session& session, int database, Args args, const storage::Note* note = nullptr, std::string* failure = nullptr);
   /// A session without a connection, for scripts and files.
   std::unique_ptr<Session> make_session();
   /// Loading has ended.
   void data_loaded();
+  /// The reply of the running outermost command waits for the snapshot of this ticket (Durability::save_flushed).
+  void await_save(uint64_t ticket) { awaited_save_ = ticket; }
   /// Sends the replies that waited for what is durable now.
   void release_held();
   /// Sessions with replies that wait.
@@ -243,7 +252,8 @@ class Server final : public storage::KeyspaceObserver {
   /// See Context::default_expiry_ms and written_anew.
   int64_t default_expiry_ms(int database, const Time& now) const {
     const int64_t ttl = config.database[static_cast<size_t>(database)].default_ttl;
-    return ttl > 0 ? now.wall_ms() + ttl * 1000 : -1;
+    // What is loaded comes with the expiry that it got when it was written.
+    return ttl > 0 && !durability.loading() ? now.wall_ms() + ttl * 1000 : -1;
   }
   void await_expiry(int database, std::string_view key);
   /// What the clients of memcached's protocol of a database share.
@@ -375,6 +385,7 @@ class Server final : public storage::KeyspaceObserver {
   };
   std::vector<NewKey> new_keys_;  // of the running command, in databases with a `default-ttl`
   uint64_t awaited_ = 0;  // the log's position that the reply of the running outermost command has to wait for
+  uint64_t awaited_save_ = 0;  // the ticket of a snapshot, likewise
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
@@ -398,5 +409,6 @@ class Server final : public storage::KeyspaceObserver {
 
 // Here because every SET asks.
 inline int64_t Context::default_expiry_ms() const { return server.default_expiry_ms(database->index(), now); }
+inline int64_t Context::relative_base_ms() const { return server.durability.loading() ? server.clock.now().wall_ms() : now_ms(); }
 
 }  // namespace quartet::server

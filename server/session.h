@@ -77,11 +77,12 @@ struct Session {
   protocol::OutputBuffer out;
   protocol::Reply reply;
 
-  /// Replies that wait until the append-only file is durable up to a position, with all that follows them: where each
-  /// begins in the stream of all output, and the position, both rising.
+  /// Replies that wait until the append-only file is durable up to a position, or a snapshot is there, with all that follows them:
+  /// where each begins in the stream of all output, which rises, the position, and the ticket of the snapshot, 0 where it waits for none.
   struct Held {
     uint64_t begin;
     uint64_t position;
+    uint64_t save;
   };
   std::deque<Held> held;
   uint64_t sent = 0;          // bytes of the stream of output

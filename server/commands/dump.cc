@@ -87,7 +87,7 @@ void restore_command(Context& ctx) {
 
   if (expiry_ms == 0) {
     expiry_ms = -1;
-  } else if (!options.absolute && __builtin_add_overflow(expiry_ms, ctx.now_ms(), &expiry_ms)) {
+  } else if (!options.absolute && __builtin_add_overflow(expiry_ms, ctx.relative_base_ms(), &expiry_ms)) {
     expiry_ms = kMost;
   }
   staging.keyspace.set_expiry(entry, expiry_ms);

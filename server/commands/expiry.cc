@@ -80,9 +80,9 @@ void set_expiry(Context& ctx, int64_t unit_ms, int64_t base_ms) {
   ctx.reply.integer(1);
 }
 
-void expire_command(Context& ctx) { set_expiry(ctx, 1000, ctx.now_ms()); }
+void expire_command(Context& ctx) { set_expiry(ctx, 1000, ctx.relative_base_ms()); }
 void expireat_command(Context& ctx) { set_expiry(ctx, 1000, 0); }
-void pexpire_command(Context& ctx) { set_expiry(ctx, 1, ctx.now_ms()); }
+void pexpire_command(Context& ctx) { set_expiry(ctx, 1, ctx.relative_base_ms()); }
 void pexpireat_command(Context& ctx) { set_expiry(ctx, 1, 0); }
 
 void persist_command(Context& ctx) {

@@ -42,7 +42,7 @@ struct ExpiryOption {
       return false;
     }
     if (*value > 0 && !__builtin_mul_overflow(*value, unit_ms_, &at_ms) &&
-        (!relative_ || !__builtin_add_overflow(at_ms, ctx.now_ms(), &at_ms)))
+        (!relative_ || !__builtin_add_overflow(at_ms, ctx.relative_base_ms(), &at_ms)))
       return true;
     ctx.reply.error(fmt::format("ERR invalid expire time in '{}' command", ctx.command.full_name));
     return false;

@@ -42,9 +42,16 @@ void bgsave_command(Context& ctx) {
     durability.schedule_save();
     return ctx.reply.simple("Background saving scheduled");
   }
+  if (ctx.server.feed.in_unit()) {
+    // In the middle of a transaction there is no moment to be saved.
+    if (database < 0) durability.schedule_save();
+    if (database >= 0) durability.schedule_save(database);
+    return ctx.reply.simple("Background saving scheduled");
+  }
   if (!ctx.enters_all()) return;
   if (database >= 0) {
-    return ctx.reply.simple(fmt::format("Background saving to {} started", durability.save_in_background(database)));
+    durability.save_in_background(database);
+    return ctx.reply.simple(fmt::format("Background saving to {} started", durability.save_file_name(database)));
   }
   durability.save_in_background();
   ctx.reply.simple("Background saving started");
@@ -54,7 +61,7 @@ void bgrewriteaof_command(Context& ctx) {
   Durability& durability = ctx.server.durability;
   if (!durability.log()) return ctx.reply.error("ERR there is no append-only file: appendonly is no for all databases");
   if (durability.rewriting()) return ctx.reply.error("ERR Background append only file rewriting already in progress");
-  if (!ctx.enters_all()) return;
+  if (!ctx.server.feed.in_unit() && !ctx.enters_all()) return;
   ctx.reply.simple(durability.rewrite() ? "Background append only file rewriting started"
                                         : "Background append only file rewriting scheduled");
 }
@@ -96,6 +103,7 @@ void shutdown_command(Context& ctx) {
       return ctx.reply.error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
     // The loop ends when the script does, so it has to, even where it has written and SCRIPT KILL spares it.
     server.scripting->abort();
+    force = true;
   }
   server.log.notice("User requested shutdown...");
   const auto wanted = save ? Durability::Save::Yes : nosave ? Durability::Save::No : Durability::Save::AsConfigured;

@@ -85,7 +85,7 @@ const char* refuse(Interpreter& in, const CommandEntry* command) {
   if (command->flags & kWrite)
     if (const std::string* refusal = in.server.durability.refusal(in.session.database)) return refusal->c_str();
   // A script that has begun to write is not stopped half-way.
-  if (in.server.memory_limit.any() && !in.run.wrote && !in.run.script->allow_oom)
+  if (in.server.memory_limit.any() && !in.server.durability.loading() && !in.run.wrote && !in.run.script->allow_oom)
     if (const std::string* refusal = in.server.memory_limit.refusal_within(in.session.database, *command, in.arguments)) return refusal->c_str();
   return nullptr;
 }

@@ -211,7 +211,7 @@ int Reactor::serve() {
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
   uv_run(&loop_, UV_RUN_DEFAULT);
-  shut_down();
+  if (!abandoned_) shut_down();
   return status_;
 }
 
@@ -220,6 +220,11 @@ void Reactor::stop(int status) {
   stopping_ = true;
   status_ = status;
   uv_stop(&loop_);
+}
+
+void Reactor::end(int status) {
+  abandoned_ = true;
+  stop(status);
 }
 
 void Reactor::read_signals() {
@@ -245,10 +250,7 @@ void Reactor::on_signal(int number) {
 
 void Reactor::shut_server_down() {
   shutting_down_ = true;
-  server_->shut_down(server::Durability::Save::AsConfigured, false, [this] {
-    log_.warning("The server was told to shut down and cannot without losing data; it goes on. SHUTDOWN NOSAVE FORCE ends it");
-    terminating_ = shutting_down_ = false;
-  });
+  server_->terminate([this] { terminating_ = shutting_down_ = false; });
 }
 
 void Reactor::tick() {

@@ -62,6 +62,8 @@ class Reactor final : public server::Background, public server::Host {
   [[nodiscard]] std::optional<std::string> listen(server::Server& server);
   /// Turns the loop until stop() and returns its status. All connections are closed and all background work is done then.
   int serve();
+  /// Whether serve has returned without an end of what other threads do: the process has to end at once, with std::_Exit.
+  bool abandoned() const { return abandoned_; }
   /// The addresses listened on, for the log.
   std::string endpoints() const;
 
@@ -73,6 +75,7 @@ class Reactor final : public server::Background, public server::Host {
 
   // server::Host
   void stop(int status) override;
+  void end(int status) override;
   void ready() override;
   /// Where it fails, listeners that are not wanted any more are closed all the same: the settings are put back then, and with
   /// them, by a second call, the listeners.
@@ -147,6 +150,7 @@ class Reactor final : public server::Background, public server::Host {
 
   bool accept_failing_ = false;  // so that the log is told once, not ten times a second
   bool nested_ = false;
+  bool abandoned_ = false;      // see abandoned()
   bool terminating_ = false;    // a signal has said so; within a command the stop comes when it has ended
   bool shutting_down_ = false;  // and that has been passed on
   bool stopping_ = false;

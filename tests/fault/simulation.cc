@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "server/commands/families.h"
 
@@ -84,6 +85,7 @@ class Simulation::Recorder final : public persistence::Sink {
     for (size_t i = begin_; i < of_.history_.size(); ++i) of_.history_[i].position = log ? log->position() : 0;
     of_.history_.back().ends_unit = true;
   }
+  void abandon_unit() override {}
 
  private:
   Simulation& of_;
@@ -206,6 +208,7 @@ void Simulation::begin_life() {
   promised_ = 0;
   everysec_since_ = SIZE_MAX;
   saves_seen_ = core_->server.durability.outcomes().saves;
+  saving_seen_us_ = core_->server.durability.saving_since_us();
   forced_ = elsewhere_ = false;
   next_tick_us_ = mono_us_;
   core_->recorder = std::make_unique<Recorder>(*this);
@@ -319,6 +322,7 @@ void Simulation::send(Client& client, const std::vector<Workload::Command>& comm
     for (const Workload::Command& command : commands)
       fmt::print("{} db{} effect {}: {}\n", client.session().address, client.session().database, before, fmt::format("{}", fmt::join(command, " ")).substr(0, 200));
   client.send(bytes);
+  note_snapshot(before);
   settle(&client, database, before, commands.size() == 1);
   core_->server.end_turn();
 }
@@ -391,9 +395,8 @@ void Simulation::check_durable(size_t bound) {
 void Simulation::tick() {
   core_->server.run_timeouts();
   const size_t before = history_.size();
-  const bool saving = core_->server.durability.saving();
   next_tick_us_ = mono_us_ + core_->server.tick() * 1000;
-  if (!saving && core_->server.durability.saving()) snapshot_began(before, history_.size());
+  note_snapshot(before);
   settle(nullptr, 0, before, false);
   core_->server.end_turn();
 }
@@ -406,6 +409,7 @@ void Simulation::pass(int64_t us) {
     if (step > 0) wall_us_ += step, mono_us_ += step;
     core_->background.advance(mono_us_, [&] {
       observe();
+      note_snapshot(history_.size());
       core_->server.end_turn();
     });
     if (ended()) return;
@@ -490,6 +494,47 @@ bool Simulation::tells_of(const Happened& happened, int database) {
 
 // --- What administrators do -------------------------------------------------------------------------------------------
 
+/// Sends a command by itself, or within a transaction that writes too.
+Simulation::Ordered Simulation::order(const Workload::Command& command) {
+  if (command[0] == "SIGTERM") {
+    core_->server.terminate([] {});
+    return {};
+  }
+  Client client(core_->server, ++ports_);
+  const bool bgsave_db = command.size() > 2 && command[1] == "DB";
+  const bool in_transaction = chance(30) && command[0] != "SAVE" && command[0] != "SHUTDOWN" && !bgsave_db;
+  if (!in_transaction) {
+    client.send(encode_command(command));
+    const std::vector<Reply> replies = client.take_made();
+    return {replies.empty() ? std::string() : replies[0].text, false};
+  }
+  // What is written in the same transaction before a policy changes is written under the old one.
+  const bool is_last = command.size() > 2 && command[2].ends_with("appendfsync");
+  std::string bytes = encode_command({"MULTI"});
+  size_t at = 0, commands = 0;
+  const auto add = [&](const Workload::Command& each) {
+    bytes += encode_command(each);
+    ++commands;
+  };
+  const uint64_t writes = 1 + random_.below(4), position = is_last ? writes : random_.below(writes + 1);
+  for (uint64_t i = 0; i <= writes; ++i) {
+    if (i == position) {
+      at = commands;
+      add(command);
+    }
+    if (i == writes) break;
+    const int database = static_cast<int>(random_.below(kDatabases));
+    add({"SELECT", std::to_string(database)});
+    add(workload_->plain_write(database, wall_us_ / 1000));
+  }
+  client.send(bytes + encode_command({"EXEC"}));
+  const std::vector<Reply> replies = client.take_made();
+  if (replies.empty()) return {{}, true};
+  const Reply& last = replies.back();
+  // Where one of the writes is refused, nothing is executed.
+  return {at < last.items.size() ? last.items[at].text : last.text, true};
+}
+
 void Simulation::administer() {
   server::Server& server = core_->server;
   const size_t database = random_.below(kDatabases);
@@ -521,6 +566,8 @@ void Simulation::administer() {
       if (static_cast<int>(database) == secret_) return;
       wanted.role = wanted.role == Role::Logged ? Role::Private : Role::Logged;
       command = {"CONFIG", "SET", "db." + number + ".appendonly", wanted.role == Role::Logged ? "yes" : "no"};
+    } else if (choice < 96) {
+      command = {"SIGTERM"};
     } else {
       static constexpr std::string_view kHow[] = {"", "", "NOSAVE", "SAVE", "FORCE", "NOW"};
       command = {"SHUTDOWN"};
@@ -531,27 +578,29 @@ void Simulation::administer() {
   if (toggles && wanted.role == Role::Private &&
       std::count_if(setting_.begin(), setting_.end(), [](const Setting& setting) { return setting.role == Role::Logged; }) == 1)
     return;  // what is found then is a matter of what older files hold
-  const bool shuts_down = command[0] == "SHUTDOWN" && (command.size() == 1 || command[1] != "ABORT");
+  const bool shuts_down = command[0] == "SIGTERM" || (command[0] == "SHUTDOWN" && (command.size() == 1 || command[1] != "ABORT"));
   if (shuts_down) forced_ = command.size() > 1 && command[1] == "FORCE";
   const size_t at = history_.size();
   const bool saves = (command[0] == "SAVE" && !server.durability.saving()) ||
                      (shuts_down && (!save_rules_.empty() || command.back() == "SAVE") && command.back() != "NOSAVE");
   if (saves) snapshot_began(at, at);
   if (verbose_) fmt::print("effect {}: {}\n", at, fmt::join(command, " "));
-  Client client(server, ++ports_);
-  client.send(encode_command(command));
-  const std::vector<Reply> replies = client.take_made();
-  const std::string reply = replies.empty() ? std::string() : replies[0].text;
+  const auto [reply, in_transaction] = order(command);
   // Commands in slices are carried to their ends first.
   if (saves) dumps_.back().last = history_.size();
-  if (reply == "Background saving started") snapshot_began(at, history_.size());
+  if (command[1 % command.size()] == "DB" || command[0] == "BGREWRITEAOF") {
+    saving_seen_us_ = server.durability.saving_since_us();  // which is no snapshot of all databases
+  } else {
+    note_snapshot(at);
+  }
   if (command[0] == "CONFIG") {
     if (reply == "OK") setting_[database] = wanted;
     if (reply == "OK" && command[2] == "dir") elsewhere_ = !elsewhere_;
-    demand(reply == "OK" || faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
+    demand(reply == "OK" || had_faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
     if (toggles) {
       const bool leaves = wanted.role == Role::Private;
-      Era era{at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves,
+      // Within a transaction it is followed when that has ended.
+      Era era{in_transaction ? history_.size() : at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves,
               leaves ? eras_.back().left : Contents(kDatabases)};
       for (int i = 0; i < kDatabases; ++i) era.logged.push_back(logged(i));
       if (leaves) era.left[database] = contents_of(server)[database];
@@ -560,6 +609,13 @@ void Simulation::administer() {
   }
   settle(nullptr, 0, at, false);
   server.end_turn();
+}
+
+/// Writes down that a snapshot of all databases has begun since the history had `first` effects, if one has.
+void Simulation::note_snapshot(size_t first) {
+  const server::Durability& durability = core_->server.durability;
+  const int64_t since_us = durability.saving_since_us();
+  if (std::exchange(saving_seen_us_, since_us) != since_us && durability.saving()) snapshot_began(first, history_.size());
 }
 
 void Simulation::snapshot_began(size_t first, size_t last) {
@@ -594,7 +650,7 @@ void Simulation::heal() {
 // --- What a start finds -----------------------------------------------------------------------------------------------
 
 void Simulation::expect_after_end() {
-  if (core_->host.ended && !forced_ && any_logged()) {
+  if (core_->host.ended == 0 && !forced_ && any_logged()) {
     promised_ = history_.size();
     promised_by_ = "SHUTDOWN";
   }

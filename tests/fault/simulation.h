@@ -96,6 +96,12 @@ class Simulation {
   void pass(int64_t us);
   void observe();
   void administer();
+  struct Ordered {
+    std::string reply;
+    bool in_transaction;
+  };
+  Ordered order(const Workload::Command& command);
+  void note_snapshot(size_t first);
   void snapshot_began(size_t first, size_t last);
   void receive();
   void check_durable(size_t bound);
@@ -131,6 +137,7 @@ class Simulation {
   std::vector<Dump> dumps_;        // the oldest first; any of them may be found
   bool may_have_no_dump_ = true;
   uint64_t saves_seen_ = 0;
+  int64_t saving_seen_us_ = 0;  // when the last snapshot or rewrite began that was noted
   bool loaded_from_files_ = false;  // there was a manifest
   size_t promised_ = 0;            // so many effects have to be found
   std::string promised_by_;

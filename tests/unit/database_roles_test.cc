@@ -27,6 +27,7 @@ class Recorder final : public persistence::Sink {
   }
   void begin_unit() override { add("("); }
   void end_unit() override { add(")"); }
+  void abandon_unit() override {}
   std::string take() { return std::exchange(text_, {}); }
 
  private:

@@ -40,6 +40,7 @@ struct Effects final : persistence::Sink {
   }
   void begin_unit() override {}
   void end_unit() override {}
+  void abandon_unit() override {}
   std::map<int, std::string> by_database;
 };
 

@@ -1,116 +1,16 @@
 #include "server/durability.h"
 
 #include <catch2/catch.hpp>
-#include <deque>
 #include <fmt/format.h>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "core_client.h"
-#include "server/commands/families.h"
-#include "server/server.h"
-#include "simulated_disk.h"
+#include "durability_fixture.h"
 
 using namespace quartet;
 
-namespace {
-
-class EndingHost final : public server::Host {
- public:
-  void stop(int status) override { ended = status; }
-  std::optional<int> ended;
-};
-
-/// Work that is done when the test says so.
-class HeldBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override { jobs.push_back({std::move(work), std::move(done)}); }
-  struct Job {
-    std::function<void()> work, done;
-  };
-  std::deque<Job> jobs;
-};
-
-/// Databases 0 and 1 under `always`, 2 not logged; the settings of a test come on top.
-struct Process {
-  Process(test::SimulatedDisk& disk, std::vector<std::string> options, const std::string& while_loading = {})
-      : log(clock), error(load(std::move(options))), core(clock, log, config, disk, background, host, server::all_families()) {
-    REQUIRE_FALSE(error);
-    log.set_level(LogLevel::Warning);
-    static_cast<void>(log.open("/dev/null"));
-    error = core.durability.open();
-    REQUIRE_FALSE(error);
-    if (!while_loading.empty()) {
-      REQUIRE(core.durability.loading());
-      connect().send(while_loading + "\r\n");
-      CHECK(clients.back()->take_output() == "+OK\r\n");
-    }
-    while (core.durability.loading() && !host.ended) core.tick();
-    REQUIRE_FALSE(host.ended);
-  }
-  std::optional<std::string> load(std::vector<std::string> options) {
-    std::vector<std::string> all = {"--dir", "/tmp", "--databases", "3", "--appendonly", "yes", "--appendfsync", "always",
-                                    "--save", "", "--db.2.appendonly", "no"};
-    all.insert(all.end(), options.begin(), options.end());
-    return config.load(all);
-  }
-  /// Lets the other threads do everything, and the server what time asks for.
-  void settle() {
-    for (int turns = 0; turns < 20; ++turns) {
-      clock.advance_ms(100);
-      core.tick();
-      core.end_turn();
-      while (!background.jobs.empty() && !host.ended) {
-        const HeldBackground::Job job = std::move(background.jobs.front());
-        background.jobs.pop_front();
-        job.work();
-        job.done();
-        core.end_turn();
-      }
-    }
-  }
-
-  ManualClock clock;
-  Log log;
-  server::ConfigStore config;
-  HeldBackground background;
-  EndingHost host;
-  std::optional<std::string> error;
-  server::Server core;
-  std::vector<std::unique_ptr<test::CoreClient>> clients;  // which do not outlive it
-
-  test::CoreClient& connect() {
-    clients.push_back(std::make_unique<test::CoreClient>(core, static_cast<int>(clients.size()) + 1));
-    return *clients.back();
-  }
-};
-
-struct Fixture {
-  Fixture() {
-    REQUIRE(disk.make_directory("/tmp"));
-    REQUIRE(disk.sync_directory(""));
-    start();
-    process->settle();
-  }
-  void start(std::vector<std::string> options = {}) { process = std::make_unique<Process>(disk, std::move(options)); }
-  /// The process is killed and the power goes.
-  void crash() {
-    disk.cut_power();
-    process.reset();
-    disk.restart();
-  }
-  std::string ask(const std::string& request) {
-    test::CoreClient client(process->core, 100);
-    client.send(request + "\r\n");
-    return client.take_output();
-  }
-
-  test::SimulatedDisk disk{1};
-  std::unique_ptr<Process> process;
-};
-
-}  // namespace
+using Fixture = test::DurabilityFixture;
 
 TEST_CASE_METHOD(Fixture, "a reply about a database under always waits for the disk, whatever brought the data there", "[durability]") {
   for (const std::string change : {"MOVE key 1", "COPY key key DB 1", "SWAPDB 0 1"}) {
@@ -223,7 +123,7 @@ TEST_CASE_METHOD(Fixture, "a database that is not logged any more leaves the fil
 TEST_CASE("a snapshot that the server gives up is no failure of the disk", "[durability]") {
   test::SimulatedDisk disk{1};
   REQUIRE(disk.make_directory("/tmp"));
-  Process process(disk, {});
+  test::TestProcess process(disk, {});
   process.core.tick();
   REQUIRE(process.core.durability.rewriting());
   test::CoreClient client(process.core, 1);
@@ -255,7 +155,7 @@ TEST_CASE("SHUTDOWN waits for the base of what is logged", "[durability]") {
   REQUIRE(disk.make_directory("/tmp"));
   REQUIRE(disk.sync_directory(""));
   {
-    Process process(disk, {"--appendonly", "no"});
+    test::TestProcess process(disk, {"--appendonly", "no"});
     test::CoreClient client(process.core, 1);
     client.send("SET key value\r\nCONFIG SET appendonly yes\r\nSHUTDOWN\r\n");
     CHECK_FALSE(process.host.ended);
@@ -264,7 +164,7 @@ TEST_CASE("SHUTDOWN waits for the base of what is logged", "[durability]") {
     disk.cut_power();
   }
   disk.restart();
-  Process process(disk, {});
+  test::TestProcess process(disk, {});
   test::CoreClient client(process.core, 1);
   client.send("DBSIZE\r\n");
   CHECK(client.take_output() == ":1\r\n");
@@ -297,7 +197,7 @@ TEST_CASE("snapshots that an earlier process did not end are removed, and nothin
   const std::vector<std::string> others = {"/tmp/temp-.rdb", "/tmp/temp-3.rdb.old", "/tmp/temp-three.rdb", "/tmp/appendonlydir/temp-notes"};
   for (const auto& names : {left, others})
     for (const std::string& name : names) REQUIRE(disk.create(name));
-  Process process(disk, {});
+  test::TestProcess process(disk, {});
   for (const std::string& name : left) CHECK_FALSE(disk.content(name));
   for (const std::string& name : others) CHECK(disk.content(name));
 }
@@ -430,11 +330,11 @@ TEST_CASE_METHOD(Fixture, "what the settings say while data are loaded is follow
   process->settle();
   crash();
   SECTION("the log stays where it was loaded from") {
-    process = std::make_unique<Process>(disk, std::vector<std::string>{"--enable-protected-configs", "yes"}, "CONFIG SET dir /var");
+    process = std::make_unique<test::TestProcess>(disk, std::vector<std::string>{"--enable-protected-configs", "yes"}, "CONFIG SET dir /var");
     CHECK(process->core.durability.log()->directory() == "/tmp/appendonlydir");
   }
   SECTION("a log begins that was not wanted before") {
-    process = std::make_unique<Process>(disk, std::vector<std::string>{"--appendonly", "no"}, "CONFIG SET appendonly yes");
+    process = std::make_unique<test::TestProcess>(disk, std::vector<std::string>{"--appendonly", "no"}, "CONFIG SET appendonly yes");
     REQUIRE(process->core.durability.log());
   }
   test::CoreClient& later = process->connect();

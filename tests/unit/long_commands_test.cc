@@ -114,6 +114,7 @@ TEST_CASE("a change in slices is seen whole or not at all, and is one effect", "
     void append(const persistence::Effect& effect) override { log += fmt::format("{}:{} ", effect.database, effect.arguments[0]); }
     void begin_unit() override { log += "( "; }
     void end_unit() override { log += ") "; }
+    void abandon_unit() override {}
     std::string log;
   } recorder;
   Core server;

@@ -174,6 +174,7 @@ TEST_CASE("an evicted key is told to watchers, subscribers and the feed", "[maxm
     }
     void begin_unit() override {}
     void end_unit() override {}
+    void abandon_unit() override {}
     std::string text;
   } deletions;
   Core server;
