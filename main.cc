@@ -22,6 +22,7 @@
 #include "server/net/descriptor_limit.h"
 #include "server/net/reactor.h"
 #include "server/server.h"
+#include "server/start_report.h"
 
 // jemalloc reads this at its start: a thread of its own gives freed memory back to the system, which takes milliseconds where it
 // is much, and would otherwise happen in the middle of some command.
@@ -130,6 +131,9 @@ int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   persistence::SystemDisk disk;
   auto server = std::make_unique<server::Server>(clock, log, config, disk, reactor, reactor, server::all_families());
   if (std::optional<std::string> error = server->load_users()) return fail(*error);
+  std::error_code unknown;
+  const std::string directory = std::filesystem::current_path(unknown).string();
+  server::report_start(config.values(), directory, server->acl.default_user().open_to_all(), disk, log);
   if (std::optional<std::string> error = reactor.listen(*server)) return fail(*error);
   std::optional<PidFile> pidfile(std::in_place, config.values().pidfile, log);
   if (std::optional<std::string> error = server->durability.open()) return fail(*error);
