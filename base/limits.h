@@ -38,6 +38,9 @@ inline constexpr int64_t kMemcachedItemBytes = 1024LL * 1024 * 1024;
 /// While memory is short, a transaction that has queued this many bytes is refused more, whatever its commands do.
 inline constexpr size_t kQueueBytesWhenFull = 1024 * 1024;
 
+/// `maxmemory-clients` is never less than this, in bytes, so that somebody can still connect and change it.
+inline constexpr size_t kLeastClientsBytes = 128 * 1024;
+
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 
@@ -74,11 +77,13 @@ inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 /// commands at most at a time, each of which has a stack.
 inline constexpr size_t kLongWork = 4096;
 inline constexpr size_t kLongCommands = 16;
+/// What commands that need much memory for their work (LCS) may hold together, in bytes; each is bounded by `proto-max-bulk-len` besides.
+inline constexpr size_t kWorkingBytes = 512 * 1024 * 1024;
 
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;
 
-/// Memory that the interpreter of scripts may hold, in bytes.
+/// Memory that the interpreter of scripts may hold, and as much again for one reply to a command that a script calls, in bytes.
 inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
 /// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
 inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;

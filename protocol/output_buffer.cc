@@ -4,6 +4,7 @@
 #include <cassert>
 #include <iterator>
 #include <new>
+#include <utility>
 
 namespace quartet::protocol {
 
@@ -14,8 +15,6 @@ namespace {
 constexpr size_t kMergeBytes = 1024;
 /// Consumed segments are removed from the front once there are this many, so that the removal costs little for each.
 constexpr size_t kConsumedSegments = 64;
-/// An empty buffer keeps room for this many segments.
-constexpr size_t kKeptSegments = 16;
 
 }  // namespace
 
@@ -50,12 +49,31 @@ void OutputBuffer::append_slow(std::string_view bytes) {
 
 /// Begins a run in a fresh block; what was free in the last one stays unused.
 void OutputBuffer::start_block() {
+  if (spare_ || exceeds(BlockPool::kBlockBytes)) return drop_from_here();
   end_run();
   char* block = pool_.take();
   segments_.push_back({block, 0, block, true, {}});
   held_ += BlockPool::kBlockBytes;
   cursor_ = block;
   limit_ = block + BlockPool::kBlockBytes;
+}
+
+/// The cursor goes to the beginning of the spare block, which is written over.
+void OutputBuffer::drop_from_here() {
+  if (!spare_) {
+    spare_ = pool_.take();
+    end_run();
+    kept_ = size_;
+  }
+  cursor_ = spare_;
+  limit_ = spare_ + BlockPool::kBlockBytes;
+}
+
+void OutputBuffer::end_overrun() {
+  if (!spare_) return;
+  pool_.give(std::exchange(spare_, nullptr));
+  size_ = kept_;
+  cursor_ = limit_ = nullptr;
 }
 
 /// Fixes the length of the last run; it cannot grow after that.
@@ -76,6 +94,7 @@ void OutputBuffer::split_run() {
 
 void OutputBuffer::append_shared(const SharedBytes& bytes) {
   if (bytes.size() < kReferenceBytes) return append(bytes.view());
+  if (spare_ || exceeds(bytes.capacity())) return drop_from_here();
   Segment reference{bytes.data(), bytes.size(), nullptr, false, bytes};
   if (cursor_) {
     // The reference goes between what the block holds and what it has still room for.
@@ -89,8 +108,12 @@ void OutputBuffer::append_shared(const SharedBytes& bytes) {
 }
 
 void OutputBuffer::take(OutputBuffer& other) {
-  if (other.size_ <= kMergeBytes) {
+  if (!other.spare_ && other.size_ <= kMergeBytes) {
     for (size_t i = other.first_; i < other.segments_.size(); ++i) append({other.segments_[i].data, other.length_of(i)});
+    return other.clear();
+  }
+  if (spare_ || other.spare_ || exceeds(other.counted())) {
+    drop_from_here();
     return other.clear();
   }
   end_run();
@@ -108,6 +131,7 @@ void OutputBuffer::take(OutputBuffer& other) {
 
 OutputBuffer::Place OutputBuffer::defer() {
   reserve(kDeferredBytes);
+  if (spare_) return 0;
   const Place place = segments_.size() - 1;
   // The place is the end of the run that is there; the next run leaves a gap for it to grow into.
   split_run();
@@ -117,6 +141,7 @@ OutputBuffer::Place OutputBuffer::defer() {
 }
 
 void OutputBuffer::fill(Place place, std::string_view bytes) {
+  if (spare_) return;
   assert(bytes.size() <= kDeferredBytes && place >= first_ && place < segments_.size());
   Segment& run = segments_[place];
   char* end = const_cast<char*>(run.data) + run.length;
@@ -136,7 +161,8 @@ void OutputBuffer::fill(Place place, std::string_view bytes) {
 }
 
 void OutputBuffer::truncate(size_t size) {
-  assert(size <= size_);
+  assert(size <= this->size());
+  end_overrun();
   size_t excess = size_ - size;
   if (excess == 0) return;
   end_run();
@@ -184,6 +210,7 @@ void OutputBuffer::drop_last() {
 }
 
 size_t OutputBuffer::gather(iovec* vectors, size_t count, size_t most) const {
+  assert(!spare_);
   size_t filled = 0;
   for (size_t i = first_; i < segments_.size() && filled < count && most > 0; ++i) {
     const size_t length = std::min(length_of(i), most);
@@ -195,7 +222,7 @@ size_t OutputBuffer::gather(iovec* vectors, size_t count, size_t most) const {
 }
 
 void OutputBuffer::consume(size_t n) {
-  assert(n <= size_);
+  assert(!spare_ && n <= size_);
   if (n == size_) return clear();
   size_ -= n;
   // Some bytes are left, so the loop ends before the last segment does.
@@ -213,6 +240,7 @@ void OutputBuffer::consume(size_t n) {
 }
 
 void OutputBuffer::clear() {
+  end_overrun();
   for (size_t i = first_; i < segments_.size(); ++i) drop(segments_[i]);
   segments_.clear();
   if (segments_.capacity() > kKeptSegments) segments_ = std::vector<Segment>();  // from {} it would keep its room
@@ -221,6 +249,7 @@ void OutputBuffer::clear() {
 }
 
 std::string OutputBuffer::to_string() const {
+  assert(!spare_);
   std::string text;
   text.reserve(size_);
   for (size_t i = first_; i < segments_.size(); ++i) text.append(segments_[i].data, length_of(i));

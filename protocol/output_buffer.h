@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -46,6 +48,9 @@ class BlockPool {
 ///     | run    | gap | run       | run (owner) |  | run     | free           |
 ///     +--------+- - -+-----------+-------------+  +---------+----------------+
 ///              ^place            ^reference                 ^cursor_         ^limit_
+///
+/// A buffer can have a bound. Where an append would exceed it, everything from there on is dropped (`overrun`): the cursor then runs
+/// through one spare block, again and again, so that whoever writes need not look. It costs a comparison for each new block.
 class OutputBuffer {
  public:
   /// References to fewer bytes than this are copied instead: a segment costs the kernel about as much as the copy.
@@ -57,11 +62,20 @@ class OutputBuffer {
   ~OutputBuffer() { clear(); }
 
   BlockPool& pool() const { return pool_; }
-  bool empty() const { return size_ == 0; }
-  /// Bytes appended and not yet consumed.
-  size_t size() const { return size_; }
+  bool empty() const { return size() == 0; }
+  /// Bytes appended, neither dropped nor consumed.
+  size_t size() const { return spare_ ? kept_ : size_; }
   /// Memory held by the buffer, in bytes; referenced values count, because the client keeps them alive.
-  size_t memory() const { return held_ + segments_.capacity() * sizeof(Segment); }
+  size_t memory() const { return held_ + segments_.capacity() * sizeof(Segment) + (spare_ ? BlockPool::kBlockBytes : 0); }
+
+  /// What limits count: the memory beyond the first block, in bytes. A client that reads what it gets has no more than that one.
+  size_t beyond_first() const { return counted() - std::min(counted(), kFreeBytes); }
+  /// Lets `beyond_first` grow to this many bytes. What is there already stays.
+  void set_bound(size_t bytes) { most_ = bytes > SIZE_MAX - kFreeBytes ? SIZE_MAX : bytes + kFreeBytes; }
+  size_t bound() const { return most_ == SIZE_MAX ? SIZE_MAX : most_ - kFreeBytes; }
+  /// Bytes were dropped, and all that follow are, until truncate or clear. What is there ends anywhere in a reply. REQUIRES of all
+  /// other functions that are not for appending: not overrun().
+  bool overrun() const { return spare_ != nullptr; }
 
   void append(std::string_view bytes) {
     if (bytes.size() > room()) return append_slow(bytes);
@@ -90,7 +104,7 @@ class OutputBuffer {
   Place defer();
   void fill(Place place, std::string_view bytes);
 
-  /// Forgets everything that was appended after size() was `size`. REQUIRES: since then nothing was consumed and no
+  /// Forgets everything that was appended after size() was `size`, and ends an overrun. REQUIRES: since then nothing was consumed and no
   /// place filled that was opened before; no open place lies behind.
   void truncate(size_t size);
 
@@ -112,6 +126,14 @@ class OutputBuffer {
     SharedBytes shared;
   };
 
+  /// That the bound does not count, in bytes: a block, and an empty buffer's room for segments.
+  static constexpr size_t kKeptSegments = 16;
+  static constexpr size_t kFreeBytes = BlockPool::kBlockBytes + kKeptSegments * sizeof(Segment);
+
+  size_t counted() const { return held_ + segments_.size() * sizeof(Segment); }
+  bool exceeds(size_t more) const { return counted() > most_ || most_ - counted() < more; }
+  void drop_from_here();
+  void end_overrun();
   size_t room() const { return static_cast<size_t>(limit_ - cursor_); }
   size_t length_of(size_t index) const {
     const Segment& segment = segments_[index];
@@ -132,6 +154,10 @@ class OutputBuffer {
   // Where the last segment ends and its block does; both null unless the last segment is a run that can grow.
   char* cursor_ = nullptr;
   char* limit_ = nullptr;
+  size_t most_ = SIZE_MAX;  // of counted(), in bytes
+  // Set while overrun: where the cursor runs instead, and what size_ was before.
+  char* spare_ = nullptr;
+  size_t kept_ = 0;
 };
 
 }  // namespace quartet::protocol

@@ -26,6 +26,8 @@ class Reply {
   int version() const { return version_; }
   void set_version(int version) { version_ = version; }
   OutputBuffer& buffer() { return out_; }
+  /// The output has reached its bound: what is written is dropped, and whoever only reads may stop.
+  bool full() const { return out_.overrun(); }
 
   void ok() { raw("+OK\r\n"); }
   void simple(std::string_view text);

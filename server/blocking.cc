@@ -11,6 +11,10 @@ void Blocking::block(Session& session, BlockedCommand command) {
     const auto queue = queues_.try_emplace({command.database, key}).first;
     command.places.push_back({queue, queue->second.insert(queue->second.end(), &session)});
   }
+  for (const std::string& argument : command.arguments) command.argument_bytes += argument.size();
+  constexpr size_t kPlaceBytes = 160;
+  command.memory = sizeof(BlockedCommand) + 2 * command.argument_bytes + command.arguments.size() * sizeof(std::string) +
+                   command.keys.size() * (sizeof(std::string) + kPlaceBytes);
   if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
   ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));

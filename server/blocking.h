@@ -33,6 +33,10 @@ struct BlockedCommand {
     std::list<Session*>::iterator position;
   };
   std::vector<Place> places = {};
+
+  /// Bytes of the arguments, and of what is held for the command with its places in the queues, about; counted once, by Blocking.
+  size_t argument_bytes = 0;
+  size_t memory = 0;
 };
 
 /// Who waits for which key, and which keys became ready. Keys are served in the order they became ready, the clients of

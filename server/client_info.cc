@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/blocking.h"
+
 namespace quartet::server {
 
 namespace {
@@ -39,24 +41,31 @@ std::string client_flags(const Session& session) {
 }
 
 size_t client_memory(const Session& session) {
-  return sizeof(Session) + session.parser.memory() + session.input.capacity() + session.out.memory() + session.queue_bytes;
+  return sizeof(Session) + session.parser.memory() + session.input.capacity() + session.out.memory() + session.queue_bytes +
+         session.watch_bytes + session.subscription_bytes + (session.blocked ? session.blocked->memory : 0);
 }
 
-std::string client_info(const Session& session, const Time& now) {
-  const size_t omem = session.out.empty() ? 0 : session.out.memory();
+std::string client_info(const Session& session, const Time& now, Args executing) {
+  constexpr size_t kBlock = protocol::BlockPool::kBlockBytes;
+  size_t arguments = session.blocked ? session.blocked->argument_bytes : 0;
+  for (const std::string_view argument : executing) arguments += argument.size();
+  // The first block of output stands for the buffer that each of Redis's clients has, what comes after it for the list of replies.
+  const size_t first_block = session.out.empty() ? 0 : kBlock;
+  const size_t in_block = std::min(session.out.size(), first_block);
+  const size_t omem = session.out.beyond_first();
   const size_t input = session.input.size();
-  const size_t total = client_memory(session);
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} "
-      "qbuf-free={} argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} user={} redir=-1 "
+      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} user={} redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       session.id, session.address, session.local_address, session.descriptor, session.name,
       (now.mono_us - session.created.mono_us) / 1'000'000, (now.mono_us - session.last_active.mono_us) / 1'000'000,
       client_flags(session), session.database, session.channels.size(), session.patterns.size(),
       session.shard_channels.size(), session.in_multi ? static_cast<int64_t>(session.queue.size()) : -1, input,
-      session.input.capacity() - input, session.queue_bytes, omem > 0 ? 1 : 0, omem, total,
-      session.out.empty() ? "r" : "rw", session.last_command ? session.last_command->full_name : "NULL", session.user->name,
-      session.reply.version(), session.library_name, session.library_version);
+      session.input.capacity() - input, arguments, session.queue_bytes, first_block, in_block, in_block,
+      (omem + kBlock - 1) / kBlock, omem, client_memory(session), session.out.empty() ? "r" : "rw",
+      session.last_command ? session.last_command->full_name : "NULL", session.user->name, session.reply.version(),
+      session.library_name, session.library_version);
 }
 
 bool valid_client_name(std::string_view name) {

@@ -128,6 +128,7 @@ struct Config : DatabaseSettings {
 
   // memory
   int64_t maxmemory = 0;                        // of the whole server, in bytes; 0 is no limit
+  int64_t maxmemory_clients = 0;                // of all clients, in bytes, or in percent of maxmemory where negative; 0 is no limit
   int64_t maxmemory_eviction_tenacity = 10;     // 0 to 100, see MemoryLimit
 
   // persistence

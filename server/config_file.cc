@@ -53,7 +53,8 @@ std::optional<std::string> value_text(const Directive& directive, const toml::no
   }
   if (const auto* number = node.as_integer()) {
     if (directive.kind == Kind::Octal) return fmt::format("{:o}", number->get());
-    const bool numeric = directive.kind == Kind::Integer || directive.kind == Kind::Memory || directive.is_list();
+    const bool numeric = directive.kind == Kind::Integer || directive.kind == Kind::Memory ||
+                         directive.kind == Kind::MemoryOrPercent || directive.is_list();
     return numeric ? std::optional(fmt::format("{}", number->get())) : std::nullopt;
   }
   if (const auto* number = node.as_floating_point())
@@ -172,6 +173,7 @@ std::string toml_value(const Target& target, const Config& config) {
     case Kind::Bool: return text == "yes" ? "true" : "false";
     case Kind::Integer:
     case Kind::Memory: return text;
+    case Kind::MemoryOrPercent: return text.ends_with('%') ? toml_string(text) : text;
     case Kind::Percentiles: return fmt::format("[{}]", fmt::join(split_words(text), ", "));
     case Kind::Words:
     case Kind::Lines: {

@@ -174,6 +174,7 @@ constexpr Directive kDirectives[] = {
 
     // memory
     memory("maxmemory", &C::maxmemory),
+    {.name = "maxmemory-clients", .kind = Kind::MemoryOrPercent, .member = &C::maxmemory_clients, .maximum = kLong},
     choice("maxmemory-policy", &C::maxmemory_policy, storage::kEvictionPolicies, D::PerDatabase),
     integer("maxmemory-samples", &C::maxmemory_samples, 1, kInt, D::PerDatabase),
     integer("maxmemory-eviction-tenacity", &C::maxmemory_eviction_tenacity, 0, 100),
@@ -296,6 +297,20 @@ Problem parse_number(const Directive& directive, std::string_view text, int64_t&
   return {};
 }
 
+Problem parse_memory_or_percent(std::string_view text, int64_t& value) {
+  if (text.ends_with('%')) {
+    const auto percent = parse_int(text.substr(0, text.size() - 1));
+    if (!percent || *percent < 0) return "argument must be a memory or percent value";
+    if (*percent > 100) return "percentage argument must be less or equal to 100";
+    value = -*percent;
+    return {};
+  }
+  const auto bytes = text.empty() ? std::optional<int64_t>(0) : parse_memory(text);
+  if (!bytes || *bytes < 0) return "argument must be a memory or percent value";
+  value = *bytes;
+  return {};
+}
+
 Problem parse_choice(const Directive& directive, std::string_view text, std::string& value) {
   for (const std::string_view choice : directive.choices) {
     if (!equals_ignoring_case(text, choice)) continue;
@@ -311,6 +326,7 @@ Problem parse(const Directive& directive, Config& config, std::string_view text)
     case Kind::Integer:
     case Kind::Memory:
     case Kind::Octal: return parse_number(directive, text, value_of<int64_t>(directive, config));
+    case Kind::MemoryOrPercent: return parse_memory_or_percent(text, value_of<int64_t>(directive, config));
     case Kind::Enum: return parse_choice(directive, text, value_of<std::string>(directive, config));
     case Kind::String: value_of<std::string>(directive, config) = text; return {};
     case Kind::Words: {
@@ -379,6 +395,10 @@ std::string format(const Directive& directive, const Config& config) {
     case Kind::Bool: return value_of<bool>(directive, config) ? "yes" : "no";
     case Kind::Integer:
     case Kind::Memory: return fmt::format("{}", value_of<int64_t>(directive, config));
+    case Kind::MemoryOrPercent: {
+      const int64_t value = value_of<int64_t>(directive, config);
+      return value < 0 ? fmt::format("{}%", -value) : fmt::format("{}", value);
+    }
     case Kind::Octal: return fmt::format("{:o}", value_of<int64_t>(directive, config));
     case Kind::Words: return join_words(value_of<std::vector<std::string>>(directive, config));
     case Kind::Lines: return join_lines(value_of<std::vector<std::string>>(directive, config));
@@ -398,6 +418,7 @@ std::string describe_allowed(const Directive& directive) {
     case Kind::Bool: return "yes (true) or no (false)";
     case Kind::Integer: return fmt::format("an integer from {} to {}", directive.minimum, directive.maximum);
     case Kind::Memory: return fmt::format("bytes, with kb, mb or gb where wished (100mb), at least {}", directive.minimum);
+    case Kind::MemoryOrPercent: return "bytes, with kb, mb or gb where wished (100mb), or a share of maxmemory (\"5%\")";
     case Kind::Octal: return fmt::format("an octal number from {:o} to {:o}", directive.minimum, directive.maximum);
     case Kind::Enum: return fmt::format("{}", fmt::join(directive.choices, ", "));
     case Kind::String: return "a string";

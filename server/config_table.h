@@ -15,6 +15,7 @@ enum class Kind : uint8_t {
   Bool,          // yes | no
   Integer,       // between minimum and maximum
   Memory,        // bytes, with a unit where wished: 100mb
+  MemoryOrPercent,  // bytes as above, or 0% to 100%, which are negative
   Octal,         // file permissions
   Enum,          // one of `choices`
   String,        // any text

@@ -152,6 +152,7 @@ void Server::queue(Session& session, const CommandEntry& command, Args args) {
 }
 
 void Server::refuse(Session& session, Args args, size_t mark) {
+  if (session.reply.full()) return;  // which ends the connection
   if (session.memcached) {
     if (session.memcached->quiet) session.out.truncate(mark);
     return;
@@ -192,8 +193,11 @@ Outcome Server::dispatch(Session& session, const CommandEntry* command, Args arg
 }
 
 void Server::finish_reply(Session& session, size_t mark) {
+  const bool wanted = session.reply_mode == ReplyMode::On || session.reply_mode == ReplyMode::SkipNext;
+  if (session.out.overrun() && wanted) [[unlikely]]
+    end_overrun(session, mark);
   if (awaited_ | awaited_save_) hold(session, mark);
-  if (session.reply_mode != ReplyMode::On && session.reply_mode != ReplyMode::SkipNext) {
+  if (!wanted) {
     session.out.truncate(mark);
     if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
   }
@@ -476,6 +480,7 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   if (awaited_) hold(session, mark);
   awaited_ = outer;
   awaited_save_ = outer_save;
+  if (session.reply.full()) end_overrun(session, mark);
   return served;
 }
 

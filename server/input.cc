@@ -161,6 +161,7 @@ size_t Input::execute_input(Session& session, std::string_view input, Batch& bat
 
 size_t Input::execute_batch(Session& session, Batch& batch, Time& now) {
   size_t done = 0;
+  server_.bound_output(session);
   for (size_t i = 0; i < batch.requests.size(); ++i) {
     const Batch::Request& request = batch.requests[i];
     if (i == batch.looked_ahead) look_ahead(session, batch);

@@ -19,7 +19,7 @@ constexpr int64_t kShortestSliceUs = 100;
 /// Stacks that are kept for the next commands.
 constexpr size_t kKeptStacks = 2;
 
-/// What unwinds the stack of a command that is given up.
+/// What unwinds the stack of a command that is given up, or whose reply is more than its client may leave unread.
 struct GivenUp {};
 
 }  // namespace
@@ -33,6 +33,7 @@ struct LongCommands::Run final : Pauses {
         reply(out, called.reply.version()),
         arguments(copy(called.args)),
         ctx{server, *session, called.command, arguments, reply, called.now, called.database} {
+    out.set_bound(session->out.bound());
     ctx.pauses = this;
     ctx.in_slices = true;
     ctx.repeated_lookups = lookups;
@@ -45,6 +46,8 @@ struct LongCommands::Run final : Pauses {
   }
 
   size_t look() override {
+    // There is no use in the rest of a reply that is not sent.
+    if (out.overrun() && !writes()) throw GivenUp{};
     const bool always = server.long_commands.bounds().slice_us == 0;
     if (!to_its_end && (always || server.clock.now().mono_us >= end_us)) {
       fiber->pause();
@@ -67,6 +70,11 @@ struct LongCommands::Run final : Pauses {
     return copies;
   }
 
+  /// What the process holds beside the run's database and garbage: what it grows by while the run works is the run's.
+  int64_t balance() const {
+    return static_cast<int64_t>(server.used_memory()) - static_cast<int64_t>(ctx.database->memory() + server.garbage_bytes());
+  }
+
   Server& server;
   Session* session;
   std::unique_ptr<Session> left;  // the session, where its client has gone away
@@ -80,6 +88,8 @@ struct LongCommands::Run final : Pauses {
   std::vector<Server::SaidEffect> effects;
   std::vector<Server::NewKey> new_keys;
   int64_t worked_us = 0;
+  int64_t memory = 0;            // bytes
+  int64_t memory_at_start = 0;  // of it, before the first slice
   int64_t end_us = 0;
   bool running = false;     // it is on the stack now
   bool to_its_end = false;  // without a pause
@@ -91,6 +101,18 @@ LongCommands::~LongCommands() = default;
 
 bool LongCommands::writing() const {
   return std::any_of(runs_.begin(), runs_.end(), [](const auto& run) { return run->writes(); });
+}
+
+size_t LongCommands::memory() const {
+  int64_t bytes = 0;
+  for (const auto& run : runs_) bytes += std::max<int64_t>(run->memory, 0);
+  return static_cast<size_t>(bytes);
+}
+
+bool LongCommands::reserve(size_t bytes) {
+  if (reserved_ > 0 && (reserved_ > limits::kWorkingBytes || bytes > limits::kWorkingBytes - reserved_)) return false;
+  reserved_ += bytes;
+  return true;
 }
 
 void LongCommands::hold_writers_back(bool hold) {
@@ -111,7 +133,10 @@ void LongCommands::begin(const Context& ctx, size_t lookups) {
   assert(!ctx.database->locked());
   ctx.database->set_locked(true);
   server_.input.wait(ctx.session, Wait::OwnSlices);
+  const size_t before = server_.used_memory();
   runs_.push_back(std::make_unique<Run>(ctx, lookups));
+  Run& run = *runs_.back();
+  run.memory = run.memory_at_start = static_cast<int64_t>(server_.used_memory()) - static_cast<int64_t>(before);
   // Where others are in slices already it waits for its turn, so that they do not add up within one turn of the loop.
   if (runs_.size() == 1) resume(std::prev(runs_.end()), ctx.now.mono_us + bounds_.slice_us);
 }
@@ -180,7 +205,9 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
   ++server_.depth_;
   run.running = true;
   run.exchange_notes();
+  const int64_t before = run.balance();
   const bool more = run.fiber->resume();
+  run.memory += run.balance() - before;
   run.exchange_notes();
   run.running = false;
   --server_.depth_;
@@ -189,6 +216,8 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
     db.set_locked(true);
     return false;
   }
+  const int64_t left = run.memory - run.memory_at_start - static_cast<int64_t>(run.out.memory());
+  if (left > 0) server_.left_over(static_cast<size_t>(left));
   if (!run.given_up) complete(run);
   remove(at);
   return true;

@@ -60,6 +60,14 @@ class LongCommands {
   /// Keeps more of those from beginning, for whoever waits for there to be none.
   void hold_writers_back(bool hold);
 
+  /// Bytes that they hold for their work, their replies included. It is told by what the allocator gives while each runs, less what
+  /// its database is charged; 0 in builds with sanitizers.
+  size_t memory() const;
+  /// Counts memory that a command of any kind is about to take. False where others have some and it would be more than
+  /// limits::kWorkingBytes with theirs: then nothing is counted. See WorkingMemory.
+  [[nodiscard]] bool reserve(size_t bytes);
+  void release(size_t bytes) { reserved_ -= bytes; }
+
   /// Executes a command in slices, of which the first may be done at once. `ctx` is that of its first call, in which
   /// `lookups` keys were counted as hits or misses. REQUIRES: may_begin.
   void begin(const Context& ctx, size_t lookups);
@@ -105,6 +113,7 @@ class LongCommands {
   Runs runs_;  // the first one has the next slice
   std::vector<Waiting> waiting_;  // in the order in which they came
   std::vector<FiberStack> stacks_;
+  size_t reserved_ = 0;
   bool writers_held_back_ = false;
   int64_t slice_ended_us_ = 0;
 };

@@ -110,7 +110,7 @@ void Server::watch_sessions(const Time& now) {
 
 /// One that is closing already is looked at too: it may wait for a client that does not read what is left for it.
 bool Server::watch_session(Session& session, const Time& now) {
-  if (session.soft_limit_since_ms) output_added(session);
+  if (session.soft_limit_since_ms || client_eviction.on()) output_added(session);
   const auto longer = [&](int64_t since_us, int64_t seconds) { return seconds > 0 && now.mono_us - since_us > seconds * 1'000'000; };
   const bool late = must_log_in(session) && !session.waits_its_turn() && longer(session.unauthenticated_since_us, config.handshake_timeout);
   const int64_t timeout =

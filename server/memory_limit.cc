@@ -70,7 +70,7 @@ bool MemoryLimit::judges_accesses(const storage::Keyspace& db) const {
 // --- Whether ----------------------------------------------------------------------------------------------------------
 
 size_t MemoryLimit::not_counted() const {
-  size_t bytes = server_.garbage_bytes() + server_.durability.current_save().memory();
+  size_t bytes = server_.garbage_bytes() + server_.durability.current_save().memory() + server_.long_commands.memory();
   if (const persistence::AofLog* log = server_.durability.log()) bytes += log->memory();
   return bytes;
 }

@@ -51,7 +51,8 @@ class MemoryLimit {
   /// Goes on with evicting; true where it wants to be called again soon.
   bool work(const Time& now);
 
-  /// Bytes that do not count: what waits for the disk, what a snapshot holds, and what another thread is about to free.
+  /// Bytes that do not count: what waits for the disk, what a snapshot and commands in slices hold, and what another thread is about to
+  /// free.
   size_t not_counted() const;
   /// For how long a limit has been exceeded, in microseconds; 0 where none is.
   int64_t exceeded_for_us(const Time& now) const { return exceeded_since_us_ ? now.mono_us - exceeded_since_us_ : 0; }

@@ -29,6 +29,9 @@ int64_t count_of(const Session& session, PubSub::Kind kind) {
   return static_cast<int64_t>(kind == PubSub::Kind::Shard ? session.shard_channels.size() : session.subscriptions());
 }
 
+/// What a subscription takes with its places in both tables, in bytes, about.
+size_t memory_of(std::string_view channel) { return 160 + 2 * channel.size(); }
+
 void confirm(Session& session, PubSub::Kind kind, std::string_view word, std::string_view channel) {
   session.reply.push(3);
   session.reply.bulk(word);
@@ -39,7 +42,10 @@ void confirm(Session& session, PubSub::Kind kind, std::string_view word, std::st
 }  // namespace
 
 void PubSub::subscribe(Session& session, Kind kind, std::string_view channel) {
-  if (names_of(session, kind).emplace(channel).second) channels_of(kind)[std::string(channel)].push_back(&session);
+  if (names_of(session, kind).emplace(channel).second) {
+    channels_of(kind)[std::string(channel)].push_back(&session);
+    session.subscription_bytes += memory_of(channel);
+  }
   confirm(session, kind, kWords[static_cast<int>(kind)].subscribe, channel);
 }
 
@@ -47,6 +53,7 @@ void PubSub::unsubscribe(Session& session, Kind kind, std::string_view channel) 
   // The name may be the session's own copy, which the removal destroys.
   const std::string name(channel);
   if (names_of(session, kind).erase(name)) {
+    session.subscription_bytes -= memory_of(name);
     Channels& channels = channels_of(kind);
     const auto found = channels.find(name);
     std::erase(found->second, &session);
@@ -77,6 +84,7 @@ void PubSub::forget(Session& session) {
     }
     names.clear();
   }
+  session.subscription_bytes = 0;
 }
 
 std::vector<std::string_view> PubSub::channels(Kind kind, std::optional<std::string_view> pattern) const {

@@ -45,6 +45,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
       durability(*this, disk),
       long_commands(*this),
       memory_limit(*this),
+      client_eviction(*this),
       started(clock_.now()),
       run_id(make_run_id(random)) {
   stats.databases.resize(static_cast<size_t>(config.databases));
@@ -53,6 +54,7 @@ Server::Server(Clock& clock_, Log& log_, ConfigStore& config_, persistence::Disk
   scripting = std::make_unique<Scripting>(*this);
   stats.last_sample_ms = started.mono_ms();
   apply_config({});
+  client_eviction.configure();
   stats.startup_memory = stats.peak_memory = used_memory();
   stats.startup_scripts_memory = scripting->memory();
   config_store.on_change([this](const std::vector<std::string_view>& names) { return apply_config(names); });
@@ -91,6 +93,9 @@ std::optional<ConfigFault> Server::apply_config(const std::vector<std::string_vi
   if (named("maxmemory") && config.maxmemory > 0 && used_memory() > static_cast<size_t>(config.maxmemory))
     log.warning("maxmemory is now {} bytes, less than the {} in use: keys are evicted, or writes refused, as the policies say.",
                 config.maxmemory, used_memory());
+  if (named("maxmemory-clients") || named("maxmemory")) client_eviction.configure();
+  if (named("client-output-buffer-limit"))
+    for (const auto& [id, session] : sessions_) bound_output(*session);
   if (named("requirepass")) acl.set_default_password(config.requirepass);
   const bool memcached_moved = std::any_of(names.begin(), names.end(), [](std::string_view name) {
     return name.ends_with(".memcached-port") || name.ends_with(".memcached-bind");
@@ -173,6 +178,7 @@ void Server::close_session(Session& session) {
   pubsub.forget(session);
   if (session.monitor) std::erase(monitors_, &session);
   if (session.memcached) --session.memcached->service.sessions;
+  client_eviction.forget(session);
   leave_database(session);
   if (!session.held.empty()) held_[session.held_position] = nullptr;
   input.forget(session);
@@ -201,29 +207,61 @@ void Server::disconnect(Session& session, bool flush) {
   session.closing = true;
   // Nothing may be handed to a client that is on its way out.
   blocking.forget(session);
+  if (!flush) client_eviction.let_go(session);
   if (session.connection) session.connection->close_soon(flush);
 }
 
+size_t Server::output_limit(const Session& session) const {
+  const int64_t hard = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())].hard_bytes;
+  const size_t limit = hard > 0 ? static_cast<size_t>(hard) : SIZE_MAX;
+  return must_log_in(session) ? std::min(limit, limits::kUnauthenticatedOutputBytes) : limit;
+}
+
+void Server::bound_output(Session& session) const {
+  session.out.set_bound(std::min(output_limit(session), client_eviction.limit_of(session)));
+}
+
+void Server::close_for_output(Session& session) {
+  if (session.closing) return;
+  about_clients_.write(log, LogLevel::Warning, clock.now(), "Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).",
+                       session.id, session.address, session.out.memory());
+  ++stats.output_buffer_limit_disconnections;
+  disconnect(session, false);
+}
+
+void Server::end_overrun(Session& session, size_t mark) {
+  session.out.truncate(mark);
+  session.out.bound() < output_limit(session) ? client_eviction.evict(session) : close_for_output(session);
+}
+
 void Server::output_added(Session& session) {
-  if (!session.connection || session.out.empty()) return;
-  session.connection->flush_soon();
-  const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
-  if (limit.hard_bytes == 0 && limit.soft_bytes == 0 && !must_log_in(session)) return;
-  const auto memory = static_cast<int64_t>(session.out.memory());
-  bool over = limit.hard_bytes && memory > limit.hard_bytes;
-  if (must_log_in(session) && session.out.memory() > limits::kUnauthenticatedOutputBytes) over = true;
-  if (limit.soft_bytes && memory > limit.soft_bytes) {
-    const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
-    if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;
-    over = over || now_ms - session.soft_limit_since_ms >= static_cast<uint64_t>(limit.soft_seconds) * 1000;
+  if (!session.connection) return;
+  bound_output(session);
+  if (!session.out.empty()) {
+    session.connection->flush_soon();
+    check_output(session);
   } else {
     session.soft_limit_since_ms = 0;
   }
-  if (!over || session.closing) return;
-  about_clients_.write(log, LogLevel::Warning, clock.now(), "Client id={} addr={} closed for overcoming of output buffer limits ({} bytes).",
-                       session.id, session.address, memory);
-  ++stats.output_buffer_limit_disconnections;
-  disconnect(session, false);
+  if (client_eviction.on()) {
+    client_eviction.update(session);
+    client_eviction.evict();
+  }
+}
+
+void Server::check_output(Session& session) {
+  // Of what was not the reply to a command of its own, the part that is there is sent.
+  if (session.out.overrun()) return end_overrun(session, session.out.size());
+  const size_t bytes = session.out.beyond_first();
+  if (bytes > output_limit(session)) return close_for_output(session);
+  const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];
+  if (limit.soft_bytes == 0 || bytes <= static_cast<size_t>(limit.soft_bytes)) {
+    session.soft_limit_since_ms = 0;
+    return;
+  }
+  const auto now_ms = static_cast<uint64_t>(clock.now().mono_ms());
+  if (session.soft_limit_since_ms == 0) session.soft_limit_since_ms = now_ms;
+  if (now_ms - session.soft_limit_since_ms > static_cast<uint64_t>(limit.soft_seconds) * 1000) close_for_output(session);
 }
 
 void Server::data_loaded() {
@@ -324,6 +362,12 @@ void Server::reclaim(std::unique_ptr<storage::Garbage> garbage) {
   if (garbage_.size() == 1) destroy_garbage();
 }
 
+void Server::left_over(size_t bytes) {
+  if (garbage_.empty()) return;
+  left_over_.push_back({destroyed_garbage_ + garbage_.size(), bytes});
+  garbage_bytes_ += bytes;
+}
+
 /// One at a time: the other threads of the pool are to be free for the disk.
 void Server::destroy_garbage() {
   struct Work {
@@ -345,6 +389,9 @@ void Server::destroy_garbage() {
         garbage_bytes_ -= static_cast<size_t>(bytes);
         slab_garbage_ += static_cast<uint64_t>(std::max<int64_t>(bytes - shared->to_allocator, 0));
         garbage_.erase(garbage_.begin());
+        ++destroyed_garbage_;
+        for (; !left_over_.empty() && left_over_.front().destroyed <= destroyed_garbage_; left_over_.pop_front())
+          garbage_bytes_ -= left_over_.front().bytes;
         if (!garbage_.empty()) destroy_garbage();
       });
 }

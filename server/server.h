@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "persistence/snapshot.h"
 #include "server/acl.h"
 #include "server/blocking.h"
+#include "server/client_eviction.h"
 #include "server/command_table.h"
 #include "server/config.h"
 #include "server/context.h"
@@ -95,6 +97,7 @@ class Server final : public storage::KeyspaceObserver {
     stats.database(session.database).net_output_bytes += n;
     ++stats.writes_processed;
     if (session.memcached) session.memcached->service.stats.bytes_written += n;
+    client_eviction.update(session);
   }
 
   /// At the end of each turn, before its replies are sent. True where the loop must not sleep.
@@ -142,6 +145,7 @@ class Server final : public storage::KeyspaceObserver {
   Durability durability;
   LongCommands long_commands;
   MemoryLimit memory_limit;
+  ClientEviction client_eviction;
   std::unique_ptr<Scripting> scripting;
   /// Null where nobody wants to hear of requests.
   Observer* observer = nullptr;
@@ -171,6 +175,10 @@ class Server final : public storage::KeyspaceObserver {
   bool serve_blocked(Session& session, std::string_view key);
   /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
   void output_added(Session& session);
+  /// A line that single clients can cause: some a second are written.
+  void log_about_clients(LogLevel level, std::string_view text) { about_clients_.write(log, level, clock.now(), "{}", text); }
+  /// Lets the session's output have what the limits of its class, as they are now, and ClientEviction allow.
+  void bound_output(Session& session) const;
   /// Shows a call to the clients in MONITOR mode. Commands that run others (EVAL) do it themselves, before those.
   void show_to_monitors(const Context& ctx);
   /// Marks a session for closing; with `flush`, after its output is sent. Safe for the session whose command runs.
@@ -291,6 +299,8 @@ class Server final : public storage::KeyspaceObserver {
   void evicted(storage::Keyspace& keyspace, std::string_view key) override;
   void created(storage::Keyspace& keyspace, std::string_view key) override;
   void reclaim(std::unique_ptr<storage::Garbage> garbage) override;
+  /// What `reclaim` was given until now holds so many bytes more than it says. They count as garbage until all of it is freed.
+  void left_over(size_t bytes);
   size_t lazyfree_pending() const { return lazyfree_pending_; }
   /// Bytes of `used_memory` that no database holds any more and another thread is about to free, or has freed but they were not taken back.
   size_t garbage_bytes() const;
@@ -316,6 +326,13 @@ class Server final : public storage::KeyspaceObserver {
   static const CommandEntry* resolve(const CommandEntry* named, Args args, protocol::Reply& reply);
   /// Executes a request of a session, unless it has to wait. `now` becomes the time after it.
   Outcome dispatch(Session& session, const CommandEntry* command, Args args, Time& now);
+  /// Most bytes that the session may leave unread, by its class (see OutputBuffer::beyond_first).
+  size_t output_limit(const Session& session) const;
+  void check_output(Session& session);
+  /// The output is more than its limit: closes the connection, with what the client takes now of what is left.
+  void close_for_output(Session& session);
+  /// The same where a reply has reached the bound: of what lies behind `mark` nothing is sent.
+  void end_overrun(Session& session, size_t mark);
   /// What becomes of a reply behind `mark` in the output: it may have to wait for the disk, or the client does not want it.
   void finish_reply(Session& session, size_t mark);
   /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
@@ -388,6 +405,12 @@ class Server final : public storage::KeyspaceObserver {
   uint64_t awaited_save_ = 0;  // the ticket of a snapshot, likewise
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
+  uint64_t destroyed_garbage_ = 0;
+  struct LeftOver {
+    uint64_t destroyed;  // counts until destroyed_garbage_ has come so far
+    size_t bytes;
+  };
+  std::deque<LeftOver> left_over_;
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::map<int, std::unique_ptr<MemcachedService>> memcached_;  // of the databases that have had such clients
   uint64_t last_cas_ = 0;

@@ -112,15 +112,27 @@ struct Session {
   std::string name, library_name, library_version;
   ReplyMode reply_mode = ReplyMode::On;
 
+  /// How ClientEviction counts the session.
+  struct Counted {
+    static constexpr size_t kNone = SIZE_MAX;
+    size_t bytes = 0;
+    size_t bucket = kNone;
+    size_t position = 0;  // in the bucket
+    bool gone = false;    // about to be closed, whatever it holds
+  };
+  Counted counted;
+
   bool in_multi = false;
   bool multi_failed = false;  // an error while queueing: EXEC answers EXECABORT
   std::vector<QueuedCommand> queue;
   size_t queue_bytes = 0;   // of memory
   int queued_database = 0;  // where the next command behind those in the queue will run
   std::vector<std::unique_ptr<Watch>> watches;
+  size_t watch_bytes = 0;  // of memory, about
   bool watch_touched = false;
 
   std::unordered_set<std::string> channels, patterns, shard_channels;
+  size_t subscription_bytes = 0;  // of memory, about
   bool monitor = false;
 
   Wait wait = Wait::None;  // Input changes it

@@ -60,6 +60,7 @@ struct Statistics {
   uint64_t writes_processed = 0;
   uint64_t query_buffer_limit_disconnections = 0;
   uint64_t output_buffer_limit_disconnections = 0;
+  uint64_t evicted_clients = 0;  // see ClientEviction
   uint64_t handshake_timeouts = 0;  // clients that have not authenticated, or not ended their TLS handshake, in time
   uint64_t handshake_failures = 0;  // TLS handshakes that failed
   uint64_t expire_cycle_cpu_us = 0;

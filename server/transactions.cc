@@ -19,6 +19,7 @@ void Watches::add(Session& session, storage::Keyspace& db, std::string_view key,
   const storage::Entry* entry = db.find_raw(key);
   const bool expired = entry && entry->expired(now_ms);
   session.watches.push_back(std::make_unique<Watch>(Watch{&session, db.index(), std::string(key), expired}));
+  session.watch_bytes += Watch::memory(key);
   std::vector<Watch*>& of_key = by_key_[std::string(key)];
   session.watches.back()->place = of_key.size();
   of_key.push_back(session.watches.back().get());
@@ -34,6 +35,7 @@ void Watches::remove_all(Session& session) {
     if (of_key.empty()) by_key_.erase(found);
   }
   session.watches.clear();
+  session.watch_bytes = 0;
   session.watch_touched = false;
 }
 

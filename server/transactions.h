@@ -15,6 +15,9 @@ struct Watch {
   Session* session;
   int database;
   std::string key;
+  /// What a watch of a key takes with its places in the lists, in bytes, about.
+  static size_t memory(std::string_view key) { return 192 + 2 * key.size(); }
+
   bool expired_at_watch;  // it had expired already: its disappearance is no change
   size_t place = 0;       // among those of its key
 };

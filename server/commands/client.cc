@@ -68,7 +68,7 @@ void client_reply_command(Context& ctx) {
 
 // --- Looking at clients -----------------------------------------------------------------------------------------------
 
-void client_info_command(Context& ctx) { ctx.reply.verbatim(client_info(ctx.session, ctx.now) + "\n"); }
+void client_info_command(Context& ctx) { ctx.reply.verbatim(client_info(ctx.session, ctx.now, ctx.args) + "\n"); }
 
 /// The class that a word names; false for an unknown word. There are no replicas and masters yet, so theirs are empty.
 bool read_class(Context& ctx, std::string_view word, ClientClass& client_class) {
@@ -89,7 +89,7 @@ bool read_class(Context& ctx, std::string_view word, ClientClass& client_class) 
 void client_list_command(Context& ctx) {
   std::string lines;
   const auto add = [&](const Session& session) {
-    if (Server::may_see(ctx, session)) lines += client_info(session, ctx.now) + "\n";
+    if (Server::may_see(ctx, session)) lines += client_info(session, ctx.now, &session == &ctx.session ? ctx.args : Args()) + "\n";
   };
   Arguments in(ctx, 2);
   if (!in.more()) {

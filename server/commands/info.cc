@@ -143,6 +143,7 @@ void add_memory(Report& report) {
   report.field("mem_clients_normal", figures.clients);
   report.field("mem_cluster_links", 0);
   report.field("mem_aof_buffer", figures.log);
+  report.field("mem_long_commands", figures.working);
   report.field("mem_allocator", allocator_name());
   report.field("active_defrag_running", 0);
   report.field("lazyfree_pending_objects", server.lazyfree_pending());
@@ -232,7 +233,7 @@ void add_stats(Report& report) {
   report.field("expired_time_cap_reached_count", stats.time_cap_reached);
   report.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_cpu_us / 1000);
   report.field("evicted_keys", stats.evicted_keys);
-  report.field("evicted_clients", 0);
+  report.field("evicted_clients", stats.evicted_clients);
   const int64_t exceeded_us = server.memory_limit.exceeded_for_us(report.now);
   report.field("total_eviction_exceeded_time", (stats.eviction_exceeded_us + exceeded_us) / 1000);
   report.field("current_eviction_exceeded_time", exceeded_us / 1000);

@@ -21,12 +21,13 @@ MemoryFigures memory_figures(Server& server) {
   figures.scripts = server.scripting->memory();
   if (const persistence::AofLog* log = server.durability.log()) figures.log = log->memory();
   figures.snapshot = server.durability.current_save().memory();
+  figures.working = server.long_commands.memory();
   figures.garbage = server.garbage_bytes();
   figures.buffers = server.buffer_memory();
   figures.statistics = server.stats.memory() + server.commands.stats_memory() + server.slowlog.memory();
   const size_t scripts_since = figures.scripts - std::min(figures.scripts, server.stats.startup_scripts_memory);
-  figures.own = figures.startup + figures.clients + scripts_since + figures.log + figures.snapshot + figures.garbage +
-                figures.buffers + figures.statistics;
+  figures.own = figures.startup + figures.clients + scripts_since + figures.log + figures.snapshot + figures.working +
+                figures.garbage + figures.buffers + figures.statistics;
   for (const auto& db : server.databases) {
     figures.tables += db->table_memory();
     figures.keys += db->size();
@@ -78,6 +79,7 @@ void memory_stats_command(Context& ctx) {
   bytes("clients.normal", figures.clients);
   bytes("cluster.links", 0);
   bytes("aof.buffer", figures.log);
+  bytes("long.commands", figures.working);
   bytes("lua.caches", figures.scripts);
   bytes("functions.caches", 0);
   for (const auto& db : ctx.server.databases) {

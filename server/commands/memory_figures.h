@@ -12,7 +12,7 @@ namespace quartet::server {
 ///
 ///   used = databases + own
 ///   databases = tables and entries, as each keyspace is charged for them
-///   own = startup, and what has come since: clients, scripts, log, snapshot, garbage, buffers, statistics
+///   own = startup, and what has come since: clients, scripts, log, snapshot, working, garbage, buffers, statistics
 ///
 /// used is told by the allocator and the others by what holds them; tests/unit/memory_account_test.cc holds the two together.
 struct MemoryFigures {
@@ -21,6 +21,7 @@ struct MemoryFigures {
   size_t scripts;       // the interpreter with its scripts
   size_t log;           // buffers of the append-only file
   size_t snapshot;      // what a snapshot holds that no database does
+  size_t working;       // what commands in slices hold for their work, their replies included
   size_t garbage;       // what is about to be freed
   size_t buffers;       // room for input and output to come
   size_t statistics;    // histograms, of commands and databases, and the slow log

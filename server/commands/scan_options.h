@@ -49,7 +49,9 @@ struct ScanOptions {
 /// views given to it need not outlive the call.
 class ScanReply {
  public:
-  explicit ScanReply(Context& ctx) : ctx_(ctx), out_(ctx.reply.buffer().pool()), elements_(out_, ctx.reply.version()) {}
+  explicit ScanReply(Context& ctx) : ctx_(ctx), out_(ctx.reply.buffer().pool()), elements_(out_, ctx.reply.version()) {
+    out_.set_bound(ctx.reply.buffer().bound());
+  }
   void add(std::string_view element) {
     elements_.bulk(element, ctx_.pauses);
     ++count_;

@@ -5,6 +5,7 @@
 #include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/leftover.h"
+#include "server/commands/working_memory.h"
 #include "server/server.h"
 #include "storage/string.h"
 
@@ -472,9 +473,11 @@ void lcs_command(Context& ctx) {
   const std::string_view b = entries[1] ? StringValue(ctx.db(), entries[1]).view(scratch[1]) : std::string_view();
   // The table has a cell for every pair of positions; its size is bounded like that of any string.
   const unsigned __int128 cells = static_cast<unsigned __int128>(a.size() + 1) * (b.size() + 1);
-  if (cells * sizeof(uint32_t) > static_cast<uint64_t>(limits::kBulkBytes) * 4)
+  if (cells * sizeof(uint32_t) > static_cast<uint64_t>(ctx.server.config.proto_max_bulk_len))
     return ctx.reply.error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
   if (ctx.takes_long(static_cast<size_t>(cells) / LcsTable::kCellsOfWork)) return;
+  const WorkingMemory memory(ctx, static_cast<size_t>(cells) * sizeof(uint32_t));
+  if (!memory) return;
   const Leftover<std::unique_ptr<LcsTable>> table(ctx, std::make_unique<LcsTable>(a, b, ctx.pauses));
   if (length_only) return ctx.reply.integer((*table)->at(a.size(), b.size()));
   std::vector<Match> runs;

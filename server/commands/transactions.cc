@@ -36,6 +36,8 @@ void exec_command(Context& ctx) {
   ctx.server.feed.begin_unit();
   std::vector<std::string_view> args;
   for (const QueuedCommand& queued : queue) {
+    // The reply is not sent any more, but what is to be changed is.
+    if (ctx.reply.full() && (queued.command->flags & kReadOnly)) continue;
     args.assign(queued.arguments.begin(), queued.arguments.end());
     if (const auto denied = ctx.server.denial(session, *queued.command, args)) {
       ctx.server.log_denial(session, AclLog::Source::Multi, *denied, *queued.command, args);

@@ -9,6 +9,7 @@
 #include <lua.hpp>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "server/lua/random48.h"
 #include "server/session.h"
 
@@ -46,7 +47,7 @@ struct Run {
 
 /// The one Lua state of the server with all that its functions share. lua_getallocf gives it to them: it is the user data of the allocator.
 struct Interpreter {
-  explicit Interpreter(Server& server_) : server(server_), session(0, pool) {}
+  explicit Interpreter(Server& server_) : server(server_), session(0, pool) { session.out.set_bound(limits::kScriptMemoryBytes); }
 
   /// The interpreter that `L` is of.
   static Interpreter& of(lua_State* L) {

@@ -90,13 +90,16 @@ const char* refuse(Interpreter& in, const CommandEntry* command) {
   return nullptr;
 }
 
-/// Executes the command; its reply is left in the session's output. False where memory ran out.
+/// Executes the command; its reply is left in the session's output. False where memory ran out, or the reply is more
+/// than the interpreter may hold.
 bool execute(Interpreter& in, const CommandEntry& command) noexcept {
   try {
     in.session.out.clear();
     Time now = in.run.now;
     in.server.call(in.session, command, in.arguments, {.deny_blocking = true, .from_script = true}, now);
-    return true;
+    if (!in.session.reply.full()) return true;
+    in.session.out.clear();
+    return false;
   } catch (const std::bad_alloc&) {
     return false;
   }

@@ -82,7 +82,7 @@ constexpr std::string_view kValues[] = {
     "inf", "-inf", "+inf", "nan", "(1", "[a", "(b", "-", "+", "*", "k*", "?1", "[a-c]*", "k*->f", "#", "u8", "i64", "u63",
     "#1", "i16", "a", "b", "c", "field", "KEA", "default", "resp2", "127.0.0.1:50000", "__keyspace@*", "no", "yes", "db0",
     "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "zset-max-listpack-entries",
-    "list-max-listpack-size", "notify-keyspace-events", "maxmemory-policy", "allkeys-lfu", "volatile-ttl", "maxmemory", "db.1.maxmemory", "db.0.maxmemory-policy", "client-output-buffer-limit",
+    "list-max-listpack-size", "notify-keyspace-events", "maxmemory-policy", "allkeys-lfu", "volatile-ttl", "maxmemory", "db.1.maxmemory", "db.0.maxmemory-policy", "client-output-buffer-limit", "maxmemory-clients",
     "pubsub 1024 512 1", "normal 1024 0 0", "timeout", "requirepass", "maxclients", "latency-monitor-threshold",
     "slowlog-log-slower-than", "return redis.call(unpack(ARGV))", "return redis.pcall(KEYS[1], KEYS[2], ARGV[1])",
     "return {1, 2.5, 'x', false, {ok='y'}, {err='z'}}", "redis.setresp(3) return redis.call('hgetall', KEYS[1])",

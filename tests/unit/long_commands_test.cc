@@ -8,6 +8,7 @@
 
 #include "core_client.h"
 #include "server/commands/families.h"
+#include "server/process_info.h"
 #include "server/server.h"
 #include "simulated_disk.h"
 
@@ -421,4 +422,38 @@ TEST_CASE("there are bounds to how many commands are in slices", "[long]") {
   server.slices();
   for (const auto& client : clients) CHECK(count(client->take_output(), ":11\r\n") <= 1);
   for (const auto& db : server.core->databases) CHECK(db->find_raw(db->index() == 1 ? "set" : "s"));
+}
+
+TEST_CASE("what commands hold for their work is bounded", "[long]") {
+  Core server;
+  test::CoreClient first(*server.core, 1), second(*server.core, 2), third(*server.core, 3);
+  // Of the tables only what the first slices write is ever touched.
+  const auto prepare = [](test::CoreClient& client, int database, int length) {
+    client.send("SELECT " + std::to_string(database) + "\r\nSETRANGE a " + std::to_string(length - 1) + " x\r\nSETRANGE b " +
+                std::to_string(length - 1) + " x\r\n");
+    client.take_output();
+  };
+  prepare(first, 2, 10'000);
+  prepare(second, 3, 8'000);
+  prepare(third, 4, 1'000);
+  first.send("LCS a b LEN\r\n");
+  CHECK(first.waits());
+  second.send("LCS a b LEN\r\n");
+  server.core->slice();
+  server.core->slice();
+  CHECK(second.take_output() == "-OOM command not allowed while other commands hold too much memory for their work\r\n");
+  third.send("LCS a b LEN\r\n");
+  server.core->slice();
+  CHECK(third.waits());
+  if (server::heap_is_counted()) {
+    CHECK(server.core->long_commands.memory() > 10'001ul * 10'001 * 4);
+    CHECK(server.core->memory_limit.not_counted() >= server.core->long_commands.memory());
+  }
+  // Who goes away gives it back.
+  server.core->disconnect(*server.core->find_session(2), false);
+  first.close_if_finished();
+  CHECK_FALSE(first.open());
+  second.send("LCS a b LEN\r\n");
+  CHECK(second.waits());
+  CHECK(second.take_output().empty());
 }

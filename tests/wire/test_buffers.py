@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from support.raw import RawClient, encode, memory_of
+from support.raw import RawClient, encode, info, memory_of
 from support.server import Server
 from support.wait import wait_for
 
@@ -138,3 +138,63 @@ class TestOutputBufferLimit:
         wait_for(lambda: f"id={number} " not in publisher.call("CLIENT", "LIST").decode(), "the client is shown out")
         assert greedy.closed()
         assert len(greedy.buffer) < self.MOST * len(self.MESSAGE)
+
+    @pytest.mark.parametrize("command", [
+        ("HRANDFIELD", "hash", -4000000), ("SRANDMEMBER", "set", -4000000), ("ZRANDMEMBER", "sorted", -4000000), ("LRANGE", "list", 0, -1),
+        ("EVAL", "local t = {} for i = 1, 100000 do t[i] = ARGV[1] end return t", 0, "f" * 100)])
+    def test_one_reply_is_not_built_beyond_it(self, connect, publisher, server, command):
+        field = "f" * 100
+        publisher.call("HSET", "hash", field, "v")
+        publisher.call("SADD", "set", field)
+        publisher.call("ZADD", "sorted", 1, field)
+        if not publisher.call("EXISTS", "list"):
+            for _ in range(100):
+                publisher.call("RPUSH", "list", *["e" * 10000] * 100)
+        assert publisher.call("CONFIG", "SET", "client-output-buffer-limit", "normal 1000000 0 0") == b"OK"
+        used = int(info(publisher, "used_memory"))
+        before = memory_of(server.process, "VmHWM")
+        greedy = connect()
+        greedy.send_raw(encode(*command) + encode("SET", "after", 1))
+        assert greedy.closed()
+        assert greedy.buffer == b""
+        assert publisher.call("EXISTS", "after") == 0
+        assert memory_of(server.process, "VmHWM") - before < 32 * MEGABYTE
+        wait_for(lambda: int(info(publisher, "used_memory")) < used + 8 * MEGABYTE, "the memory is given back")
+
+
+class TestClientEviction:
+    LIMIT = 8 * MEGABYTE
+
+    def test_unfinished_requests_and_unread_replies_take_no_keys(self):
+        with Server("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru", "--maxmemory-clients", str(self.LIMIT)) as server:
+            with RawClient(server.port) as client:
+                for i in range(100):
+                    client.call("SET", f"key:{i}", "x" * 100_000)
+                greedy = [RawClient(server.port, receive_buffer=4096) for _ in range(8)]
+                for each in greedy:
+                    try:
+                        each.send_raw(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n" % (40 * MEGABYTE))
+                        for _ in range(20):
+                            each.send_raw(b"x" * MEGABYTE)
+                    except ConnectionError:
+                        pass
+                for each in greedy[:4]:
+                    assert each.closed()
+                readers = [RawClient(server.port, receive_buffer=4096) for _ in range(8)]
+                for each in readers:
+                    each.send_raw(b"".join(encode("GET", f"key:{i}") for i in range(60)))
+                wait_for(lambda: int(info(client, "mem_clients_normal")) <= self.LIMIT, "the clients hold no more than they may")
+                assert int(info(client, "evicted_clients")) >= 8
+                assert client.call("DBSIZE") == 100
+                assert int(info(client, "evicted_keys")) == 0
+                for each in greedy + readers:
+                    each.socket.close()
+
+    def test_who_asked_for_it_is_kept(self):
+        with Server("--maxmemory-clients", str(self.LIMIT)) as server, RawClient(server.port) as kept:
+            assert kept.call("CLIENT", "NO-EVICT", "ON") == b"OK"
+            kept.send_raw(b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % (20 * MEGABYTE) + b"x" * (20 * MEGABYTE))
+            kept.send_raw(b"\r\n")
+            assert len(kept.read()) == 20 * MEGABYTE
+            with RawClient(server.port) as later:
+                assert later.call("PING") == b"PONG"

@@ -136,3 +136,26 @@ def test_a_full_broker_serves_its_workers(server):
             client.call(*command)
         assert client.call("EXEC") == [1, 1]
         assert client.call("LLEN", "celery") == 1
+
+
+def test_the_working_memory_of_a_long_command_takes_no_keys():
+    length = 6000  # of each string: a table of 144 MB
+    settings = ("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru", "--db.0.maxmemory-policy", "noeviction")
+    with Server(*settings) as server, RawClient(server.port, timeout=120) as client, RawClient(server.port) as other:
+        other.call("SELECT", 1)
+        for start in range(0, 20000, 1000):
+            other.send_raw(b"".join(encode("SET", f"key:{i}", "x" * 100) for i in range(start, start + 1000)))
+            assert {other.read() for _ in range(1000)} == {b"OK"}
+        for key in ("a", "b"):
+            assert client.call("SET", key, "xy" * (length // 2)) == b"OK"
+        used = int(info(client, "used_memory"))
+        client.send("LCS", "a", "b", "LEN")
+        wait_for(lambda: int(info(other, "mem_long_commands")) > 4 * length * length, "the table is there")
+        assert other.call("SET", "new", "value") == b"OK"
+        while int(info(other, "mem_long_commands")):
+            assert other.call("SET", "new", "value") == b"OK"
+            assert int(info(other, "mem_not_counted_for_evict")) > 4 * length * length
+        assert client.read() == length
+        assert other.call("DBSIZE") == 20001
+        assert int(info(other, "evicted_keys")) == 0
+        wait_for(lambda: int(info(client, "used_memory")) < used + MEGABYTE, "the memory is given back")
