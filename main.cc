@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory_reserve.h"
 #include "base/slab.h"
 #include "persistence/check.h"
 #include "persistence/system_disk.h"
@@ -127,6 +128,7 @@ int check(const std::vector<std::string>& arguments) {
 }
 
 int serve(Clock& clock, Log& log, server::ConfigStore& config) {
+  memory_reserve::take();
   net::Reactor reactor(log, config);
   persistence::SystemDisk disk;
   auto server = std::make_unique<server::Server>(clock, log, config, disk, reactor, reactor, server::all_families());

@@ -45,6 +45,18 @@ class Feed {
   /// Units nest; only the outermost counts. A unit without effects is not passed on.
   void begin_unit() { ++depth_; }
   void end_unit();
+  /// What `work` appends is one unit, which ends also where that throws.
+  template <class Work>
+  void as_unit(Work work) {
+    begin_unit();
+    try {
+      work();
+    } catch (...) {
+      end_unit();
+      throw;
+    }
+    end_unit();
+  }
   bool in_unit() const { return depth_ > 0; }
   /// The process ends, and a unit is not carried to its end: what it has brought so far is forgotten, and nothing more is passed on.
   void abandon();

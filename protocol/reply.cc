@@ -23,7 +23,9 @@ void Reply::simple(std::string_view text) { line('+', text); }
 
 void Reply::count_error(std::string_view text) {
   ++errors_;
-  const std::string_view code = text.substr(0, text.find(' '));
+  std::string_view code = text.substr(0, text.find(' '));
+  // As Redis takes it: what is one word, or begins with a long one, has no code.
+  if (version_ != kMemcached && (code.size() == text.size() || code.size() > sizeof last_error_)) code = "ERR";
   last_error_length_ = std::min(code.size(), sizeof last_error_);
   std::copy_n(code.data(), last_error_length_, last_error_);
 }

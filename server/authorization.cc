@@ -143,6 +143,9 @@ void Server::users_removed(std::span<const std::unique_ptr<User>> users) {
     session->authenticated = false;
     if (!session->closing) disconnect(*session, session->executing);
   }
+  // Those whose clients have gone away, but whose commands go on.
+  for (Session* session : long_commands.left_sessions())
+    if (removed.contains(session->user)) session->user = &acl.nobody();
 }
 
 }  // namespace quartet::server

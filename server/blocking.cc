@@ -7,19 +7,26 @@
 namespace quartet::server {
 
 void Blocking::block(Session& session, BlockedCommand command) {
-  for (const std::string& key : command.keys) {
-    const auto queue = queues_.try_emplace({command.database, key}).first;
-    command.places.push_back({queue, queue->second.insert(queue->second.end(), &session)});
-  }
   for (const std::string& argument : command.arguments) command.argument_bytes += argument.size();
   constexpr size_t kPlaceBytes = 160;
   command.memory = sizeof(BlockedCommand) + 2 * command.argument_bytes + command.arguments.size() * sizeof(std::string) +
                    command.keys.size() * (sizeof(std::string) + kPlaceBytes);
-  if (command.deadline_us) deadlines_.emplace(command.deadline_us, session.id);
-  ++server_.stats.database(command.database).blocked_clients;
   session.blocked = std::make_unique<BlockedCommand>(std::move(command));
   server_.input.wait(session, Wait::Keys);
+  ++server_.stats.database(session.blocked->database).blocked_clients;
   ++waiting_;
+  BlockedCommand& blocked = *session.blocked;
+  try {
+    blocked.places.reserve(blocked.keys.size());
+    for (const std::string& key : blocked.keys) {
+      const auto queue = queues_.try_emplace({blocked.database, key}).first;
+      blocked.places.push_back({queue, queue->second.insert(queue->second.end(), &session)});
+    }
+    if (blocked.deadline_us) deadlines_.emplace(blocked.deadline_us, session.id);
+  } catch (...) {
+    leave(session);
+    throw;
+  }
 }
 
 void Blocking::forget(Session& session) {
@@ -46,15 +53,20 @@ void Blocking::leave(Session& session) {
 
 void Blocking::unblock(Session& session, std::string_view error) {
   const bool zero = session.blocked->unserved == Context::Unserved::Zero;
+  const CommandEntry& command = *session.blocked->command;
+  const size_t mark = session.out.size();
   forget(session);
   if (!error.empty()) {
     session.reply.error(error);
+    ++command.stats.failed;
+    server_.count_error(session.reply.last_error());
   } else if (zero) {
     session.reply.integer(0);
   } else {
     session.reply.null_array();
   }
   if (server_.observer) server_.observer->executed(session, server_.clock.now());
+  server_.finish_reply(session, mark, {});
   server_.output_added(session);
 }
 
@@ -73,6 +85,7 @@ void Blocking::databases_swapped(int a, int b) {
 }
 
 void Blocking::serve() {
+  if (server_.changes_paused()) return;
   // Keys that a command in slices has changed are ready when it has ended.
   std::deque<Key> locked;
   serving_ = true;

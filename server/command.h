@@ -35,6 +35,7 @@ enum CommandFlag : uint32_t {
   kNoAsyncLoading = 1 << 18,
   kMovableKeys = 1 << 19,  ///< derived where a key specification cannot be told by position alone
   // Not shown by COMMAND: how the dispatcher treats it.
+  kRunsScript = 1 << 20,        ///< runs a script, of which it depends what it does
   kRunsInMulti = 1 << 24,       ///< executed, not queued, inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
   kEndsMulti = 1 << 26,         ///< executes a transaction: refusing it discards the transaction
   kSelects = 1 << 27,           ///< its argument is the database of the session from then on

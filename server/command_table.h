@@ -46,6 +46,8 @@ struct CommandEntry {
   bool names_keys() const;
   /// Whether a client that uses the command works in its database, and not only with the server.
   bool uses_database() const { return (flags & (kWrite | kReadOnly)) || names_keys(); }
+  /// Whether its reply tells of what is in its database. Of a script that is for the commands to say that it calls.
+  bool tells_of_data() const { return (flags & (kWrite | kReadOnly)) && !(flags & kRunsScript); }
 };
 
 /// What a rule of the ACL can name: a command or subcommand of the server, or one of Redis that it does not have.

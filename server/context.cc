@@ -110,7 +110,7 @@ void Context::effect(Args arguments) { effect_in(*database, arguments); }
 
 void Context::effect(std::initializer_list<std::string_view> arguments, const storage::Note& note) {
   effect(arguments);
-  if (server.feed.active()) server.effects_.back().note = note;
+  if (server.feed.active()) execution.effects.back().note = note;
 }
 
 void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::string_view> arguments) {
@@ -120,19 +120,19 @@ void Context::effect_in(const storage::Keyspace& db, std::initializer_list<std::
 void Context::effect_in(const storage::Keyspace& db, Args arguments) {
   explicit_effect = true;
   if (!server.feed.active()) return;
-  Server::SaidEffect said{db.index(), {}, -1};
+  SaidEffect said{db.index(), {}};
   said.arguments.reserve(arguments.size());
   for (const std::string_view argument : arguments) {
     breathe_for(argument);
     said.arguments.emplace_back(argument);
   }
-  server.effects_.push_back(std::move(said));
+  server.say(*this, std::move(said));
 }
 
 void Context::effect_between(const storage::Keyspace& db, const storage::Keyspace& other,
                              std::initializer_list<std::string_view> arguments) {
   explicit_effect = true;
-  if (server.feed.active()) server.effects_.push_back({db.index(), {arguments.begin(), arguments.end()}, other.index()});
+  if (server.feed.active()) server.say(*this, {db.index(), {arguments.begin(), arguments.end()}, other.index()});
 }
 
 void Context::written_anew(std::string_view key) { server.await_expiry(database->index(), key); }

@@ -11,6 +11,7 @@
 #include "protocol/reply.h"
 #include "server/command_table.h"
 #include "server/errors.h"
+#include "server/execution.h"
 #include "server/session.h"
 #include "storage/keyspace.h"
 
@@ -178,6 +179,7 @@ struct Context {
   Pauses* counted = nullptr;    // counts it, where it is called for the first time
   bool in_slices = false;
   size_t repeated_lookups = 0;  // so many have been counted in the first call
+  Execution execution = {};
 };
 
 }  // namespace quartet::server

@@ -54,24 +54,22 @@ std::optional<std::string> Server::leaving_refusal(std::string_view command, int
 
 void Server::await_expiry(int index, std::string_view key) {
   // What is loaded comes with the expiry that it got when it was written.
-  if (config.database[static_cast<size_t>(index)].default_ttl > 0 && !durability.loading()) new_keys_.push_back({index, std::string(key)});
+  if (config.database[static_cast<size_t>(index)].default_ttl <= 0 || durability.loading() || !running_) return;
+  running_->execution.new_keys.push_back({index, std::string(key)});
 }
 
 void Server::give_expiries(Context& ctx) {
-  const std::vector<NewKey> keys = std::move(new_keys_);
-  new_keys_.clear();
   if (ctx.keeps_expiries) return;
-  for (const NewKey& made : keys) {
+  for (const Execution::NewKey& made : ctx.execution.new_keys) {
     storage::Keyspace& db = database(made.database);
     storage::Entry* entry = db.find_raw(made.key);
     if (!entry || entry->expires()) continue;
     const int64_t at_ms = default_expiry_ms(made.database, ctx.now);
     db.set_default_expiry(entry, at_ms);
     notify(made.database, EventClass::Generic, "expire", made.key);
-    // What the command did comes first.
-    if (!ctx.explicit_effect) ctx.effect(ctx.args);
+    if (!feed.active()) continue;
     char ms[kNumberChars];
-    ctx.effect_in(db, {"PEXPIREAT", made.key, {ms, format_int(at_ms, ms)}});
+    say(ctx, {made.database, {"PEXPIREAT", made.key, std::string(ms, format_int(at_ms, ms))}});
   }
 }
 

@@ -58,25 +58,33 @@ const CommandEntry* Server::resolve(const CommandEntry* command, Args args, prot
 void Server::reject(Session& session, const CommandEntry& command, std::string_view error) {
   ++command.stats.rejected;
   session.reply.error(error);
-  count_error(session.reply);
+  count_error(session.reply.last_error());
 }
 
-void Server::count_error(const protocol::Reply& reply) {
-  ++stats.error_replies;
-  const std::string code(reply.last_error());
+void Server::count_error(std::string_view code, uint64_t times) {
+  stats.error_replies += times;
+  std::string name(code);
+  // What has a meaning in INFO's own form.
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '#' || c == ':' || c == '\r' || c == '\n'; }, '_');
   constexpr size_t kKnownCodes = 128;  // a script can make up codes; the table of them stays bounded
-  if (stats.errors.size() < kKnownCodes || stats.errors.contains(code)) ++stats.errors[code];
+  if (stats.errors.size() < kKnownCodes || stats.errors.contains(name)) stats.errors[name] += times;
 }
 
-bool Server::must_pause(const Session& session, const CommandEntry& command) const {
+bool Server::may_write(const CommandEntry& command, Args args) const {
+  if (command.flags & (kWrite | kMayReplicate)) return true;
+  if (!(command.flags & kRunsScript) || (command.flags & kReadOnly)) return false;
+  return scripting->may_write(args, command.spec->name == "evalsha");
+}
+
+bool Server::must_pause(const Session& session, const CommandEntry& command, Args args) const {
   if (durability.shutting_down()) return !(command.flags & kAllowBusy);
   if (paused_until_ms_ == 0 || session.client_class() == ClientClass::Replica) return false;
   if (!pause_writes_only_) return true;
-  if (command.flags & (kWrite | kMayReplicate)) return true;
   // A transaction waits as a whole if one of its commands would.
-  if (!(command.flags & kRunsInMulti)) return false;
-  return std::any_of(session.queue.begin(), session.queue.end(),
-                     [](const QueuedCommand& queued) { return queued.command->flags & (kWrite | kMayReplicate); });
+  if (!(command.flags & kEndsMulti)) return may_write(command, args);
+  return std::any_of(session.queue.begin(), session.queue.end(), [this](const QueuedCommand& queued) {
+    return may_write(*queued.command, std::vector<std::string_view>(queued.arguments.begin(), queued.arguments.end()));
+  });
 }
 
 bool Server::admitted(Session& session, const CommandEntry& command, Args args) {
@@ -187,26 +195,34 @@ void Server::discard_transaction(Session& session) {
 Outcome Server::dispatch(Session& session, const CommandEntry* command, Args args, Time& now) {
   const size_t mark = session.out.size();
   if (session.reply_mode == ReplyMode::SkipNext) session.reply_mode = ReplyMode::Skipping;
-  if (admit_and_execute(session, command, args, mark, now) == Outcome::Waits) return Outcome::Waits;
-  if (session.wait != Wait::OwnSlices) finish_reply(session, mark);
-  return Outcome::Done;
-}
-
-void Server::finish_reply(Session& session, size_t mark) {
-  const bool wanted = session.reply_mode == ReplyMode::On || session.reply_mode == ReplyMode::SkipNext;
-  if (session.out.overrun() && wanted) [[unlikely]]
-    end_overrun(session, mark);
-  if (awaited_ | awaited_save_) hold(session, mark);
-  if (!wanted) {
-    session.out.truncate(mark);
-    if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
+  session.silenced = !session.wants_replies();
+  Awaited awaited;
+  Outcome outcome = Outcome::Done;
+  try {
+    outcome = admit_and_execute(session, command, args, mark, now, awaited);
+  } catch (const std::exception&) {
+    fail_request(session, mark);
   }
+  // The reply of a command that goes on comes later.
+  if (outcome == Outcome::Done && session.wait != Wait::OwnSlices && !session.blocked) finish_reply(session, mark, awaited);
+  session.join_pushes();
+  return outcome;
 }
 
-Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now) {
+void Server::finish_reply(Session& session, size_t mark, const Awaited& awaited) {
+  if (session.out.overrun() && session.wants_replies()) [[unlikely]]
+    end_overrun(session, mark);
+  if (awaited) hold(session, mark, awaited);
+  if (session.wants_replies()) return;
+  session.out.truncate(mark);
+  if (session.reply_mode == ReplyMode::Skipping) session.reply_mode = ReplyMode::On;
+}
+
+Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, Args args, size_t mark, Time& now,
+                                  Awaited& awaited) {
   const CommandEntry* command = resolve(named, args, session.reply);
   if (!command || !admitted(session, *command, args)) {
-    if (!command) count_error(session.reply);
+    if (!command) count_error(session.reply.last_error());
     refuse(session, args, mark);
     if (observer) observer->executed(session, now);
     return Outcome::Done;
@@ -230,6 +246,7 @@ Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, A
   const DatabaseStatistics& counted = stats.database(session.database);
   const uint64_t hits = counted.keyspace_hits, misses = counted.keyspace_misses;
   invoke(ctx, now);
+  awaited = ctx.execution.awaited;
   if (ctx.call_again == Context::CallAgain::No) [[likely]]
     return Outcome::Done;
   session.out.truncate(mark);
@@ -241,7 +258,7 @@ Outcome Server::admit_and_execute(Session& session, const CommandEntry* named, A
 
 Wait Server::reason_to_wait(Session& session, const CommandEntry& command, Args args, const Time& now) {
   if (long_commands.running() && must_wait_for_database(session, command)) return Wait::Database;
-  if (must_pause(session, command)) return Wait::Pause;
+  if (must_pause(session, command, args)) return Wait::Pause;
   if (snapshot && must_wait_for_snapshot(session, command, args)) return Wait::Snapshot;
   if ((command.flags & kChecksPassword) && must_wait_to_log_in(session, args, now)) return Wait::Login;
   return Wait::None;
@@ -283,6 +300,7 @@ void Server::call(Session& session, const CommandEntry& command, Args args, cons
   Context ctx{*this, session, command, args, session.reply, now, &database(session.database)};
   ctx.deny_blocking = options.deny_blocking;
   ctx.from_script = options.from_script;
+  ctx.execution.outer = running_;
   Time end = now;
   invoke(ctx, end);
   // Within a transaction or script time stands still: only the measure of it goes on.
@@ -290,59 +308,91 @@ void Server::call(Session& session, const CommandEntry& command, Args args, cons
 
 void Server::invoke(Context& ctx, Time& now) {
   const Time begun = now;
-  const uint64_t errors = ctx.reply.errors();
-  const bool outermost = depth_++ == 0;
-  const size_t effects_before = effects_.size();
+  ctx.execution.mark = ctx.reply.buffer().size();
+  ctx.execution.errors_before = ctx.reply.errors();
+  {
+    const Running running(*this, ctx);
+    run_handler(ctx);
+    if (ctx.call_again != Context::CallAgain::No) [[unlikely]]
+      return;
+    now = clock.now();
+    finish(ctx, now.mono_us - begun.mono_us, now);
+  }
+  if (depth_ > 0) return;
+  if (blocking.ready()) blocking.serve();
+  pause_begins_ = false;
+}
+
+void Server::run_handler(Context& ctx) {
   try {
     ctx.command.spec->handler(ctx);
   } catch (const CountedWork::Exceeded&) {
     ctx.call_again = Context::CallAgain::InSlices;
+  } catch (const std::exception&) {
+    fail(ctx);
   }
-  if (ctx.call_again != Context::CallAgain::No) [[unlikely]] {
-    --depth_;
-    return;
-  }
-  now = clock.now();
-  if (!new_keys_.empty()) give_expiries(ctx);
-  carry_effects(ctx);
-  effects_.resize(effects_before);
-  --depth_;
-  if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(ctx.database->index()));
-  account(ctx, now.mono_us - begun.mono_us, ctx.reply.errors() - errors, now);
-  if (outermost && blocking.ready()) blocking.serve();
 }
 
-void Server::carry(int index, Args effect, int other, const storage::Note* note) {
-  feed.append({index, effect, other, note});
-  if (durability.holds()) awaited_ = std::max(awaited_, durability.awaited(index));
+void Server::finish(Context& ctx, int64_t microseconds, const Time& end) {
+  Execution& execution = ctx.execution;
+  // A command in slices has left its own stack for good: from here on nothing stands still.
+  ctx.pauses = nullptr;
+  try {
+    if (!execution.new_keys.empty()) give_expiries(ctx);
+    if (ctx.dirty && feed.active()) carry_effects(ctx);
+  } catch (const std::exception&) {
+    fail(ctx);
+  }
+  if (ctx.command.tells_of_data()) tells_of(ctx, ctx.database->index());
+  account(ctx, microseconds, end);
+  if (Context* outer = execution.outer) {
+    outer->execution.awaited.also(execution.awaited);
+    if (&outer->reply == &ctx.reply) outer->execution.errors_within += ctx.reply.errors() - execution.errors_before;
+  }
+}
+
+void Server::say(Context& ctx, SaidEffect effect) {
+  std::vector<SaidEffect>& effects = ctx.execution.effects;
+  if (effects.capacity() == 0) effects.swap(spare_effects_);
+  effects.push_back(std::move(effect));
 }
 
 void Server::carry_effects(Context& ctx) {
-  if (!ctx.dirty || !feed.active()) return;
-  if (!ctx.explicit_effect) {
-    // Commands that run others (EXEC, EVAL) change nothing themselves.
-    if (ctx.command.flags & kWrite) carry(ctx.database->index(), ctx.args);
+  Execution& execution = ctx.execution;
+  // Commands that run others (EXEC, EVAL) change nothing themselves.
+  const bool as_it_came = !ctx.explicit_effect && (ctx.command.flags & kWrite);
+  std::vector<SaidEffect>& effects = execution.effects;
+  const auto carry = [&](int index, Args arguments, int other = -1, const storage::Note* note = nullptr) {
+    feed.append({index, arguments, other, note});
+    tells_of(ctx, index);
+  };
+  if (effects.empty()) {
+    if (as_it_came) carry(ctx.database->index(), ctx.args);
     return;
   }
-  const bool unit = effects_.size() > 1;
-  if (unit) feed.begin_unit();
-  for (const SaidEffect& effect : effects_) {
-    const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
-    carry(effect.database, arguments, effect.other, effect.note ? &*effect.note : nullptr);
-  }
-  if (unit) feed.end_unit();
+  const auto carry_all = [&] {
+    // What the command did comes before what has followed from it, which is expiry by default.
+    if (as_it_came) carry(ctx.database->index(), ctx.args);
+    for (const SaidEffect& effect : effects) {
+      const std::vector<std::string_view> arguments(effect.arguments.begin(), effect.arguments.end());
+      carry(effect.database, arguments, effect.other, effect.note ? &*effect.note : nullptr);
+    }
+  };
+  effects.size() + as_it_came > 1 ? feed.as_unit(carry_all) : carry_all();
+  effects.clear();
+  if (spare_effects_.capacity() == 0) effects.swap(spare_effects_);
 }
 
-void Server::hold(Session& session, size_t mark) {
-  const uint64_t position = std::exchange(awaited_, 0), save = std::exchange(awaited_save_, 0);
-  if (durability.is_durable(position) && durability.is_saved(save)) return;
-  if (session.held.empty()) {
-    session.held_position = held_.size();
-    held_.push_back(&session);
-  } else if (session.held.back().position >= position && session.held.back().save >= save) {
-    return;
-  }
-  session.held.push_back({session.sent + mark, position, save});
+void Server::hold(Session& session, size_t mark, const Awaited& awaited) {
+  if (durability.is_durable(awaited.position) && durability.is_saved(awaited.save)) return;
+  const bool first = session.held.empty();
+  if (!first && session.held.back().position >= awaited.position && session.held.back().save >= awaited.save) return;
+  // Where memory runs out between the two, nobody is listed whose session does not know of it.
+  if (first) held_.push_back(nullptr);
+  session.held.push_back({session.sent + mark, awaited.position, awaited.save});
+  if (!first) return;
+  session.held_position = held_.size() - 1;
+  held_.back() = &session;
 }
 
 void Server::release_held() {
@@ -372,9 +422,10 @@ Result<void> Server::replay(Session& session, int index, Args args, const storag
   const Time never{0, clock.now().mono_us};
   Context ctx{*this, session, command, args, session.reply, never, &database(index)};
   ctx.deny_blocking = true;
-  ++depth_;
-  command.spec->handler(ctx);
-  --depth_;
+  {
+    const Running running(*this, ctx);
+    run_handler(ctx);
+  }
   storage::Entry* entry = note && args.size() > 1 ? ctx.db().find_raw(args[1]) : nullptr;
   if (entry && entry->type() == storage::Type::String) ctx.db().set_note(entry, *note);
   std::string error;
@@ -397,16 +448,22 @@ Args without_secrets(const Context& ctx, std::vector<std::string_view>& shown) {
   return shown;
 }
 
-void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end) {
+bool Server::count_errors(Context& ctx) {
+  const Execution& execution = ctx.execution;
+  const uint64_t errors = ctx.reply.errors() - execution.errors_before - execution.errors_within;
+  if (errors == 0) return false;
+  if (errors > execution.errors_counted) count_error(ctx.reply.last_error(), errors - execution.errors_counted);
+  return true;
+}
+
+void Server::account(Context& ctx, int64_t microseconds, const Time& end) {
+  CommandStats& command_stats = ctx.command.stats;
+  command_stats.microseconds += static_cast<uint64_t>(microseconds);
+  if (count_errors(ctx)) ++command_stats.failed;
+  if (ctx.execution.call_counted) return;
   std::vector<std::string_view> shown;
   ++stats.commands_processed;
-  CommandStats& command_stats = ctx.command.stats;
   ++command_stats.calls;
-  command_stats.microseconds += static_cast<uint64_t>(microseconds);
-  if (errors) {
-    ++command_stats.failed;
-    count_error(ctx.reply);
-  }
   const int database = ctx.database->index();
   DatabaseStatistics& database_stats = stats.database(database);
   ++database_stats.commands_of(ctx.command.flags);
@@ -417,7 +474,7 @@ void Server::account(Context& ctx, int64_t microseconds, uint64_t errors, const 
     command_stats.histogram->add_to(bucket);
     database_stats.latencies->add_to(bucket);
   }
-  if (microseconds >= slow_from_us_ && !(ctx.command.flags & kSkipSlowlog) && !ctx.from_script) {
+  if (microseconds >= slow_from_us_ && !(ctx.command.flags & kSkipSlowlog)) {
     const int64_t slower_than = config.database[static_cast<size_t>(database)].slowlog_log_slower_than;
     if (slower_than >= 0 && microseconds >= slower_than) {
       ++database_stats.slow_commands;
@@ -454,7 +511,7 @@ void Server::show_to_monitors(const Context& ctx) {
   }
   const CommandEntry& command = *commands.find("monitor");
   for (Session* monitor : monitors_) {
-    if (!monitor->user->may_use(command, session.database)) continue;
+    if (!monitor->user->may_use(command, session.database) || monitor->reply_mode == ReplyMode::Off) continue;
     monitor->reply.simple(line);
     output_added(*monitor);
   }
@@ -465,23 +522,25 @@ bool Server::serve_blocked(Session& session, std::string_view key) {
   const std::vector<std::string_view> args(blocked.arguments.begin(), blocked.arguments.end());
   const Time now = clock.now();
   Context ctx{*this, session, *blocked.command, args, session.reply, now, &database(blocked.database)};
-  const size_t effects_before = effects_.size();
-  ++depth_;
-  const size_t mark = session.out.size();
-  // What the command that made the key ready has to wait for is its own.
-  const uint64_t outer = std::exchange(awaited_, 0), outer_save = std::exchange(awaited_save_, 0);
-  const bool served = blocked.serve(ctx, key);
-  if (!new_keys_.empty()) give_expiries(ctx);
-  if (served) carry_effects(ctx);
-  effects_.resize(effects_before);
-  --depth_;
-  if (served && observer) observer->executed(session, now);
-  if (served && durability.holds()) awaited_ = std::max(awaited_, durability.awaited(blocked.database));
-  if (awaited_) hold(session, mark);
-  awaited_ = outer;
-  awaited_save_ = outer_save;
-  if (session.reply.full()) end_overrun(session, mark);
-  return served;
+  ctx.execution.mark = session.out.size();
+  ctx.execution.errors_before = session.reply.errors();
+  ctx.execution.call_counted = true;
+  session.silenced = !session.wants_replies();
+  const Running running(*this, ctx);
+  try {
+    if (!blocked.serve(ctx, key)) {
+      session.join_pushes();
+      return false;
+    }
+  } catch (const std::exception&) {
+    fail(ctx);
+  }
+  const Time end = clock.now();
+  finish(ctx, end.mono_us - now.mono_us, end);
+  if (observer) observer->executed(session, now);
+  finish_reply(session, ctx.execution.mark, ctx.execution.awaited);
+  session.join_pushes();
+  return true;
 }
 
 }  // namespace quartet::server

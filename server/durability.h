@@ -93,6 +93,8 @@ class Durability {
   /// The same as soon as may be.
   void schedule_save() { save_scheduled_ = true; }
   void schedule_save(int database) { databases_to_save_.insert(database); }
+  /// The append-only file may lack something that was changed: it is written anew as soon as possible.
+  void schedule_rewrite() { rewrite_scheduled_ = rewrite_scheduled_ || log_; }
 
   /// Follows the settings, where a unit of the feed is open as soon as it has ended; an error text where the disk does not allow it.
   [[nodiscard]] std::optional<std::string> configure();

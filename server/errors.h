@@ -21,6 +21,8 @@ inline constexpr std::string_view kIndexOutOfRange = "ERR index out of range";
 inline constexpr std::string_view kStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 inline constexpr std::string_view kBitOffset = "ERR bit offset is not an integer or out of range";
 inline constexpr std::string_view kNoScript = "NOSCRIPT No matching script. Please use EVAL.";
+inline constexpr std::string_view kOutOfMemory = "OOM command failed: the server is out of memory";
+inline constexpr std::string_view kMemcachedOutOfMemory = "out of memory";
 inline constexpr std::string_view kNoAuth = "NOAUTH Authentication required.";
 
 }  // namespace quartet::server::errors

@@ -140,16 +140,20 @@ size_t Input::execute_input(Session& session, std::string_view input, Batch& bat
   size_t done = 0;
   target_ = Target::None;
   session.executing = true;
-  while (true) {
-    done += execute_batch(session, batch, now);
-    if (done == input.size() || stops(session)) break;
-    // What an unknown client may leave unread is so little that one read could bring far more than that.
-    if (server_.must_log_in(session)) {
-      server_.output_added(session);
-      if (session.closing) break;
+  try {
+    while (true) {
+      done += execute_batch(session, batch, now);
+      if (done == input.size() || stops(session)) break;
+      // What an unknown client may leave unread is so little that one read could bring far more than that.
+      if (server_.must_log_in(session)) {
+        server_.output_added(session);
+        if (session.closing) break;
+      }
+      parse_batch(session, input.substr(done), batch);
+      if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
     }
-    parse_batch(session, input.substr(done), batch);
-    if (batch.requests.empty() && batch.bytes == 0 && batch.well_formed) break;  // an unfinished request
+  } catch (const std::exception&) {
+    server_.fail_input(session);
   }
   session.executing = false;
   give_back(batch.arguments);
@@ -186,6 +190,7 @@ void Input::end_malformed(Session& session) {
     end_malformed_memcached(session);
   } else {
     session.reply.error(session.parser.error());
+    server_.count_error(session.reply.last_error());
   }
   server_.disconnect(session, true);
 }

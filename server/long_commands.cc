@@ -39,10 +39,15 @@ struct LongCommands::Run final : Pauses {
     ctx.repeated_lookups = lookups;
   }
   bool writes() const { return ctx.command.flags & kWrite; }
-  /// Puts what the server keeps of the running command beside what it has kept of this one, and back.
-  void exchange_notes() {
-    server.effects_.swap(effects);
-    server.new_keys_.swap(new_keys);
+  /// Throws std::bad_alloc.
+  void make_fiber(FiberStack stack) {
+    fiber = std::make_unique<Fiber>(std::move(stack), [this] {
+      began = true;
+      try {
+        server.run_handler(ctx);
+      } catch (const GivenUp&) {
+      }
+    });
   }
 
   size_t look() override {
@@ -83,20 +88,18 @@ struct LongCommands::Run final : Pauses {
   std::string text;
   std::vector<std::string_view> arguments;
   Context ctx;
-  std::unique_ptr<Fiber> fiber;  // null before the first slice
-  // What it has said of its changes, and the keys that it has made where there is a `default-ttl`, while it stands still.
-  std::vector<Server::SaidEffect> effects;
-  std::vector<Server::NewKey> new_keys;
+  std::unique_ptr<Fiber> fiber;
   int64_t worked_us = 0;
   int64_t memory = 0;            // bytes
   int64_t memory_at_start = 0;  // of it, before the first slice
   int64_t end_us = 0;
+  bool began = false;       // it has had its first slice
   bool running = false;     // it is on the stack now
   bool to_its_end = false;  // without a pause
   bool given_up = false;
 };
 
-LongCommands::LongCommands(Server& server) : server_(server) {}
+LongCommands::LongCommands(Server& server) : server_(server) { stacks_.reserve(kKeptStacks); }
 LongCommands::~LongCommands() = default;
 
 bool LongCommands::writing() const {
@@ -131,12 +134,14 @@ bool LongCommands::may_begin(const Context& ctx) const {
 
 void LongCommands::begin(const Context& ctx, size_t lookups) {
   assert(!ctx.database->locked());
+  const size_t before = server_.used_memory();
+  auto run = std::make_unique<Run>(ctx, lookups);
+  // Where memory is wanting, it has not begun.
+  run->make_fiber(take_stack());
+  run->memory = run->memory_at_start = static_cast<int64_t>(server_.used_memory()) - static_cast<int64_t>(before);
+  runs_.push_back(std::move(run));
   ctx.database->set_locked(true);
   server_.input.wait(ctx.session, Wait::OwnSlices);
-  const size_t before = server_.used_memory();
-  runs_.push_back(std::make_unique<Run>(ctx, lookups));
-  Run& run = *runs_.back();
-  run.memory = run.memory_at_start = static_cast<int64_t>(server_.used_memory()) - static_cast<int64_t>(before);
   // Where others are in slices already it waits for its turn, so that they do not add up within one turn of the loop.
   if (runs_.size() == 1) resume(std::prev(runs_.end()), ctx.now.mono_us + bounds_.slice_us);
 }
@@ -157,6 +162,13 @@ void LongCommands::leave(std::unique_ptr<Session> session) {
   session->database = run.ctx.database->index();
   run.left = std::move(session);
   if (!run.writes()) give_up(at);
+}
+
+std::vector<Session*> LongCommands::left_sessions() const {
+  std::vector<Session*> sessions;
+  for (const auto& run : runs_)
+    if (run->left) sessions.push_back(run->left.get());
+  return sessions;
 }
 
 /// All ask again, in the order in which they came; those who have to wait on are behind one another as before.
@@ -192,57 +204,33 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
   Run& run = **at;
   assert(!run.running);
   storage::Keyspace& db = *run.ctx.database;
-  if (!run.fiber)
-    run.fiber = std::make_unique<Fiber>(take_stack(), [&run] {
-      try {
-        run.ctx.command.spec->handler(run.ctx);
-      } catch (const GivenUp&) {
-      }
-    });
   run.end_us = end_us;
   const int64_t began_us = server_.clock.now().mono_us;
   db.set_locked(false);
-  ++server_.depth_;
   run.running = true;
-  run.exchange_notes();
-  const int64_t before = run.balance();
-  const bool more = run.fiber->resume();
-  run.memory += run.balance() - before;
-  run.exchange_notes();
+  bool more;
+  {
+    const Server::Running running(server_, run.ctx);
+    const int64_t before = run.balance();
+    more = run.fiber->resume();
+    run.memory += run.balance() - before;
+    run.worked_us += server_.clock.now().mono_us - began_us;
+    if (!more && !run.given_up) server_.finish(run.ctx, run.worked_us, server_.clock.now());
+  }
   run.running = false;
-  --server_.depth_;
-  run.worked_us += server_.clock.now().mono_us - began_us;
   if (more) {
     db.set_locked(true);
     return false;
   }
   const int64_t left = run.memory - run.memory_at_start - static_cast<int64_t>(run.out.memory());
   if (left > 0) server_.left_over(static_cast<size_t>(left));
-  if (!run.given_up) complete(run);
+  if (!run.given_up && !run.left) {
+    const size_t mark = run.session->out.size();
+    run.session->out.take(run.out);
+    server_.finish_reply(*run.session, mark, run.ctx.execution.awaited);
+  }
   remove(at);
   return true;
-}
-
-void LongCommands::complete(Run& run) {
-  Session& session = run.ctx.session;
-  const Time now = server_.clock.now();
-  // Whoever has made it go on to its end has a reply, and effects, of its own.
-  const uint64_t outer = std::exchange(server_.awaited_, 0);
-  const uint64_t outer_save = std::exchange(server_.awaited_save_, 0);
-  run.exchange_notes();
-  if (!server_.new_keys_.empty()) server_.give_expiries(run.ctx);
-  server_.carry_effects(run.ctx);
-  run.exchange_notes();
-  if (server_.durability.holds())
-    server_.awaited_ = std::max(server_.awaited_, server_.durability.awaited(run.ctx.database->index()));
-  server_.account(run.ctx, run.worked_us, run.reply.errors(), now);
-  if (!run.left) {
-    const size_t mark = session.out.size();
-    session.out.take(run.out);
-    server_.finish_reply(session, mark);
-  }
-  server_.awaited_ = outer;
-  server_.awaited_save_ = outer_save;
 }
 
 /// What is left of it when it has ended: its clients, and who has waited for it.
@@ -250,7 +238,7 @@ void LongCommands::remove(Runs::iterator at) {
   const std::unique_ptr<Run> run = std::move(*at);
   runs_.erase(at);
   run->ctx.database->set_locked(false);
-  if (run->fiber && stacks_.size() < kKeptStacks) stacks_.push_back(run->fiber->take_stack());
+  if (stacks_.size() < kKeptStacks) stacks_.push_back(run->fiber->take_stack());
   if (!run->left) server_.output_added(*run->session);
   if (server_.depth_ == 0 && server_.blocking.ready()) server_.blocking.serve();
   wake();
@@ -261,7 +249,7 @@ void LongCommands::remove(Runs::iterator at) {
 void LongCommands::give_up(Runs::iterator at) {
   Run& run = **at;
   run.given_up = true;
-  if (run.fiber) {
+  if (run.began) {
     resume(at, 0);
   } else {
     remove(at);

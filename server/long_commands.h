@@ -81,6 +81,9 @@ class LongCommands {
   /// And leaves its session to the command of it that is in slices. REQUIRES: it waits with Wait::OwnSlices.
   void leave(std::unique_ptr<Session> session);
 
+  /// The sessions that clients have left so, which are no longer among Server::sessions.
+  std::vector<Session*> left_sessions() const;
+
   /// A slice of one of them. False where there is nothing to do, so that the loop may sleep.
   bool slice();
   /// Carries the command in a database to its end, if there is one.
@@ -101,7 +104,6 @@ class LongCommands {
 
   /// Lets it go on until `end_us` on the monotonic clock; true where it has ended, and is gone.
   bool resume(Runs::iterator at, int64_t end_us);
-  void complete(Run& run);
   void give_up(Runs::iterator at);
   void remove(Runs::iterator at);
   void wake();

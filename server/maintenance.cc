@@ -35,9 +35,9 @@ int64_t Server::tick() {
   }
   const bool more_to_save = durability.tick();
   date_new_entries(now);
-  flush_when_due(now);
+  if (!changes_paused()) flush_when_due(now);
   const uint64_t expired_before = stats.expired_keys;
-  if (active_expire && paused_until_ms_ == 0) expire_cycle(now);
+  if (active_expire && !changes_paused()) expire_cycle(now);
   const bool more_to_expire = stats.expired_keys - expired_before > 256;
   const bool more_to_collect = blocks::collect();
   if (!more_to_collect) slab_garbage_ = blocks::collected_bytes();
@@ -156,10 +156,12 @@ void Server::pause(int64_t until_mono_ms, bool writes_only) {
   // A pause in force is made stricter and longer, never weaker.
   pause_writes_only_ = paused_until_ms_ ? pause_writes_only_ && writes_only : writes_only;
   paused_until_ms_ = std::max(paused_until_ms_, until_mono_ms);
+  pause_begins_ = depth_ > 0;
 }
 
 void Server::unpause() {
   paused_until_ms_ = 0;
+  if (depth_ == 0 && blocking.ready()) blocking.serve();
   input.end_waits(Wait::Pause);
 }
 

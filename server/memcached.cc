@@ -107,7 +107,7 @@ void Server::flush_when_due(const Time& now) {
       continue;
     }
     const std::string_view effect[] = {"FLUSHDB"};
-    if (feed.active()) carry(index, effect);
+    if (feed.active()) feed.append({index, effect});
   }
 }
 

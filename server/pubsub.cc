@@ -33,17 +33,24 @@ int64_t count_of(const Session& session, PubSub::Kind kind) {
 size_t memory_of(std::string_view channel) { return 160 + 2 * channel.size(); }
 
 void confirm(Session& session, PubSub::Kind kind, std::string_view word, std::string_view channel) {
-  session.reply.push(3);
-  session.reply.bulk(word);
-  session.reply.bulk(channel);
-  session.reply.integer(count_of(session, kind));
+  protocol::Reply& reply = session.pushes();
+  reply.push(3);
+  reply.bulk(word);
+  reply.bulk(channel);
+  reply.integer(count_of(session, kind));
 }
 
 }  // namespace
 
 void PubSub::subscribe(Session& session, Kind kind, std::string_view channel) {
-  if (names_of(session, kind).emplace(channel).second) {
-    channels_of(kind)[std::string(channel)].push_back(&session);
+  std::unordered_set<std::string>& names = names_of(session, kind);
+  if (const auto [name, added] = names.emplace(channel); added) {
+    try {
+      channels_of(kind)[*name].push_back(&session);
+    } catch (...) {
+      names.erase(name);
+      throw;
+    }
     session.subscription_bytes += memory_of(channel);
   }
   confirm(session, kind, kWords[static_cast<int>(kind)].subscribe, channel);
@@ -65,10 +72,11 @@ void PubSub::unsubscribe(Session& session, Kind kind, std::string_view channel) 
 void PubSub::unsubscribe_all(Session& session, Kind kind) {
   std::unordered_set<std::string>& names = names_of(session, kind);
   if (names.empty()) {
-    session.reply.push(3);
-    session.reply.bulk(kWords[static_cast<int>(kind)].unsubscribe);
-    session.reply.null();
-    session.reply.integer(count_of(session, kind));
+    protocol::Reply& reply = session.pushes();
+    reply.push(3);
+    reply.bulk(kWords[static_cast<int>(kind)].unsubscribe);
+    reply.null();
+    reply.integer(count_of(session, kind));
     return;
   }
   while (!names.empty()) unsubscribe(session, kind, *names.begin());
@@ -104,7 +112,7 @@ size_t PubSub::channel_count(Kind kind) const { return channels_of(kind).size();
 size_t PubSub::publish(Kind kind, std::string_view channel, std::string_view message) {
   size_t receivers = 0;
   const auto send = [&](Session& session, std::string_view word, std::string_view pattern) {
-    protocol::Reply& reply = session.reply;
+    protocol::Reply& reply = session.pushes();
     reply.push(pattern.data() ? 4 : 3);
     reply.bulk(word);
     if (pattern.data()) reply.bulk(pattern);

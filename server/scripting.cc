@@ -54,13 +54,15 @@ struct HashSha {
   size_t operator()(std::string_view sha) const { return hash_bytes(sha, 0); }
 };
 
-/// Hands what is at the stack's top to the reply. Errors name the script and where in it they arose.
-void write_error(lua_State* L, lua::Interpreter& in, protocol::Reply& reply) {
+/// Hands what is at the stack's top to the reply. Errors name the script and where in it they arose. True where the server has counted
+/// the error already.
+bool write_error(lua_State* L, lua::Interpreter& in, protocol::Reply& reply) {
   if (lua_type(L, -1) != LUA_TTABLE) {
     // Errors without a place: memory ran out, or the error handler failed.
     const char* text = lua_tostring(L, -1);
     in.text = fmt::format("ERR {} script: {}", text ? text : "unknown error", in.run.script->sha);
-    return reply.error(in.text);
+    reply.error(in.text);
+    return false;
   }
   const auto field = [&](const char* name) {
     lua_pushstring(L, name);
@@ -79,6 +81,11 @@ void write_error(lua_State* L, lua::Interpreter& in, protocol::Reply& reply) {
   if (!source.empty()) in.text += fmt::format(":{}.", line);
   lua_pop(L, 1);
   reply.error(in.text);
+  lua_pushliteral(L, "ignore_error_stats_update");
+  lua_rawget(L, -2);
+  const bool counted = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return counted;
 }
 
 void push_list(lua_State* L, Args items) {
@@ -128,6 +135,7 @@ struct Scripting::Impl {
   explicit Impl(Server& server) : in(server) {
     in.session.authenticated = true;
     in.session.user = &server.acl.internal();
+    in.session.address = "?:0";  // as the slow log shows it
     start();
     // The library sets itself up when it is first used: now, and not within somebody's first script.
     char sha[kShaDigits];
@@ -148,6 +156,7 @@ struct Scripting::Impl {
   lua::Script* compile(std::string_view body, std::string_view sha, protocol::Reply& reply);
   void run(Context& ctx, const lua::Script& script, size_t keys, bool read_only);
   static int run_protected(lua_State* L);
+  void write_reply(lua_State* L, bool failed) noexcept;
   void relieve_memory();
   void flush();
 
@@ -159,7 +168,8 @@ struct Scripting::Impl {
 
   // Of the run, for what is called by lua_pcall.
   Args keys, arguments;
-  protocol::Reply* reply = nullptr;
+  Context* context = nullptr;
+  bool out_of_memory = false;  // while the reply was written
 };
 
 lua::Script* Scripting::Impl::find(std::string_view sha) {
@@ -242,12 +252,22 @@ int Scripting::Impl::run_protected(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, self.in.run.script->function);
   const int status = lua_pcall(L, 0, 1, -2);
   if (self.in.run.killed) return 0;
-  if (status != 0) {
-    write_error(L, self.in, *self.reply);
-  } else {
-    lua::write_value(L, *self.reply, self.in.session.reply.version() == 3);
-  }
+  self.write_reply(L, status != 0);
+  if (self.out_of_memory) return luaL_error(L, "not enough memory");
   return 0;
+}
+
+/// What is thrown ends here: Lua's frames are no place for it.
+void Scripting::Impl::write_reply(lua_State* L, bool failed) noexcept {
+  try {
+    if (failed) {
+      context->execution.errors_counted += write_error(L, in, context->reply);
+    } else {
+      lua::write_value(L, context->reply, in.session.reply.version() == 3, context->execution.errors_counted);
+    }
+  } catch (const std::exception&) {
+    out_of_memory = true;
+  }
 }
 
 void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkeys, bool read_only) {
@@ -260,7 +280,8 @@ void Scripting::Impl::run(Context& ctx, const lua::Script& script, size_t numkey
   in.session.reply.set_version(2);
   keys = ctx.args.subspan(3, numkeys);
   arguments = ctx.args.subspan(3 + numkeys);
-  reply = &ctx.reply;
+  context = &ctx;
+  out_of_memory = false;
   const size_t mark = ctx.reply.buffer().size();
 
   ctx.server.feed.begin_unit();
@@ -330,6 +351,16 @@ void Scripting::eval(Context& ctx, bool by_sha, bool read_only) {
   if (ctx.server.memory_limit.any() && !ctx.server.durability.loading() && script->has_shebang && !script->no_writes && !script->allow_oom)
     if (const std::string* refusal = ctx.server.memory_limit.refusal_of(ctx.session.database)) return ctx.reply.error(*refusal);
   impl_->run(ctx, *script, static_cast<size_t>(keys), read_only);
+}
+
+bool Scripting::may_write(Args args, bool by_sha) const {
+  if (by_sha) {
+    const lua::Script* script = impl_->find(args[1]);
+    return !script || !script->no_writes;
+  }
+  lua::Shebang shebang;
+  std::string error;
+  return !lua::parse_shebang(args[1], shebang, error) || !shebang.no_writes;
 }
 
 bool Scripting::load(Context& ctx, std::string_view body, std::string& sha) {

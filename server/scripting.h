@@ -19,6 +19,8 @@ class Scripting {
 
   /// EVAL, EVAL_RO, EVALSHA, EVALSHA_RO: runs a script and writes its reply.
   void eval(Context& ctx, bool by_sha, bool read_only);
+  /// Whether the script of a request (EVAL, EVALSHA) may write, as far as its flags say. One that is not known may.
+  bool may_write(Args args, bool by_sha) const;
   /// SCRIPT LOAD: compiles and keeps a script; false with the error written where it does not compile. `sha` is 40 hex digits.
   bool load(Context& ctx, std::string_view body, std::string& sha);
   bool exists(std::string_view sha) const;

@@ -304,7 +304,7 @@ std::optional<std::string> Server::flush(int index) {
   index < 0 ? long_commands.finish_all() : long_commands.finish(database(index));
   for (const auto& db : databases) {
     if (index >= 0 && db->index() != index) continue;
-    watches.database_emptied(*db);
+    watches.database_emptied(*db, nullptr, clock.now().wall_ms());
     stats.database(db->index()).dirty += db->size();
     db->clear();
   }
@@ -314,7 +314,7 @@ std::optional<std::string> Server::flush(int index) {
 void Server::swap_databases(int a, int b) {
   if (a == b) return;
   ++stats.database(a).dirty;
-  watches.database_emptied(database(a), &database(b));
+  watches.database_emptied(database(a), &database(b), clock.now().wall_ms());
   database(a).swap_contents(database(b));
   blocking.databases_swapped(a, b);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -88,6 +89,8 @@ class Server final : public storage::KeyspaceObserver {
 
   /// What sockets bring goes there.
   Input input;
+  /// Memory has run out in taking in what the client says: it is disconnected.
+  void fail_input(Session& session) noexcept;
   /// `n` bytes of the session's output were written to the socket.
   void sent(Session& session, size_t n) {
     session.out.consume(n);
@@ -173,6 +176,8 @@ class Server final : public storage::KeyspaceObserver {
   void remove_monitor(Session& session);
   /// Lets a blocked session's command answer from `key`, which may be ready; false where it could not.
   bool serve_blocked(Session& session, std::string_view key);
+  /// What becomes of a reply after `mark` in the output: it may have to wait for what is `awaited`, or the client does not want it.
+  void finish_reply(Session& session, size_t mark, const Awaited& awaited);
   /// Bytes were added to a session's output outside of its own command: sends them, within the limits of its class.
   void output_added(Session& session);
   /// A line that single clients can cause: some a second are written.
@@ -218,6 +223,12 @@ class Server final : public storage::KeyspaceObserver {
     bool from_script = false;
   };
   void call(Session& session, const CommandEntry& command, Args args, const CallOptions& options, Time& now);
+  /// The command's reply tells of what is in this database, and so waits until that is as durable as it is to be.
+  void tells_of(Context& ctx, int index) const {
+    if (durability.holds()) ctx.execution.awaited.also({durability.awaited(index), 0});
+  }
+  /// Counts an error, by the code that it begins with, which nobody has counted yet.
+  void count_error(std::string_view code, uint64_t times = 1);
 
   /// Executes a command that was read from a file, in the session of whoever reads it, and gives the first key its note, if there
   /// is one. Nothing expires on the way, and what can neither change data nor define scripts is passed over. An error that the command
@@ -227,8 +238,6 @@ class Server final : public storage::KeyspaceObserver {
   std::unique_ptr<Session> make_session();
   /// Loading has ended.
   void data_loaded();
-  /// The reply of the running outermost command waits for the snapshot of this ticket (Durability::save_flushed).
-  void await_save(uint64_t ticket) { awaited_save_ = ticket; }
   /// Sends the replies that waited for what is durable now.
   void release_held();
   /// Sessions with replies that wait.
@@ -252,9 +261,11 @@ class Server final : public storage::KeyspaceObserver {
   persistence::Snapshot::State step_snapshot(size_t budget_bytes);
   void end_snapshot();
 
-  /// CLIENT PAUSE: until the monotonic time; writes only or all commands.
+  /// CLIENT PAUSE: until the monotonic time; writes only or all commands. Nothing is changed meanwhile, by whatever way, but by the
+  /// transaction that has begun the pause.
   void pause(int64_t until_mono_ms, bool writes_only);
   void unpause();
+  bool changes_paused() const { return paused_until_ms_ != 0 && !pause_begins_; }
   bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
 
   /// See Context::default_expiry_ms and written_anew.
@@ -290,12 +301,13 @@ class Server final : public storage::KeyspaceObserver {
   /// Whether the loop has just stood still for so long that clients who have spoken in time may not have been read yet.
   bool stalled() const { return stalled_; }
   /// Whether the server may change data by itself at this moment.
-  bool may_change_data() const { return depth_ == 0 && paused_until_ms_ == 0 && !durability.loading(); }
+  bool may_change_data() const { return depth_ == 0 && !changes_paused() && !durability.loading(); }
   /// Clients that wait: in a blocking command, or for CLIENT PAUSE to end.
   size_t blocked_clients() const;
 
   // storage::KeyspaceObserver
   void expired(storage::Keyspace& keyspace, std::string_view key) override;
+  bool keeps_expired() const override { return changes_paused(); }
   void evicted(storage::Keyspace& keyspace, std::string_view key) override;
   void created(storage::Keyspace& keyspace, std::string_view key) override;
   void reclaim(std::unique_ptr<storage::Garbage> garbage) override;
@@ -310,13 +322,8 @@ class Server final : public storage::KeyspaceObserver {
   friend class Input;
   friend class LongCommands;
 
-  /// What a handler said by Context::effect.
-  struct SaidEffect {
-    int database;
-    std::vector<std::string> arguments;
-    int other;  // see persistence::Effect
-    std::optional<storage::Note> note = {};
-  };
+  /// A context among those that run, for as long as this stands on the stack.
+  class Running;
   bool memcached_is_full(int index);
   /// Whether a client of memcached's protocol needs no password (`memcached-open-to-local`).
   bool is_open_to(const Session& session, int index) const;
@@ -331,12 +338,10 @@ class Server final : public storage::KeyspaceObserver {
   void check_output(Session& session);
   /// The output is more than its limit: closes the connection, with what the client takes now of what is left.
   void close_for_output(Session& session);
-  /// The same where a reply has reached the bound: of what lies behind `mark` nothing is sent.
+  /// The same where a reply has reached the bound: of what lies after `mark` nothing is sent.
   void end_overrun(Session& session, size_t mark);
-  /// What becomes of a reply behind `mark` in the output: it may have to wait for the disk, or the client does not want it.
-  void finish_reply(Session& session, size_t mark);
-  /// The same without regard to CLIENT REPLY. The reply lies behind `mark` in the output.
-  Outcome admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now);
+  /// The same without regard to CLIENT REPLY. `awaited` becomes what the reply, which lies after `mark` in the output, has to wait for.
+  Outcome admit_and_execute(Session& session, const CommandEntry* command, Args args, size_t mark, Time& now, Awaited& awaited);
   /// The guards between a known command and its execution; the first that refuses writes its error.
   bool admitted(Session& session, const CommandEntry& command, Args args);
   /// Whether the session's user may run the command, now or, where it is to be queued, with EXEC; the error is written otherwise.
@@ -349,7 +354,9 @@ class Server final : public storage::KeyspaceObserver {
   const std::string* refusal_of(const Session& session, const CommandEntry& command);
   /// What follows from a request that was not admitted; its error lies behind `mark` in the output.
   void refuse(Session& session, Args args, size_t mark);
-  bool must_pause(const Session& session, const CommandEntry& command) const;
+  bool must_pause(const Session& session, const CommandEntry& command, Args args) const;
+  /// Whether the request may change something, or have an effect elsewhere, so that it waits for the end of a pause.
+  bool may_write(const CommandEntry& command, Args args) const;
   /// Whether the snapshot has first to save a large entry that this request would change.
   bool must_wait_for_snapshot(const Session& session, const CommandEntry& command, Args args);
   /// Whether its database is locked by a command in slices.
@@ -359,24 +366,35 @@ class Server final : public storage::KeyspaceObserver {
   void queue(Session& session, const CommandEntry& command, Args args);
   /// Runs the handler and everything that follows from it. `now` becomes the time after it.
   void invoke(Context& ctx, Time& now);
+  /// Calls the handler. What it throws is answered: nothing passes from here on but what unwinds a command in slices.
+  void run_handler(Context& ctx);
+  /// Everything that follows from a command whose handler has returned, or whose client has been served after it had waited: expiry by
+  /// default, effects, what the reply waits for, statistics, monitors. `microseconds` were spent on it, until `end`. REQUIRES: it is among
+  /// those that run.
+  void finish(Context& ctx, int64_t microseconds, const Time& end);
+  /// Memory has run out: the reply becomes an error, and the keys that the command may have changed are told of as they are now.
+  void fail(Context& ctx) noexcept;
+  /// The same outside of a handler: nothing has been executed. The request's reply lies after `mark` in the output.
+  void fail_request(Session& session, size_t mark) noexcept;
+  void tell_state(Context& ctx);
+  void say(Context& ctx, SaidEffect effect);
   void carry_effects(Context& ctx);
   /// Gives the keys that the command has made and left without an expiry the one of their database's `default-ttl`.
   void give_expiries(Context& ctx);
   /// Whether `flush` protects the database. What has happened once is loaded so, whatever the settings are by now.
   bool is_protected(int database) const;
   std::string protected_error(std::string_view command, int database, std::string_view why) const;
-  void carry(int database, Args effect, int other = -1, const storage::Note* note = nullptr);
-  /// What was appended to the session's output behind `mark` waits until the log is durable up to `awaited_`.
-  void hold(Session& session, size_t mark);
+  /// What was appended to the session's output after `mark` waits until the log is durable up to `position`.
+  void hold(Session& session, size_t mark, const Awaited& awaited);
   void destroy_garbage();
   /// An entry goes because of time or want of memory: carries that.
   void carry_removal(const storage::Keyspace& keyspace, std::string_view key);
-  void account(Context& ctx, int64_t microseconds, uint64_t errors, const Time& end);
+  void account(Context& ctx, int64_t microseconds, const Time& end);
+  /// Counts the errors of the command's own that are in its reply; true where there are any.
+  bool count_errors(Context& ctx);
   /// A command took longer than `latency-monitor-threshold`.
   void note_spike(const Context& ctx, int64_t microseconds, const Time& end);
   void reject(Session& session, const CommandEntry& command, std::string_view error);
-  /// Counts the error that was written last.
-  void count_error(const protocol::Reply& reply);
   /// What entries made from now on hold as their access.
   void date_new_entries(const Time& now);
   void expire_cycle(const Time& now);
@@ -395,14 +413,8 @@ class Server final : public storage::KeyspaceObserver {
   size_t expire_database_ = 0;  // where the next slice of the walk for expired entries begins
   std::vector<KeyUse> key_room_;  // for the keys of the request that is checked
   LoginThrottle login_throttle_;
-  std::vector<SaidEffect> effects_;  // of the running command
-  struct NewKey {
-    int database;
-    std::string key;
-  };
-  std::vector<NewKey> new_keys_;  // of the running command, in databases with a `default-ttl`
-  uint64_t awaited_ = 0;  // the log's position that the reply of the running outermost command has to wait for
-  uint64_t awaited_save_ = 0;  // the ticket of a snapshot, likewise
+  Context* running_ = nullptr;  // the innermost of them
+  std::vector<SaidEffect> spare_effects_;  // memory for the effects of the next command that says some
   std::vector<Session*> held_;  // sessions with replies that wait; null where one has gone
   std::vector<std::unique_ptr<storage::Garbage>> garbage_;  // to be destroyed, one at a time
   uint64_t destroyed_garbage_ = 0;
@@ -424,10 +436,26 @@ class Server final : public storage::KeyspaceObserver {
   int64_t slow_from_us_ = 0;       // the least `slowlog-log-slower-than`
   int64_t paused_until_ms_ = 0;  // monotonic; 0: not paused
   bool pause_writes_only_ = false;
+  bool pause_begins_ = false;    // the command that has begun the pause still runs
   size_t lazyfree_pending_ = 0;
   size_t garbage_bytes_ = 0;         // of what is to be destroyed
   uint64_t slab_garbage_ = 0;        // what blocks::collected_bytes will be when all is taken back that other threads have freed
   int64_t elsewhere_bytes_ = 0;      // see worked_elsewhere
+};
+
+class Server::Running {
+ public:
+  Running(Server& server, Context& ctx) : server_(server), outer_(std::exchange(server.running_, &ctx)) { ++server_.depth_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    --server_.depth_;
+    server_.running_ = outer_;
+  }
+
+ private:
+  Server& server_;
+  Context* outer_;
 };
 
 // Here because every SET asks.

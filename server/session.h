@@ -76,6 +76,12 @@ struct Session {
 
   protocol::OutputBuffer out;
   protocol::Reply reply;
+  /// Where messages and confirmations of subscriptions are written. They reach also a client that wants no replies (CLIENT REPLY): while
+  /// a command of such a one runs, they lie apart from its reply.
+  protocol::Reply& pushes();
+  /// The command has ended, and its reply has gone: what lies apart follows the output.
+  void join_pushes();
+  bool wants_replies() const { return reply_mode == ReplyMode::On || reply_mode == ReplyMode::SkipNext; }
 
   /// Replies that wait until the append-only file is durable up to a position, or a snapshot is there, with all that follows them:
   /// where each begins in the stream of all output, which rises, the position, and the ticket of the snapshot, 0 where it waits for none.
@@ -111,6 +117,9 @@ struct Session {
   int64_t unauthenticated_since_us = 0;  // on the monotonic clock: from when on `handshake-timeout` counts
   std::string name, library_name, library_version;
   ReplyMode reply_mode = ReplyMode::On;
+  bool silenced = false;  // a command of it runs whose reply it does not want
+  struct PushesApart;
+  std::unique_ptr<PushesApart> pushes_apart;
 
   /// How ClientEviction counts the session.
   struct Counted {

@@ -19,10 +19,15 @@ void Watches::add(Session& session, storage::Keyspace& db, std::string_view key,
   const storage::Entry* entry = db.find_raw(key);
   const bool expired = entry && entry->expired(now_ms);
   session.watches.push_back(std::make_unique<Watch>(Watch{&session, db.index(), std::string(key), expired}));
+  try {
+    std::vector<Watch*>& of_key = by_key_[std::string(key)];
+    session.watches.back()->place = of_key.size();
+    of_key.push_back(session.watches.back().get());
+  } catch (...) {
+    session.watches.pop_back();
+    throw;
+  }
   session.watch_bytes += Watch::memory(key);
-  std::vector<Watch*>& of_key = by_key_[std::string(key)];
-  session.watches.back()->place = of_key.size();
-  of_key.push_back(session.watches.back().get());
 }
 
 void Watches::remove_all(Session& session) {
@@ -57,11 +62,17 @@ void Watches::expired(int database, std::string_view key) {
   }
 }
 
-void Watches::database_emptied(storage::Keyspace& db, storage::Keyspace* other) {
+void Watches::database_emptied(storage::Keyspace& db, storage::Keyspace* other, int64_t now_ms) {
   for (const auto& [key, watches] : by_key_)
     for (Watch* watch : watches) {
-      const bool concerned = watch->database == db.index() || (other && watch->database == other->index());
-      if (concerned && (db.find_raw(key) || (other && other->find_raw(key)))) watch->session->watch_touched = true;
+      if (watch->database != db.index() && !(other && watch->database == other->index())) continue;
+      storage::Keyspace* const after = !other ? nullptr : watch->database == db.index() ? other : &db;
+      const storage::Entry* then = after ? after->find_raw(key) : nullptr;
+      const bool expired_then = then && then->expired(now_ms);
+      // What had expired when the watch began was as good as absent, and is so still if there is nothing else now.
+      const bool was_there = !watch->expired_at_watch && (after == &db ? other : &db)->find_raw(key);
+      if (was_there || (then && !expired_then)) watch->session->watch_touched = true;
+      watch->expired_at_watch = expired_then;
     }
 }
 

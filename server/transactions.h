@@ -31,8 +31,9 @@ class Watches {
   void key_changed(int database, std::string_view key) {
     if (!by_key_.empty()) touch(database, key);
   }
-  /// A database is about to be emptied; with `other`, to be exchanged with it: watched keys that exist in one of them are touched.
-  void database_emptied(storage::Keyspace& db, storage::Keyspace* other = nullptr);
+  /// A database is about to be emptied; with `other`, to be exchanged with it: watched keys that are there before or after are
+  /// touched.
+  void database_emptied(storage::Keyspace& db, storage::Keyspace* other, int64_t now_ms);
   /// Before EXEC: watched keys that have expired since count as changed.
   bool expired_since(const Session& session, const std::vector<std::unique_ptr<storage::Keyspace>>& databases,
                      int64_t now_ms) const;

@@ -64,11 +64,16 @@ Entry* Keyspace::create(std::string_view key, Type type, Encoding encoding, size
                         const Note& note) {
   assert(!locked_);
   Entry* entry = make(key, type, encoding, value_bytes, expiry_ms, note);
+  const uint64_t at = hash(key);
+  try {
+    dict_.insert(at, entry, entry->expires());
+  } catch (...) {
+    dispose(entry);
+    throw;
+  }
   if (entry->expires()) ++expiring_;
   charged_ += own_memory(entry);
   ++counter(type);
-  const uint64_t at = hash(key);
-  dict_.insert(at, entry, entry->expires());
   if (walk_) walk_->added(at, *entry);
   if (announces_new_) observer_.created(*this, key);
   return entry;
@@ -145,6 +150,8 @@ void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_b
   } else {
     dispose_value(entry);
   }
+  // Where there is no memory for what follows, it has no value at all.
+  if (!Entry::has_bytes(entry->encoding())) Entry::store(entry->payload(), 0);
   charged_ -= owned;
   entry->flags_ &= static_cast<uint8_t>(~Entry::kModified);
   if (entry->type() != type) {
@@ -154,9 +161,7 @@ void Keyspace::reset(Entry*& entry, Type type, Encoding encoding, size_t value_b
   const bool same = entry->type() == type && entry->encoding() == encoding;
   if (same && Entry::has_bytes(encoding)) {
     resize(entry, value_bytes);
-  } else if (same) {
-    Entry::store(entry->payload(), 0);
-  } else {
+  } else if (!same) {
     reshape(entry, {type, encoding, value_bytes, entry->expires(), entry->noted() && type == Type::String});
   }
 }
@@ -300,6 +305,7 @@ Entry* Keyspace::clone(const Entry& entry, std::string_view key, Pauses* pauses)
 }
 
 Entry* Keyspace::drop_expired(Entry* entry) {
+  if (observer_.keeps_expired()) return nullptr;
   observer_.expired(*this, entry->key());
   erase(entry);
   return nullptr;

@@ -35,6 +35,8 @@ class KeyspaceObserver {
   virtual ~KeyspaceObserver() = default;
   /// `entry` has expired and is about to be erased.
   virtual void expired(Keyspace& keyspace, std::string_view key) = 0;
+  /// Whether entries that have expired are not found, but stay where they are.
+  virtual bool keeps_expired() const { return false; }
   /// The entry is about to be erased by `evict`.
   virtual void evicted(Keyspace&, std::string_view) {}
   /// An entry was added, while announce_new(true) is in force.

@@ -198,6 +198,17 @@ char* StringValue::writable(size_t size, Pauses* pauses) {
   return entry->mutable_bytes();
 }
 
+char* StringValue::writable_or_new(Keyspace& keyspace, Entry* entry, std::string_view key, size_t size, Pauses* pauses) {
+  if (entry) return StringValue(keyspace, entry).writable(size, pauses);
+  StringValue made(keyspace, keyspace.create(key, Type::String, Encoding::Bytes));
+  try {
+    return made.writable(size, pauses);
+  } catch (...) {
+    keyspace.erase(made.entry);
+    throw;
+  }
+}
+
 void StringValue::append(std::string_view tail, Pauses* pauses) {
   const size_t old_size = size();
   char* data = writable(old_size + tail.size(), pauses);

@@ -43,6 +43,8 @@ class StringValue : public Handle {
   /// Makes the value at least `size` bytes long, new ones zero, and gives write access to all of it. The value becomes
   /// a raw string, as Redis calls it. REQUIRES: size <= limits::kBulkBytes.
   char* writable(size_t size, Pauses* pauses = nullptr);
+  /// The same of a key that may be new (`entry` is null then); where memory runs out it is not made.
+  static char* writable_or_new(Keyspace& keyspace, Entry* entry, std::string_view key, size_t size, Pauses* pauses);
   /// How many bytes `writable` copies or clears.
   size_t bytes_to_write(size_t size) const;
   void append(std::string_view tail, Pauses* pauses = nullptr);

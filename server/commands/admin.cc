@@ -34,7 +34,7 @@ void flushdb_command(Context& ctx) { flush(ctx, ctx.db().index()); }
 void flushall_command(Context& ctx) {
   flush(ctx, -1);
   if (!ctx.dirty) return;
-  ctx.server.await_save(ctx.server.durability.save_flushed());
+  ctx.execution.awaited.also({0, ctx.server.durability.save_flushed()});
   for (const auto& db : ctx.server.databases) ctx.effect_in(*db, {"FLUSHDB"});
 }
 

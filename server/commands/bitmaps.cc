@@ -27,8 +27,7 @@ uint64_t bit_offset(Arguments& in, const Context& ctx) {
 
 /// Write access to the first `bytes` bytes of a string, which is created or lengthened where need be.
 char* writable(Context& ctx, Entry* entry, std::string_view key, size_t bytes) {
-  if (!entry) entry = ctx.db().create(key, Type::String, Encoding::Bytes);
-  return StringValue(ctx.db(), entry).writable(bytes, ctx.pauses);
+  return StringValue::writable_or_new(ctx.db(), entry, key, bytes, ctx.pauses);
 }
 /// How much work that is.
 size_t work_to_write(Context& ctx, Entry* entry, size_t bytes) {

@@ -101,6 +101,7 @@ void debug_digest(Context& ctx) {
   if (!ctx.enters_all()) return;
   Digest all;
   for (const auto& db : ctx.server.databases) {
+    ctx.server.tells_of(ctx, db->index());
     db->for_each([&](Entry& entry) {
       if (!entry.expired(ctx.now_ms())) all ^= Digest{std::to_string(db->index()), entry.key(), digest_of(*db, entry).view()};
       return true;
@@ -111,6 +112,7 @@ void debug_digest(Context& ctx) {
 
 void debug_digest_value(Context& ctx) {
   if (!ctx.enters(ctx.db())) return;
+  ctx.server.tells_of(ctx, ctx.db().index());
   ctx.reply.array(ctx.args.size() - 2);
   for (const std::string_view key : ctx.args.subspan(2)) {
     Entry* entry = ctx.db().find(key, ctx.now_ms());
@@ -136,6 +138,7 @@ std::string describe_list(Context& ctx, const Entry& entry) {
 
 void debug_object(Context& ctx) {
   if (!ctx.enters(ctx.db())) return;
+  ctx.server.tells_of(ctx, ctx.db().index());
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
   if (!entry) return ctx.reply.error(errors::kNoSuchKey);
   ctx.reply.simple(fmt::format("Value at:{} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{}",
@@ -162,7 +165,8 @@ void debug_populate(Context& ctx) {
   std::string key, value;
   for (int64_t i = 0; i < count; ++i) {
     key = fmt::format("{}:{}", prefix, i);
-    if (ctx.db().find(key, ctx.now_ms())) continue;
+    ctx.db().find(key, ctx.now_ms());  // which erases it where it has expired, but not while clients are paused
+    if (ctx.db().find_raw(key)) continue;
     value = fmt::format("value:{}", i);
     if (size > 0) value.resize(static_cast<size_t>(size));
     storage::StringValue::assign(ctx.db(), nullptr, key, value);

@@ -194,8 +194,11 @@ void copy_databases(Args args, const Config& config, std::vector<int>& databases
 
 void randomkey_command(Context& ctx) {
   if (ctx.takes_long(ctx.db().expiring())) return;
-  // Each turn but the last erases an expired entry.
-  while (const Entry* entry = ctx.db().random(ctx.server.random)) {
+  // Each turn but the last erases an expired entry, unless nothing may be changed: then somebody's luck ends.
+  constexpr int kMostKept = 100;
+  for (int kept = 0; kept < kMostKept; kept += ctx.server.keeps_expired()) {
+    const Entry* entry = ctx.db().random(ctx.server.random);
+    if (!entry) break;
     if (!entry->expired(ctx.now_ms()) || ctx.db().find(entry->key(), ctx.now_ms())) return ctx.reply.bulk(entry->key());
     ctx.breathe();
   }

@@ -469,7 +469,7 @@ constexpr Command kCommands[] = {
     {.name = "mg", .arity = -1, .flags = kReads, .categories = kString, .group = kGroup, .since = "1.0.0",
      .summary = "Gives an item and what is known of it.", .syntax = "key [flag ...]",
      .complexity = "O(1)", .handler = nullptr, .subcommands = k_meta_get_subcommands, .choose = choose_meta_get},
-    {.name = "mn", .arity = -1, .flags = kReads | kLoading | kStale, .categories = kConnection, .group = kGroup, .since = "1.0.0",
+    {.name = "mn", .arity = -1, .flags = kMemcached | kFast | kLoading | kStale, .categories = kConnection, .group = kGroup, .since = "1.0.0",
      .summary = "Answers, so that a client knows that all before has been done.", .syntax = "",
      .complexity = "O(1)", .handler = meta_noop_command},
     {.name = "ms", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",

@@ -76,7 +76,7 @@ constexpr KeySpec counted_keys(uint32_t flags, std::string_view notes) {
   return spec;
 }
 
-constexpr uint32_t kEvalFlags = kNoScript | kStale | kSkipMonitor | kNoMandatoryKeys | kMovableKeys;
+constexpr uint32_t kEvalFlags = kRunsScript | kNoScript | kStale | kSkipMonitor | kNoMandatoryKeys | kMovableKeys;
 constexpr KeySpec kEvalKeys[] = {counted_keys(
     kKeyRW | kKeyAccess | kKeyUpdate, "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")};
 constexpr KeySpec kEvalRoKeys[] = {

@@ -262,8 +262,7 @@ void setrange_command(Context& ctx) {
   if (!fits(ctx, offset + static_cast<int64_t>(patch.size()))) return;
   const size_t end = static_cast<size_t>(offset) + patch.size();
   if (ctx.takes_long(work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(end) : end))) return;
-  if (!entry) entry = ctx.db().create(key, Type::String, storage::Encoding::Bytes);
-  std::copy(patch.begin(), patch.end(), StringValue(ctx.db(), entry).writable(end, ctx.pauses) + offset);
+  std::copy(patch.begin(), patch.end(), StringValue::writable_or_new(ctx.db(), entry, key, end, ctx.pauses) + offset);
   ctx.changed(key, EventClass::String, "setrange");
   ctx.reply.integer(static_cast<int64_t>(std::max(old_size, end)));
 }

@@ -18,6 +18,12 @@ void discard_command(Context& ctx) {
   ctx.reply.ok();
 }
 
+/// Ends the transaction also where memory runs out in it.
+struct EndOfTransaction {
+  Context& ctx;
+  ~EndOfTransaction() { ctx.server.discard_transaction(ctx.session); }
+};
+
 void exec_command(Context& ctx) {
   Session& session = ctx.session;
   if (!session.in_multi) return ctx.reply.error("ERR EXEC without MULTI");
@@ -26,29 +32,33 @@ void exec_command(Context& ctx) {
     return ctx.reply.error("EXECABORT Transaction discarded because of previous errors.");
   }
   if (session.watch_touched || ctx.server.watches.expired_since(session, ctx.server.databases, ctx.now_ms())) {
+    // Which tells that one of the keys was changed.
+    for (const auto& watch : session.watches) ctx.server.tells_of(ctx, watch->database);
     ctx.server.discard_transaction(ctx.session);
     return ctx.reply.null_array();
   }
   // The watches end before the commands run: what they change is nobody's interference.
   ctx.server.watches.remove_all(session);
   const std::vector<QueuedCommand> queue = std::move(session.queue);
+  const EndOfTransaction end{ctx};
   ctx.reply.array(queue.size());
-  ctx.server.feed.begin_unit();
-  std::vector<std::string_view> args;
-  for (const QueuedCommand& queued : queue) {
-    // The reply is not sent any more, but what is to be changed is.
-    if (ctx.reply.full() && (queued.command->flags & kReadOnly)) continue;
-    args.assign(queued.arguments.begin(), queued.arguments.end());
-    if (const auto denied = ctx.server.denial(session, *queued.command, args)) {
-      ctx.server.log_denial(session, AclLog::Source::Multi, *denied, *queued.command, args);
-      ctx.reply.error(noperm_at_exec(*denied));
-      continue;
+  ctx.server.feed.as_unit([&] {
+    std::vector<std::string_view> args;
+    for (const QueuedCommand& queued : queue) {
+      // The reply is not sent any more, but what is to be changed is.
+      if (ctx.reply.full() && (queued.command->flags & kReadOnly)) continue;
+      args.assign(queued.arguments.begin(), queued.arguments.end());
+      if (const auto denied = ctx.server.denial(session, *queued.command, args)) {
+        ctx.server.log_denial(session, AclLog::Source::Multi, *denied, *queued.command, args);
+        ctx.reply.error(noperm_at_exec(*denied));
+        ctx.server.count_error(ctx.reply.last_error());
+        ++ctx.execution.errors_counted;
+        continue;
+      }
+      Time now = ctx.now;
+      ctx.server.call(session, *queued.command, args, {.deny_blocking = true}, now);
     }
-    Time now = ctx.now;
-    ctx.server.call(session, *queued.command, args, {.deny_blocking = true}, now);
-  }
-  ctx.server.feed.end_unit();
-  ctx.server.discard_transaction(ctx.session);
+  });
 }
 
 void watch_command(Context& ctx) {

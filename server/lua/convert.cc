@@ -8,6 +8,8 @@
 
 #include "base/limits.h"
 #include "base/numbers.h"
+#include "server/lua/interpreter.h"
+#include "server/server.h"
 
 namespace quartet::server::lua {
 
@@ -173,22 +175,22 @@ namespace {
 /// so that looking for them in each table costs no hashing. Tables are read without regard to metatables: no script runs here.
 class ReplyWriter {
  public:
-  ReplyWriter(lua_State* L, protocol::Reply& reply, bool resp3)
-      : L_(L), reply_(reply), resp3_(resp3), most_(reply.buffer().size() + limits::kScriptMemoryBytes) {}
+  ReplyWriter(lua_State* L, protocol::Reply& reply, bool resp3, uint64_t& counted)
+      : L_(L), reply_(reply), resp3_(resp3), counted_(counted), most_(reply.buffer().size() + limits::kScriptMemoryBytes) {}
 
   /// Writes the value at the top, and removes it.
   void write_top() {
     if (lua_type(L_, -1) != LUA_TTABLE) return write(0);
     luaL_checkstack(L_, kFields + 4, "reply");
     names_ = lua_gettop(L_) + 1;
-    for (const char* name : {"err", "ok", "double", "map", "set", "big_number", "verbatim_string"}) lua_pushstring(L_, name);
+    for (const char* name : {"err", "ok", "double", "map", "set", "big_number", "verbatim_string", "ignore_error_stats_update"}) lua_pushstring(L_, name);
     lua_pushvalue(L_, names_ - 1);
     write(0);
     lua_settop(L_, names_ - 2);
   }
 
  private:
-  enum Field { kErr, kOk, kDouble, kMap, kSet, kBigNumber, kVerbatim, kFields };
+  enum Field { kErr, kOk, kDouble, kMap, kSet, kBigNumber, kVerbatim, kCounted, kFields };
 
   void write(int depth) {
     if (reply_.buffer().size() > most_) luaL_error(L_, "the reply is too long");
@@ -238,6 +240,13 @@ class ReplyWriter {
   void write_table(int depth) {
     if (field(kErr, LUA_TSTRING)) {
       reply_.error(view(-1));
+      lua_pop(L_, 1);
+      // Each is counted by its own code, and what the server has counted as a command's is not counted again.
+      if (!field(kCounted, LUA_TBOOLEAN)) {
+        lua_pushnil(L_);
+        Interpreter::of(L_).server.count_error(reply_.last_error());
+      }
+      ++counted_;
     } else if (field(kOk, LUA_TSTRING)) {
       make_one_line();
       reply_.simple(view(-1));
@@ -326,12 +335,15 @@ class ReplyWriter {
   lua_State* L_;
   protocol::Reply& reply_;
   const bool resp3_;
+  uint64_t& counted_;
   const size_t most_;  // bytes that the output may reach: a table can hold another one many times
   int names_ = 0;  // where the names of the fields stand
 };
 
 }  // namespace
 
-void write_value(lua_State* L, protocol::Reply& reply, bool resp3) { ReplyWriter(L, reply, resp3).write_top(); }
+void write_value(lua_State* L, protocol::Reply& reply, bool resp3, uint64_t& counted) {
+  ReplyWriter(L, reply, resp3, counted).write_top();
+}
 
 }  // namespace quartet::server::lua

@@ -19,7 +19,7 @@ void push_reply(lua_State* L, std::string_view reply);
 size_t format_argument(double number, char* out);
 
 /// Writes the value at the top as the reply of a script. `resp3` is whether the script chose RESP3 by redis.setresp. Nesting beyond
-/// limits::kNesting is answered by an error in its place.
-void write_value(lua_State* L, protocol::Reply& reply, bool resp3);
+/// limits::kNesting is answered by an error in its place. Adds to `counted` how many of the errors that it writes are in the statistics.
+void write_value(lua_State* L, protocol::Reply& reply, bool resp3, uint64_t& counted);
 
 }  // namespace quartet::server::lua

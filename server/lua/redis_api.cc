@@ -90,21 +90,6 @@ const char* refuse(Interpreter& in, const CommandEntry* command) {
   return nullptr;
 }
 
-/// Executes the command; its reply is left in the session's output. False where memory ran out, or the reply is more
-/// than the interpreter may hold.
-bool execute(Interpreter& in, const CommandEntry& command) noexcept {
-  try {
-    in.session.out.clear();
-    Time now = in.run.now;
-    in.server.call(in.session, command, in.arguments, {.deny_blocking = true, .from_script = true}, now);
-    if (!in.session.reply.full()) return true;
-    in.session.out.clear();
-    return false;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
 /// The whole reply: where it lies, if it is in one piece.
 std::string_view reply_of(Interpreter& in) {
   constexpr size_t kPieces = 16;
@@ -120,33 +105,68 @@ std::string_view reply_of(Interpreter& in) {
   return in.reply_bytes;
 }
 
-/// Runs the command that the arguments on the stack say and pushes its reply; true if that is an error.
-bool run_command(lua_State* L) {
+/// What has become of a call.
+struct Called {
+  const char* error = nullptr;  // where it was refused
+  bool counted = false;         // that error is in the statistics
+  bool out_of_memory = false;
+  std::string_view reply;
+};
+
+/// Runs the command that the arguments on the stack say. Nothing of Lua that can fail is called here, so that neither an exception nor an
+/// error of Lua passes through frames of the other.
+Called run_command(lua_State* L, Interpreter& in) noexcept {
+  Called called;
+  try {
+    if ((called.error = collect_arguments(L, in))) return called;
+    const CommandEntry* command = find_command(in);
+    if ((called.error = refuse(in, command))) {
+      if (command) ++command->stats.rejected;
+      const std::string_view text = called.error;
+      in.server.count_error(text.substr(0, text.find(' ')));
+      called.counted = true;
+      return called;
+    }
+    if (command->flags & kWrite) in.run.wrote = true;
+    in.session.out.clear();
+    Time now = in.run.now;
+    in.server.call(in.session, *command, in.arguments, {.deny_blocking = true, .from_script = true}, now);
+    if (in.session.reply.full()) {
+      // More than the interpreter may hold.
+      in.session.out.clear();
+      called.out_of_memory = true;
+      return called;
+    }
+    called.reply = reply_of(in);
+  } catch (const std::exception&) {
+    called.out_of_memory = true;
+  }
+  return called;
+}
+
+/// The same, and pushes its reply; true if that is an error.
+bool push_result(lua_State* L) {
   Interpreter& in = Interpreter::of(L);
-  if (const char* error = collect_arguments(L, in)) {
-    push_error(L, error);
+  const Called called = run_command(L, in);
+  // They may have taken all the room that there is on Lua's stack.
+  lua_settop(L, 0);
+  if (called.out_of_memory) luaL_error(L, "not enough memory");
+  if (called.error) {
+    push_error(L, called.error, called.counted);
     return true;
   }
-  const CommandEntry* command = find_command(in);
-  if (const char* error = refuse(in, command)) {
-    push_error(L, error, true);
-    return true;
-  }
-  if (command->flags & kWrite) in.run.wrote = true;
-  if (!execute(in, *command)) luaL_error(L, "not enough memory");
-  const std::string_view reply = reply_of(in);
-  const bool failed = reply.starts_with('-');
-  push_reply(L, reply);
+  const bool failed = called.reply.starts_with('-');
+  push_reply(L, called.reply);
   return failed;
 }
 
 int call(lua_State* L) {
-  if (run_command(L)) return lua_error(L);
+  if (push_result(L)) return lua_error(L);
   return 1;
 }
 
 int protected_call(lua_State* L) {
-  run_command(L);
+  push_result(L);
   return 1;
 }
 

@@ -205,7 +205,12 @@ void Connection::watch() {
   if (events == watched_) return;
   watched_ = events;
   uv_poll_start(&poll_, events, [](uv_poll_t* poll, int status, int happened) {
-    static_cast<Connection*>(poll->data)->on_event(status, happened);
+    Connection& connection = *static_cast<Connection*>(poll->data);
+    try {
+      connection.on_event(status, happened);
+    } catch (const std::bad_alloc&) {
+      if (connection.session_) connection.reactor_.server().fail_input(*connection.session_);
+    }
   });
 }
 

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/memory_reserve.h"
 #include "server/net/descriptor_limit.h"
 #include "server/net/scheduling.h"
 #include "server/process_info.h"
@@ -25,6 +26,9 @@ namespace {
 constexpr size_t kClosesPerTurn = 64;
 /// How long accepting pauses when descriptors have run out, in ms.
 constexpr uint64_t kAcceptPauseMs = 100;
+
+/// When periodic work is tried again that memory has run out in.
+constexpr int64_t kTickAfterFailureMs = 100;
 
 Reactor& reactor_of(void* data) { return *static_cast<Reactor*>(data); }
 
@@ -194,19 +198,30 @@ std::optional<server::ConfigFault> Reactor::configure_tls(const std::vector<std:
 
 // --- The loop ---------------------------------------------------------------------------------------------------------
 
+template <class Work>
+void Reactor::guard(Work work) noexcept {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    failed_for_memory();
+  }
+}
+
 int Reactor::serve() {
   assert(server_);
   uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) {
     Reactor& reactor = reactor_of(prepare->data);
-    reactor.end_turn();
+    reactor.guard([&] { reactor.end_turn(); });
     reactor.worker_.loop_waits();
   });
   uv_check_start(&check_, [](uv_check_t* check) {
     Reactor& reactor = reactor_of(check->data);
     reactor.worker_.loop_goes_on();
     if (reactor.stopping_) return;
-    if (reactor.handshakes_.ready()) reactor.handshakes_.run();
-    reactor.server_->input.execute_received();
+    reactor.guard([&] {
+      if (reactor.handshakes_.ready()) reactor.handshakes_.run();
+      reactor.server_->input.execute_received();
+    });
   });
   uv_poll_start(&signal_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { reactor_of(poll->data).read_signals(); });
   tick();
@@ -253,9 +268,22 @@ void Reactor::shut_server_down() {
   server_->terminate([this] { terminating_ = shutting_down_ = false; });
 }
 
+void Reactor::failed_for_memory() noexcept {
+  memory_reserve::release();
+  try {
+    about_memory_.write(log_, LogLevel::Warning, server_->clock.now(), "Memory has run out in work of the server's own, which is left for later");
+  } catch (const std::exception&) {
+    // Then nobody reads of it.
+  }
+}
+
 void Reactor::tick() {
-  const int64_t wait = server_->tick();
-  if (!server_->stalled()) handshakes_.expire(server_->clock.now(), config_.values().handshake_timeout);
+  int64_t wait = kTickAfterFailureMs;
+  guard([&] {
+    wait = server_->tick();
+    if (!server_->stalled()) handshakes_.expire(server_->clock.now(), config_.values().handshake_timeout);
+  });
+  memory_reserve::take();
   if (wait == 0) {
     // A timer of no time would be run again and again before the loop looks at a socket.
     uv_timer_stop(&tick_timer_);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/log_throttle.h"
 #include "server/config.h"
 #include "server/net/connection.h"
 #include "server/net/handshakes.h"
@@ -111,6 +112,10 @@ class Reactor final : public server::Background, public server::Host {
   void on_signal(int number);
   void shut_server_down();
   void tick();
+  /// Runs what the loop calls. Where memory runs out in it outside of any command, that is logged, and the loop goes on.
+  template <class Work>
+  void guard(Work work) noexcept;
+  void failed_for_memory() noexcept;
   void end_turn();
   void settle();
   void arm_wake_timer();
@@ -123,6 +128,7 @@ class Reactor final : public server::Background, public server::Host {
   std::string_view refusal(const AddressCounts::Place& place, const sockaddr_storage& peer) const;
 
   Log& log_;
+  LogThrottle about_memory_;
   server::ConfigStore& config_;
   server::Server* server_ = nullptr;
 
