@@ -212,7 +212,7 @@ void keys_command(Context& ctx) {
   size_t count = 0;
   const auto open = ctx.reply.begin();
   ctx.db().for_each([&](const Entry& entry) {
-    ctx.breathe(all ? 1 : work_of_bytes(entry.key().size()));
+    ctx.breathe(all ? 1 : work_of_bytes(entry.key().size() + pattern.size()));
     if (!entry.expired(ctx.now_ms()) && (all || glob_match(pattern, entry.key(), false, ctx.pauses))) {
       ctx.reply.bulk(entry.key(), ctx.pauses);
       ++count;

@@ -42,7 +42,11 @@ struct ScanOptions {
   /// Reads the options from argument `start` on; false where they are wrong, with the error written.
   [[nodiscard]] bool read(Context& ctx, size_t start, bool takes_type = false);
 
-  bool matches(Context& ctx, std::string_view text) const { return pattern == "*" || glob_match(pattern, text, false, ctx.pauses); }
+  bool matches(Context& ctx, std::string_view text) const {
+    if (pattern == "*") return true;
+    ctx.breathe_for(pattern);
+    return glob_match(pattern, text, false, ctx.pauses);
+  }
 };
 
 /// The reply of a scan: a cursor, known only at the end, and before that the elements found. They are written at once, so that
