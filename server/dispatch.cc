@@ -205,7 +205,8 @@ Outcome Server::dispatch(Session& session, const CommandEntry* command, Args arg
   }
   // The reply of a command that goes on comes later.
   if (outcome == Outcome::Done && session.wait != Wait::OwnSlices && !session.blocked) finish_reply(session, mark, awaited);
-  session.join_pushes();
+  if (session.silenced) [[unlikely]]
+    session.join_pushes();
   return outcome;
 }
 

@@ -73,6 +73,7 @@ void Server::tell_state(Context& ctx) {
   if (std::find(indexes.begin(), indexes.end(), ctx.database->index()) == indexes.end()) indexes.push_back(ctx.database->index());
   for (const int index : indexes) {
     storage::Keyspace& db = database(index);
+    if (db.locked()) continue;  // another command is in slices there, before which this one has changed nothing
     for (const KeyUse& use : uses) {
       if (!(use.flags & (kKeyRW | kKeyOW | kKeyRM))) continue;
       const std::string key(ctx.args[static_cast<size_t>(use.position)]);

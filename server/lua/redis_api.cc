@@ -36,6 +36,17 @@ int raise(lua_State* L, std::string_view text) {
   return lua_error(L);
 }
 
+/// Does work that may throw, in which no error of Lua can arise; false where memory ran out.
+template <class Work>
+bool within_memory(Work work) noexcept {
+  try {
+    work();
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 /// Collects the arguments of the call into Interpreter::arguments: views of Lua's strings, which stay on the stack.
 /// Null, else the error.
 const char* collect_arguments(lua_State* L, Interpreter& in) {
@@ -251,21 +262,35 @@ int log(lua_State* L) {
     size_t n;
     const char* text = lua_tolstring(L, i, &n);
     if (!text) continue;
-    if (!in.text.empty()) in.text += ' ';
-    in.text.append(text, n);
+    const auto append = [&] {
+      if (!in.text.empty()) in.text += ' ';
+      in.text.append(text, n);
+    };
+    if (!within_memory(append)) return luaL_error(L, "not enough memory");
   }
-  if (static_cast<LogLevel>(static_cast<int>(level)) >= in.server.log.level())
-    in.server.log.write(static_cast<LogLevel>(static_cast<int>(level)), in.text);
+  const auto kind = static_cast<LogLevel>(static_cast<int>(level));
+  if (kind >= in.server.log.level() && !within_memory([&] { in.server.log.write(kind, in.text); }))
+    return luaL_error(L, "not enough memory");
   return 0;
 }
 
 /// Whether the caller may run a command.
 int acl_check_cmd(lua_State* L) {
   Interpreter& in = Interpreter::of(L);
-  if (const char* error = collect_arguments(L, in)) return raise(L, error);
-  const CommandEntry* command = find_command(in);
-  if (!command) return raise(L, "ERR Invalid command passed to redis.acl_check_cmd()");
-  lua_pushboolean(L, !in.server.denial(in.session, *command, in.arguments));
+  const char* error = nullptr;
+  bool permitted = false;
+  const auto check = [&] {
+    if ((error = collect_arguments(L, in))) return;
+    const CommandEntry* command = find_command(in);
+    if (command) {
+      permitted = !in.server.denial(in.session, *command, in.arguments);
+    } else {
+      error = "ERR Invalid command passed to redis.acl_check_cmd()";
+    }
+  };
+  if (!within_memory(check)) return luaL_error(L, "not enough memory");
+  if (error) return raise(L, error);
+  lua_pushboolean(L, permitted);
   return 1;
 }
 

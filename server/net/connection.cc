@@ -208,7 +208,7 @@ void Connection::watch() {
     Connection& connection = *static_cast<Connection*>(poll->data);
     try {
       connection.on_event(status, happened);
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       if (connection.session_) connection.reactor_.server().fail_input(*connection.session_);
     }
   });

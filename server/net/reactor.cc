@@ -202,7 +202,7 @@ template <class Work>
 void Reactor::guard(Work work) noexcept {
   try {
     work();
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     failed_for_memory();
   }
 }
