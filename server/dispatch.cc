@@ -436,7 +436,9 @@ Result<void> Server::replay(Session& session, int index, Args args, const storag
   }
   session.out.clear();
   if (error.empty()) return {};
-  if (!failure) return Error{std::move(error)};
+  // Where memory is short here, it was not where the command comes from.
+  const bool is_ours = session.reply.last_error() == "OOM";
+  if (!failure || is_ours) return Error{std::move(error)};
   *failure = std::move(error);
   return {};
 }

@@ -147,8 +147,7 @@ void Durability::say_loaded(double seconds) const {
   server_.log.notice("Loaded {} keys, {} bytes from {} in {:.3f} seconds: {} entries of snapshots and {} commands{}", keys, loading_->total_bytes(),
                      loading_->directory(), seconds, loading_->keys_loaded(), loading_->commands(), more);
   if (loading_->failed_commands() > 0)
-    server_.log.warning("{} commands of the files failed, as they did on the server that wrote them, and have changed nothing",
-                        loading_->failed_commands());
+    server_.log.warning("{} commands of the files have replied errors, which is no reason not to start", loading_->failed_commands());
 }
 
 }  // namespace quartet::server

@@ -80,13 +80,13 @@ void Loading::begin_commands(uint64_t offset) {
   commands_.emplace(*file_, [this](const persistence::Effect& effect) { return execute(effect); }, offset);
 }
 
-/// A command that replies an error changes nothing, neither now nor on the server that wrote it.
+/// A command that replies an error did so on the server that wrote it, too, and changed as much as it does here.
 Result<void> Loading::execute(const persistence::Effect& effect) {
   std::string failure;
   Result<void> done = server_.replay(*session_, effect.database, effect.arguments, effect.note, &failure);
   ++executed_;
   if (!failure.empty() && ++failed_ <= kToldFailures)
-    server_.log.warning("{}/{}: a command at offset {} changes nothing: {}", directory_, parts_[at_].name, commands_->offset(), failure);
+    server_.log.warning("{}/{}: a command at offset {} replies an error, as where it was written: {}", directory_, parts_[at_].name, commands_->offset(), failure);
   return done;
 }
 
