@@ -8,7 +8,9 @@ bool Watches::watches(const Session& session, int database, std::string_view key
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return false;
   // The shorter way: through those of the key or through those of the session.
-  const auto same = [&](const Watch& watch) { return watch.session == &session && watch.database == database && watch.key == key; };
+  const auto same = [&](const Watch& watch) {
+    return watch.session == &session && watch.database == database && watch.key == key;
+  };
   if (found->second.size() < session.watches.size())
     return std::any_of(found->second.begin(), found->second.end(), [&](const Watch* watch) { return same(*watch); });
   return std::any_of(session.watches.begin(), session.watches.end(), [&](const auto& watch) { return same(*watch); });

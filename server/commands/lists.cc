@@ -261,8 +261,8 @@ void ltrim_command(Context& ctx) {
   ListValue list(ctx.db(), entry);
   const Range range = range_of(list, start, end);
   const size_t size = list.size(), behind = size - range.start - range.count;
-  // A node is freed at once, whatever it holds; long is only what is much memory.
-  if (ctx.takes_long(list.work_of(End::Head, range.start, ctx.long_work)) || ctx.takes_long(list.work_of(End::Tail, behind, ctx.long_work))) return;
+  const size_t work = list.work_of(End::Head, range.start, ctx.long_work) + list.work_of(End::Tail, behind, ctx.long_work);
+  if (ctx.takes_long(work)) return;
   list.trim(range.start, range.count, ctx.pauses);
   ctx.changed(key, EventClass::List, "ltrim", size - range.count);
   ctx.erase_if_empty(list.entry);

@@ -173,8 +173,8 @@ TEST_CASE("commands on long elements are done in slices", "[long]") {
 
     // What is left to chance, or lies in a table's order, differs from server to server.
     const std::string& name = command[0];
-    if (name.find("RAND") != name.npos || name == "SPOP" || name[0] == 'S' || name[0] == 'H' || name == "ZSCAN" || command[1] == "s" || command[1] == "h")
-      continue;
+    if (name[0] == 'S' || name[0] == 'H' || name == "ZSCAN" || name == "ZRANDMEMBER") continue;
+    if (command[1] == "s" || command[1] == "h") continue;
     Core whole({.work = SIZE_MAX / 4});
     test::CoreClient other(*whole.core, 1);
     other.send("SELECT 1\r\n");
@@ -215,8 +215,8 @@ TEST_CASE("a few short elements of a large collection are not done in slices", "
   test::CoreClient client(*server.core, 1);
   client.send("SELECT 1\r\n");
   client.take_output();
-  for (const char* command : {"LRANGE l 0 3", "LPOP l 2", "SPOP s", "SRANDMEMBER s 3", "HRANDFIELD h 3", "HMGET h f1 f2", "HDEL h f1", "ZRANGE z 0 3",
-                              "ZPOPMIN z", "ZREMRANGEBYRANK z 0 2", "MGET k:1 k:2", "DEL k:1 k:2", "LTRIM l 1 -1"}) {
+  for (const char* command : {"LRANGE l 0 3", "LPOP l 2", "SPOP s", "SRANDMEMBER s 3", "HRANDFIELD h 3", "HMGET h f1 f2", "HDEL h f1",
+                              "ZRANGE z 0 3", "ZPOPMIN z", "ZREMRANGEBYRANK z 0 2", "MGET k:1 k:2", "DEL k:1 k:2", "LTRIM l 1 -1"}) {
     CAPTURE(command);
     size_t slices;
     server.send(client, request(words(command)), slices);
