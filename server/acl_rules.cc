@@ -63,7 +63,7 @@ Problem add_category_rule(Selector& selector, bool permits, std::string_view nam
   }
   const uint32_t category = category_bit(name);
   if (!category) return problem(kUnknownCommand);
-  CommandRule rule{permits, "@" + to_lower(name), CommandSet(selector.command_count)};
+  CommandRule rule{permits, to_lower(fmt::format("@{}", name)), CommandSet(selector.command_count)};
   const auto add = [&](const auto& command) {
     if (command.categories & category) rule.commands.add(command.id);
   };
