@@ -88,7 +88,7 @@ void Input::end_malformed_memcached(Session& session) {
     return;
   }
   if (parser.http()) {
-    about_clients_.write(log, LogLevel::Warning, session.last_active,
+    server_.about_clients_.write(server_.log, LogLevel::Warning, session.last_active,
                          "Possible SECURITY ATTACK detected: HTTP from {} at a port of memcached's protocol. Connection closed.",
                          session.address);
     return;
