@@ -250,8 +250,11 @@ void Server::output_added(Session& session) {
 }
 
 void Server::check_output(Session& session) {
-  // Of what was not the reply to a command of its own, the part that is there is sent.
-  if (session.out.overrun()) return end_overrun(session, session.out.size());
+  if (session.out.overrun()) {
+    // The reply to a command of its own is cut off when it has ended. Of what was no reply, the part that is there is sent.
+    if (!session.executing) end_overrun(session, session.out.size());
+    return;
+  }
   const size_t bytes = session.out.beyond_first();
   if (bytes > output_limit(session)) return close_for_output(session);
   const OutputLimit& limit = config.client_output_buffer_limit[static_cast<size_t>(session.client_class())];

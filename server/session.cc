@@ -21,7 +21,10 @@ size_t Session::needed_input() const { return memcached ? memcached->parser.need
 
 protocol::Reply& Session::pushes() {
   if (!silenced) return reply;
-  if (!pushes_apart) pushes_apart = std::make_unique<PushesApart>(out.pool(), reply.version());
+  if (!pushes_apart) {
+    pushes_apart = std::make_unique<PushesApart>(out.pool(), reply.version());
+    pushes_apart->out.set_bound(out.bound());
+  }
   return pushes_apart->reply;
 }
 

@@ -229,6 +229,13 @@ TEST_CASE("a reply that is more than its client may leave unread is not built", 
     closes("MULTI\r\nLRANGE l 0 -1\r\nSET within 1\r\nHRANDFIELD h -100000\r\nEXEC\r\nSET after 1\r\n");
     CHECK(core.call(other, "GET within") == "$1\r\n1\r\n");
   }
+  SECTION("a transaction that tells its own client of a change on the way") {
+    core.call(other, "CONFIG SET notify-keyspace-events KEA client-output-buffer-limit \"normal 1000000 0 0 pubsub 1000000 0 0\"");
+    core.call(greedy, "HELLO 3");
+    core.call(greedy, "SUBSCRIBE __keyevent@0__:set");
+    closes("MULTI\r\nLRANGE l 0 -1\r\nSET within 1\r\nEXEC\r\nSET after 1\r\n");
+    CHECK(core.call(other, "GET within") == "$1\r\n1\r\n");
+  }
   SECTION("a script, which goes on") {
     closes("EVAL \"local l = redis.call('LRANGE', 'l', 0, -1) redis.call('SET', 'within', 1) return l\" 0\r\nSET after 1\r\n");
     CHECK(core.call(other, "GET within") == "$1\r\n1\r\n");
