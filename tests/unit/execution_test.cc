@@ -294,15 +294,17 @@ TEST_CASE("what a handler has changed before it throws is told of", "[execution]
     Core server;
     INFO(command);
     CHECK(server.ask("SET old value") == "+OK\r\n");
-    test::CoreClient watcher(*server.core, 1);
-    watcher.send("WATCH old\r\nMULTI\r\nPING\r\n");
-    server.settle();
-    watcher.take_output();
-    CHECK(server.ask(command + " old") == kOom);
-    CHECK(server.ask(command + " new") == kOom);
-    watcher.send("EXEC\r\n");
-    server.settle();
-    CHECK(watcher.take_output() == "*-1\r\n");
+    {
+      test::CoreClient watcher(*server.core, 1);
+      watcher.send("WATCH old\r\nMULTI\r\nPING\r\n");
+      server.settle();
+      watcher.take_output();
+      CHECK(server.ask(command + " old") == kOom);
+      CHECK(server.ask(command + " new") == kOom);
+      watcher.send("EXEC\r\n");
+      server.settle();
+      CHECK(watcher.take_output() == "*-1\r\n");
+    }
     CHECK(server.ask("MGET old new") == "*2\r\n$4\r\nhalf\r\n$4\r\nhalf\r\n");
     server.restart();
     CHECK(server.ask("MGET old new") == "*2\r\n$4\r\nhalf\r\n$4\r\nhalf\r\n");
