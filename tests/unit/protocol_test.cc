@@ -549,11 +549,12 @@ TEST_CASE("reply: errors stay on one line and are counted", "[protocol]") {
   CHECK(reply.last_error() == "ERR");
   reply.error("WRONGTYPE a\r\nb\nc\r");
   CHECK(reply.last_error() == "WRONGTYPE");
+  // A text of one word has no code.
   reply.error("EXECABORT");
-  CHECK(reply.last_error() == "EXECABORT");
+  CHECK(reply.last_error() == "ERR");
   const std::string longer(100, 'E');
   reply.error(longer);
-  CHECK(longer.starts_with(reply.last_error()));
+  CHECK(reply.last_error() == "ERR");
   CHECK(reply.errors() == 4);
   CHECK(out.to_string() == "-ERR syntax error\r\n-WRONGTYPE a  b c \r\n-EXECABORT\r\n-" + longer + "\r\n");
 }
