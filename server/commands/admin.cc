@@ -49,13 +49,13 @@ void swapdb_command(Context& ctx) {
   if (index[0] < 0 || index[1] < 0) return ctx.reply.error(errors::kDbIndex);
   for (const int each : index)
     if (!ctx.enters(ctx.server.database(each))) return;
-  // What was swapped once is loaded so, whatever the settings are by now.
-  if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
-    return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   for (const auto& [from, to] : {std::pair(index[0], index[1]), std::pair(index[1], index[0])}) {
     if (ctx.server.database(from).size() == 0) continue;
     if (const auto refusal = ctx.server.leaving_refusal("SWAPDB", from, to)) return ctx.reply.error(*refusal);
   }
+  // What was swapped once is loaded so, whatever the settings are by now.
+  if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
+    return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   if (!ctx.server.durability.loading())
     if (const std::string* refusal = ctx.server.memory_limit.refusal_to_swap(index[0], index[1])) return ctx.reply.error(*refusal);
   ctx.server.swap_databases(index[0], index[1]);

@@ -118,7 +118,7 @@ def test_check_says_what_is_there_and_fixes_what_can_be_fixed():
     assert check("a", "b").returncode == 2
 
 
-def test_a_command_that_cannot_be_executed_is_no_damage():
+def test_a_command_that_the_server_does_not_have_can_be_cut_off():
     with Server("--appendonly", "yes") as server:
         with RawClient(server.port) as client:
             # Stopped at once it would have no manifest yet, and need none.
@@ -126,10 +126,14 @@ def test_a_command_that_cannot_be_executed_is_no_damage():
         server.stop()
         increment = next(pathlib.Path(server.directory).glob("appendonlydir/*.incr.aof"))
         increment.write_bytes(increment.read_bytes() + encode("SELECT", 0) + encode("XADD", "s", "1-1", "f", "v"))
-        assert check(server.directory).returncode == 0
+        reason = "'XADD' is a command that this server does not have"
+        broken = check(server.directory)
+        assert broken.returncode == 1 and reason in broken.stdout
         server.start_and_fail()
         assert "cannot be executed at offset" in server.read_log()
-        assert "--fix" not in server.read_log()
+        assert reason in server.read_log() and "--check --fix" in server.read_log()
+        assert check("--fix", server.directory).returncode == 0
+        server.start()
 
 
 def test_databases_are_swapped_by_name_and_logged_by_number():
