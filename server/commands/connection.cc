@@ -118,7 +118,8 @@ void reset_command(Context& ctx) {
   ctx.server.remove_monitor(session);
   ctx.server.leave_database(session);
   session.name.clear();
-  session.reply_mode = ReplyMode::On;
+  // What was to be skipped is this reply.
+  if (session.reply_mode == ReplyMode::Off) session.reply_mode = ReplyMode::On;
   session.no_evict = session.no_touch = false;
   session.user = &ctx.server.acl.default_user();
   session.authenticated = session.user->open_to_all();
