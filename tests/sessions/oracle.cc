@@ -13,7 +13,7 @@ Oracle::Oracle(const std::vector<std::string>& arguments, const Time& now) : log
   static_cast<void>(log_.open("/dev/null"));
   if (const auto error = config_.load(arguments)) throw std::runtime_error(*error);
   server_.emplace(clock_, log_, config_, disk_, background_, host_, server::all_families());
-  server_->long_commands.set_bounds({.work = SIZE_MAX});
+  server_->long_commands.set_bounds({.work = SIZE_MAX / 2});
 }
 
 std::unique_ptr<Oracle::Twin> Oracle::open(int port, std::optional<int> memcached) {
@@ -43,6 +43,7 @@ std::string Oracle::execute(Twin& twin, std::string_view bytes, const Time& now)
     server_->input.execute_received();
     bytes.remove_prefix(n);
   }
+  server_->long_commands.finish_all();
   session.login_due = false;
   server_->unpause();
   gather();

@@ -312,9 +312,10 @@ void Simulation::replay(Peer& peer, const Request& request, bool waited, const T
   if (session.in_multi) return;
   const bool killed = killable && tail.find(kScriptKilled) != std::string::npos;
   counts_.killed_scripts += killed;
-  if (!std::exchange(peer.local_queued, false) && !killed) return;
+  const bool believed = std::exchange(peer.local_queued, false) || killed;
+  if (!believed || !replies) return;
   oracle_->take_back(twin, before);
-  if (replies) oracle_->believe(twin, tail);
+  oracle_->believe(twin, tail);
 }
 
 /// What is refused because a script is busy; false where it is not.
@@ -335,6 +336,8 @@ bool Simulation::replay_busy(Peer& peer, const std::string& tail) {
 /// Its wait has ended without a key, and there was none that it could have been served from.
 void Simulation::replay_unserved(Peer& peer, const std::string& tail, bool replies) {
   ++counts_.unserved;
+  server::ReplyMode& mode = peer.twin->session->reply_mode;
+  if (mode == server::ReplyMode::Skipping) mode = server::ReplyMode::On;
   if (!replies) return;
   demand(peer.loose || says_unserved(tail),
          fmt::format("client {} waits, has no key to be served from and is told {}", peer.id, shown(tail)));
