@@ -135,7 +135,8 @@ std::optional<server::ConfigFault> Reactor::rebind() {
   std::vector<std::string> settings = {failed.tls ? "tls-port" : "port", "bind"};
   if (failed.memcached) settings = {fmt::format("db.{}.memcached-port", *failed.memcached), fmt::format("db.{}.memcached-bind", *failed.memcached)};
   if (port_known) std::swap(settings[0], settings[1]);
-  return server::ConfigFault(port_known ? "Failed to bind to specified addresses." : "Unable to listen on this port. Check server logs.",
+  const bool said_of_port = !port_known && !failed.memcached;
+  return server::ConfigFault(said_of_port ? "Unable to listen on this port. Check server logs." : "Failed to bind to specified addresses.",
                              std::move(settings));
 }
 

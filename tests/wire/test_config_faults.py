@@ -10,6 +10,7 @@ from support.raw import Error, RawClient
 from support.server import Server
 
 PORT = "Unable to listen on this port. Check server logs."
+BIND = "Failed to bind to specified addresses."
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def taken():
 @pytest.mark.parametrize("settings, at_fault, reason", [
     (["hz", 20, "port", "TAKEN"], "port", PORT),
     (["port", "TAKEN", "hz", 20], "port", PORT),
-    (["hz", 20, "db.1.memcached-port", "TAKEN", "timeout", 7], "db.1.memcached-port", PORT),
-    (["hz", 20, "bind", "192.0.2.1"], "bind", "Failed to bind to specified addresses."),
+    (["hz", 20, "db.1.memcached-port", "TAKEN", "timeout", 7], "db.1.memcached-port", BIND),
+    (["hz", 20, "bind", "192.0.2.1"], "bind", BIND),
     (["hz", 20, "tls-port", "TAKEN"], "tls-port", "Unable to update TLS configuration. Check server logs."),
     (["hz", 20, "timeout", -1], "timeout", "argument must be between 0 and 2147483647 inclusive"),
     (["hz", 20, "dir", "/"], "dir", "can't set protected config"),

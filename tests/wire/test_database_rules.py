@@ -91,7 +91,7 @@ def test_the_rule_is_told(admin, alice):
     told = admin.call("ACL", "GETUSER", "alice")
     names = told[::2]
     assert names == [b"flags", b"passwords", b"commands", b"keys", b"channels", b"databases", b"selectors"]
-    assert told[11] == b"db=cache,2"
+    assert told[11] == b"db=cache,sessions"
     line = next(line for line in admin.call("ACL", "LIST") if line.startswith(b"user alice "))
     # LIST can be given back to SETUSER as it is.
     rules = line.decode().split(" ")[2:]
