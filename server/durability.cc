@@ -409,7 +409,8 @@ uint64_t Durability::save_flushed() {
     // One that was begun for another FLUSHALL comes to its end, so that clients who flush again and again hear of theirs.
     if (saving_.running() && save_ticket_ > saves_ended_) return;
     make_way("FLUSHALL goes first");
-    save_in_background();
+    // While a base is being adopted, the tick after that begins it.
+    if (!rewriting()) save_in_background();
   });
   return saves_wanted_;
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kDatabases = 5;
 constexpr int64_t kTickUs = 100'000;
+constexpr std::string_view kNotExecuted = "not executed";
 constexpr std::string_view kPolicies[] = {"always", "everysec", "no"};
 // The settings want directories that there are; nothing is written to them.
 const std::string kDirectory = "/tmp", kElsewhere = "/var";
@@ -137,6 +138,7 @@ void Simulation::choose_settings() {
   for (int i = 0; i < kDatabases; ++i)
     if (setting_[static_cast<size_t>(i)].role == Role::Private) secret_ = i;
   if (kind == 3 || chance(25)) save_rules_ = "1 5";
+  if (chance(20)) expiring_ = static_cast<int>(random_.below(kDatabases));
   workload_ = std::make_unique<Workload>(random_.next(), kDatabases, secret_, chance(4));
 }
 
@@ -171,6 +173,7 @@ std::vector<std::string> Simulation::arguments() const {
     const std::string prefix = "--db." + std::to_string(i) + ".";
     if (setting.role != Role::Plain) arguments.insert(arguments.end(), {prefix + "appendonly", setting.role == Role::Logged ? "yes" : "no"});
     arguments.insert(arguments.end(), {prefix + "appendfsync", std::string(kPolicies[static_cast<int>(setting.policy)])});
+    if (i == expiring_) arguments.insert(arguments.end(), {prefix + "default-ttl", "2"});
   }
   return arguments;
 }
@@ -315,7 +318,7 @@ void Simulation::act(Client& client) {
 
 void Simulation::send(Client& client, const std::vector<Workload::Command>& commands) {
   const size_t before = history_.size();
-  const int database = client.session().database;
+  const std::vector<int> told = told_of(commands, client.session().database);
   std::string bytes;
   for (const Workload::Command& command : commands) bytes += encode_command(command);
   if (verbose_)
@@ -323,12 +326,29 @@ void Simulation::send(Client& client, const std::vector<Workload::Command>& comm
       fmt::print("{} db{} effect {}: {}\n", client.session().address, client.session().database, before, fmt::format("{}", fmt::join(command, " ")).substr(0, 200));
   client.send(bytes);
   note_snapshot(before);
-  settle(&client, database, before, commands.size() == 1);
+  settle(&client, told, before, commands.size() == 1);
   core_->server.end_turn();
 }
 
-/// What the replies that were made since then promise, once they are received. The sender had selected `database`.
-void Simulation::settle(Client* sender, int database, size_t before, bool one_command) {
+/// The databases of which the replies to these commands tell, to a client that has selected `database`.
+std::vector<int> Simulation::told_of(const std::vector<Workload::Command>& commands, int database) {
+  std::vector<int> told;
+  if (commands.back()[0] == "DISCARD") return told;
+  const bool transaction = commands[0][0] == "MULTI";
+  for (const Workload::Command& command : commands) {
+    // A script may be refused before it has looked at anything, which does not show in the reply of EXEC.
+    if (command[0] == "MULTI" || command[0] == "EXEC" || (transaction && command[0] == "EVAL")) continue;
+    if (command[0] == "SELECT") {
+      database = std::stoi(command[1]);
+    } else {
+      told.push_back(database);
+    }
+  }
+  return told;
+}
+
+/// What the replies that were made since then promise, once they are received. Those to the sender tell of the databases `told`.
+void Simulation::settle(Client* sender, const std::vector<int>& told, size_t before, bool one_command) {
   observe();
   if (!disk_.has_power()) return;
   const auto last_in = [&](int database, size_t end) {
@@ -362,7 +382,7 @@ void Simulation::settle(Client* sender, int database, size_t before, bool one_co
     size_t bound = 0;
     for (size_t i = before; i < end; ++i)
       if (history_[i].always) bound = i + 1;
-    bound = std::max(bound, last_in(database, end));
+    for (const int database : told) bound = std::max(bound, last_in(database, end));
     sender->promise(bound);
   }
   if (others.size() == 1 && one_command)
@@ -397,7 +417,7 @@ void Simulation::tick() {
   const size_t before = history_.size();
   next_tick_us_ = mono_us_ + core_->server.tick() * 1000;
   note_snapshot(before);
-  settle(nullptr, 0, before, false);
+  settle(nullptr, {}, before, false);
   core_->server.end_turn();
 }
 
@@ -416,7 +436,7 @@ void Simulation::pass(int64_t us) {
     if (mono_us_ >= next_tick_us_) tick();
     core_->server.slice();
     core_->server.end_turn();
-    settle(nullptr, 0, history_.size(), false);
+    settle(nullptr, {}, history_.size(), false);
     receive();
     if (mono_us_ >= end) return;
   }
@@ -531,6 +551,8 @@ Simulation::Ordered Simulation::order(const Workload::Command& command) {
   const std::vector<Reply> replies = client.take_made();
   if (replies.empty()) return {{}, true};
   const Reply& last = replies.back();
+  // It had to wait for its turn, and its client does not.
+  if (last.text == "QUEUED") return {std::string(kNotExecuted), true};
   // Where one of the writes is refused, nothing is executed.
   return {at < last.items.size() ? last.items[at].text : last.text, true};
 }
@@ -596,8 +618,8 @@ void Simulation::administer() {
   if (command[0] == "CONFIG") {
     if (reply == "OK") setting_[database] = wanted;
     if (reply == "OK" && command[2] == "dir") elsewhere_ = !elsewhere_;
-    demand(reply == "OK" || had_faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
-    if (toggles) {
+    demand(reply == "OK" || reply == kNotExecuted || had_faults_ || !disk_.has_power(), "CONFIG SET: " + reply);
+    if (toggles && reply == "OK") {
       const bool leaves = wanted.role == Role::Private;
       // Within a transaction it is followed when that has ended.
       Era era{in_transaction ? history_.size() : at, {}, any_logged(), false, server.durability.log() ? server.durability.log()->rewrites_done() : 0, leaves,
@@ -607,7 +629,7 @@ void Simulation::administer() {
       eras_.push_back(std::move(era));
     }
   }
-  settle(nullptr, 0, at, false);
+  settle(nullptr, {}, at, false);
   server.end_turn();
 }
 

@@ -91,7 +91,8 @@ class Simulation {
   void turn();
   void act(Client& client);
   void send(Client& client, const std::vector<Workload::Command>& commands);
-  void settle(Client* sender, int database, size_t before, bool one_command);
+  static std::vector<int> told_of(const std::vector<Workload::Command>& commands, int database);
+  void settle(Client* sender, const std::vector<int>& told, size_t before, bool one_command);
   void tick();
   void pass(int64_t us);
   void observe();
@@ -124,6 +125,7 @@ class Simulation {
   int64_t wall_us_ = 1'700'000'000'000'000, mono_us_ = 1'000'000;
   std::vector<Setting> setting_;
   int secret_ = -1;
+  int expiring_ = -1;              // the database with a default-ttl, -1: none
   bool toggles_ = false, may_kill_ = false, faults_ = false, had_faults_ = false, secret_saved_ = false, pauses_everysec_ = false;
   int64_t step_us_ = 1, delay_us_ = 3000, sync_us_ = 0;
   std::string save_rules_;
