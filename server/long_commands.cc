@@ -22,6 +22,14 @@ constexpr size_t kKeptStacks = 2;
 /// What unwinds the stack of a command that is given up, or whose reply is more than its client may leave unread.
 struct GivenUp {};
 
+/// What the effects take, in bytes, about.
+size_t bytes_of(const std::vector<SaidEffect>& effects) {
+  size_t bytes = 0;
+  for (const SaidEffect& effect : effects)
+    for (const std::string& argument : effect.arguments) bytes += sizeof argument + argument.capacity();
+  return bytes;
+}
+
 }  // namespace
 
 /// A command in slices. Its own copy of the arguments outlives the buffer that the request came in.
@@ -75,9 +83,12 @@ struct LongCommands::Run final : Pauses {
     return copies;
   }
 
-  /// What the process holds beside the run's database and garbage: what it grows by while the run works is the run's.
+  /// What the process holds beside the databases and garbage: what it grows by while the run works is the run's. All of them, as COPY and
+  /// MOVE write to another one than that of the session.
   int64_t balance() const {
-    return static_cast<int64_t>(server.used_memory()) - static_cast<int64_t>(ctx.database->memory() + server.garbage_bytes());
+    size_t data = server.garbage_bytes();
+    for (const auto& db : server.databases) data += db->memory();
+    return static_cast<int64_t>(server.used_memory()) - static_cast<int64_t>(data);
   }
 
   Server& server;
@@ -209,12 +220,14 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
   db.set_locked(false);
   run.running = true;
   bool more;
+  size_t effect_bytes = 0;  // which the feed takes
   {
     const Server::Running running(server_, run.ctx);
     const int64_t before = run.balance();
     more = run.fiber->resume();
     run.memory += run.balance() - before;
     run.worked_us += server_.clock.now().mono_us - began_us;
+    if (!more) effect_bytes = bytes_of(run.ctx.execution.effects);
     if (!more && !run.given_up) server_.finish(run.ctx, run.worked_us, server_.clock.now());
   }
   run.running = false;
@@ -222,7 +235,7 @@ bool LongCommands::resume(Runs::iterator at, int64_t end_us) {
     db.set_locked(true);
     return false;
   }
-  const int64_t left = run.memory - run.memory_at_start - static_cast<int64_t>(run.out.memory());
+  const int64_t left = run.memory - run.memory_at_start - static_cast<int64_t>(run.out.memory() + effect_bytes);
   if (left > 0) server_.left_over(static_cast<size_t>(left));
   if (!run.given_up && !run.left) {
     const size_t mark = run.session->out.size();
