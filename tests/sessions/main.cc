@@ -2,7 +2,8 @@
 //
 //   quartet_sessions [TURNS [SEED]]
 //
-// QUARTET_SESSION_TURNS and QUARTET_SESSION_SEED say the same. A seed alone is one run, with everything that happens in it.
+// QUARTET_SESSION_TURNS and QUARTET_SESSION_SEED say the same. A seed alone is one run, with everything that happens in
+// it.
 
 #include <fmt/format.h>
 #include <unistd.h>

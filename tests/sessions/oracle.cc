@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "server/commands/families.h"
 
@@ -19,7 +20,8 @@ Oracle::Oracle(const std::vector<std::string>& arguments, const Time& now) : log
 std::unique_ptr<Oracle::Twin> Oracle::open(int port, std::optional<int> memcached) {
   auto twin = std::make_unique<Twin>(*this);
   std::string_view refusal;
-  twin->session = server_->open_session(*twin, "127.0.0.1:" + std::to_string(port), "127.0.0.1:6379", port, false, true, refusal, memcached);
+  twin->session = server_->open_session(*twin, "127.0.0.1:" + std::to_string(port), "127.0.0.1:6379", port, false, true,
+                                        refusal, memcached);
   if (!twin->session) throw std::runtime_error(std::string(refusal));
   return twin;
 }
@@ -63,6 +65,12 @@ void Oracle::execute_late(Twin* twin, int database, const std::vector<std::strin
   if (session.reply_mode != server::ReplyMode::On) session.out.truncate(mark);
   if (twin) told_.push_back(twin);
   gather();
+}
+
+void Oracle::execute_late(Twin& twin, std::string_view bytes, const Time& now) {
+  const bool closing = std::exchange(twin.session->closing, false);
+  static_cast<void>(execute(twin, bytes, now));
+  twin.session->closing = closing;
 }
 
 void Oracle::believe(Twin& twin, std::string_view bytes) {

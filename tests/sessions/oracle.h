@@ -29,8 +29,8 @@ class SimulatedClock final : public Clock {
   int64_t step_us = 0;
 };
 
-/// A server that executes one request at a time: no files, nothing in slices, nobody waits. Each client of the simulated server has a
-/// twin here, which is opened and closed at the same moment, so that both have the same id.
+/// A server that executes one request at a time: no files, nothing in slices, nobody waits. Each client of the
+/// simulated server has a twin here, which is opened and closed at the same moment, so that both have the same id.
 class Oracle {
  public:
   explicit Oracle(const std::vector<std::string>& arguments, const Time& now);
@@ -56,9 +56,11 @@ class Oracle {
 
   /// Gives the bytes of one request to the server at this time; what is wrong, or nothing.
   std::string execute(Twin& twin, std::string_view bytes, const Time& now);
-  /// The same for a client that was disconnected while its request was in slices. Where there is no twin any more the reply is
-  /// nobody's.
+  /// The same for a client that was disconnected while its request was in slices. Where there is no twin any more the
+  /// reply is nobody's.
   void execute_late(Twin* twin, int database, const std::vector<std::string>& arguments, const Time& now);
+  /// The same for a client of memcached's protocol.
+  void execute_late(Twin& twin, std::string_view bytes, const Time& now);
   /// The client was told this, which the oracle cannot know.
   void believe(Twin& twin, std::string_view bytes);
   /// Takes back what the twin was told last.

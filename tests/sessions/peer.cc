@@ -20,20 +20,33 @@ bool will_be_served(const server::Session& session) {
   return session.wait == Wait::OwnSlices || session.wait == Wait::Database || session.wait == Wait::Snapshot;
 }
 
+/// The length of the keyspace event that stands in the output at this place; 0: none.
+size_t event_at(std::string_view text, size_t at) {
+  static constexpr std::string_view kBeginning = "4\r\n$8\r\npmessage\r\n$10\r\n__key*__:*\r\n";
+  if (at + 1 >= text.size() || !text.substr(at + 1).starts_with(kBeginning)) return 0;
+  size_t end = at + 1 + kBeginning.size();
+  // The channel and the message, neither of which has a line's end within.
+  for (int lines = 4; lines > 0 && end < text.size(); --lines) end = text.find("\r\n", end) + 2;
+  return end - at;
+}
+
 }  // namespace
 
-Peer::Peer(Simulation& simulation, int port, std::optional<int> memcached_database) : memcached(memcached_database), simulation_(simulation) {
+Peer::Peer(Simulation& simulation, int port, std::optional<int> memcached_database)
+    : memcached(memcached_database), simulation_(simulation) {
   std::string_view refusal;
-  session = simulation.server().open_session(*this, "127.0.0.1:" + std::to_string(port), "127.0.0.1:6379", port, false, true, refusal, memcached);
+  const std::string address = "127.0.0.1:" + std::to_string(port);
+  session = simulation.server().open_session(*this, address, "127.0.0.1:6379", port, false, true, refusal, memcached);
   id = session->id;
   twin = simulation.oracle().open(port, memcached);
   simulation.demand(twin->session->id == id, "the oracle counts clients otherwise");
 }
 
 Peer::~Peer() {
+  if (simulation_.events_are_early()) hear_early();
   // What could not be sent any more was right as well.
   if (simulation_.running()) compare(session->out.to_string());
-  simulation_.oracle().close(*twin);
+  if (!simulation_.keep_twin(*this)) simulation_.oracle().close(*twin);
   simulation_.server().close_session(*session);
 }
 
@@ -53,7 +66,9 @@ void Peer::read(size_t bytes) {
   flush_soon();
 }
 
-bool Peer::receptive() const { return reading_ && closing_ == Closing::No && !session->input_ended && !session->executing; }
+bool Peer::receptive() const {
+  return reading_ && closing_ == Closing::No && !session->input_ended && !session->executing;
+}
 
 void Peer::receive(size_t most) {
   server::Server& server = simulation_.server();
@@ -72,22 +87,23 @@ void Peer::receive(size_t most) {
 void Peer::ended_by_client(bool orderly) {
   server::Server& server = simulation_.server();
   server.input.execute_received();
-  if (!orderly) {
-    if (closing_ != Closing::Now) server.disconnect(*session, false);
-    return;
-  }
-  if (will_be_served(*session)) {
+  if (orderly && will_be_served(*session)) {
     session->input_ended = true;
     return;
   }
-  if (!session->blocked) return server.disconnect(*session, true);
-  flush();
-  if (closing_ != Closing::Now) server.disconnect(*session, false);
+  if (orderly && !session->blocked) {
+    server.disconnect(*session, true);
+  } else {
+    if (orderly) flush();
+    if (closing_ != Closing::Now) server.disconnect(*session, false);
+  }
+  end_twin();
 }
 
 void Peer::update_reading() { reading_ = !session->input_paused() || session->input.size() <= kHeldInputBytes; }
 
 void Peer::flush() {
+  if (simulation_.events_are_early()) hear_early();
   while (!write_blocked_ && session->sendable() > 0) {
     if (window_ == 0) {
       write_blocked_ = true;
@@ -115,7 +131,8 @@ void Peer::flush_soon() {
 }
 
 void Peer::close_soon(bool flush) {
-  if (flush && session->executing && !requests.empty() && requests.front().kind == Request::Kind::Malformed) explain_end();
+  const bool malformed = !requests.empty() && requests.front().kind == Request::Kind::Malformed;
+  if (flush && session->executing && malformed) explain_end();
   if (closing_ == Closing::No) executing_at_close_ = session->executing;
   const Closing wanted = flush ? Closing::AfterFlush : Closing::Now;
   if (wanted > closing_) closing_ = wanted;
@@ -129,18 +146,73 @@ bool Peer::may_execute() {
 }
 
 std::string Peer::tail() const {
+  // Its reply is cut off when the command has ended, and the client disconnected.
+  if (session->out.overrun()) return {};
   const std::string all = session->out.to_string();
   // The stream of a monitor is not that of its twin.
-  if (loose) return all.substr(all.size() - std::min<size_t>(all.size(), 300));
+  if (loose) return all.substr(all.size() - std::min<size_t>(all.size(), 30'000));
   return all.substr(std::min<size_t>(all.size(), twin->total - session->sent));
+}
+
+/// The keyspace events that the client was told of and its twin was not, up to something else.
+std::string Peer::unheard_events() const {
+  if (loose || session->patterns.empty()) return {};
+  const std::string text = tail();
+  size_t end = 0;
+  while (const size_t n = event_at(text, end)) end += n;
+  return text.substr(0, end);
+}
+
+void Peer::end_twin() {
+  // What makes no sense the twin has still to be told.
+  const bool malformed = !requests.empty() && requests.front().kind == Request::Kind::Malformed;
+  if (!closing() || malformed || twin->session->closing) return;
+  twin->session->closing = true;
+  twin_ended_ = true;
+}
+
+void Peer::hear_early() {
+  const std::string events = unheard_events();
+  simulation_.oracle().believe(*twin, events);
+  early_ += events;
+}
+
+void Peer::heard_all(uint64_t before, bool own) {
+  const std::string early = std::exchange(early_, {});
+  const bool acted = std::exchange(acted_in_slices, false);
+  if (loose) return;
+  if (!own && (acted || closing())) {
+    // Which ones it hears of depends on when it said so.
+    simulation_.oracle().take_back(*twin, before);
+    simulation_.oracle().believe(*twin, unheard_events());
+    return;
+  }
+  if (early.empty() && !own) return;
+  const std::string all = twin->told.substr(twin->told.size() - (twin->total - before));
+  // The reply of a command in slices, where it is this client's, comes after all of its events.
+  std::string events, reply;
+  for (size_t at = 0; at < all.size();) {
+    const size_t n = event_at(all, at);
+    (n > 0 ? events : reply).append(all, at, std::max<size_t>(n, 1));
+    at += std::max<size_t>(n, 1);
+  }
+  const bool good = events.starts_with(early);
+  simulation_.demand(good || closing(), fmt::format("client {} is told {} and not {}", id, quoted(early), quoted(all)));
+  if (!good) return;
+  simulation_.oracle().take_back(*twin, before);
+  simulation_.oracle().believe(*twin, events.substr(early.size()) + reply);
 }
 
 /// It has said what makes no sense, and no request stands for that: the twin says it too.
 void Peer::explain_end() {
-  if (end_explained_ || requests.empty() || twin->session->closing) return;
+  if (end_explained_ || requests.empty()) return;
+  if (std::exchange(twin_ended_, false)) twin->session->closing = false;
+  if (twin->session->closing) return;
   end_explained_ = true;
   simulation_.oracle().execute(*twin, requests.front().bytes, simulation_.clock().time);
-  simulation_.demand(twin->session->closing, fmt::format("client {} is disconnected for {}", id, quoted(std::string_view(requests.front().bytes).substr(0, 160))));
+  const std::string_view bytes = requests.front().bytes;
+  simulation_.demand(twin->session->closing,
+                     fmt::format("client {} is disconnected for {}", id, quoted(bytes.substr(0, 160))));
 }
 
 /// What is said to the client is what is said to its twin.

@@ -56,6 +56,19 @@ class Peer final : public server::Connection {
   /// Whether one more request may be executed.
   bool may_execute();
 
+  /// Where the client is being disconnected, the twin is one of those whom CLIENT KILL passes over as well. What has
+  /// been executed has to have been replayed.
+  void end_twin();
+
+  // --- Keyspace events of a command in slices
+
+  /// The client is told of them as they happen, its twin when the command has ended: from here on the twin was told of
+  /// those that the client was told of.
+  void hear_early();
+  /// The command, which may be its own, has ended, and the twin was told of all of its events now, after its first
+  /// `before` bytes ever.
+  void heard_all(uint64_t before, bool own);
+
   server::Session* session = nullptr;
   std::unique_ptr<Oracle::Twin> twin;
   const std::optional<int> memcached;
@@ -63,6 +76,7 @@ class Peer final : public server::Connection {
   bool loose = false;            // its replies are not compared any more
   bool local_queued = false;     // its transaction holds a request of which only the simulated server knows the reply
   bool listed = false;           // to be settled
+  bool acted_in_slices = false;  // it has said something while a command was in slices, and may hear of other events
   uint64_t id = 0;
 
  private:
@@ -72,6 +86,7 @@ class Peer final : public server::Connection {
   void update_reading();
   void compare(std::string_view bytes);
   void explain_end();
+  std::string unheard_events() const;
 
   Simulation& simulation_;
   std::string wire_;
@@ -83,6 +98,8 @@ class Peer final : public server::Connection {
   Closing closing_ = Closing::No;
   bool executing_at_close_ = false;
   bool end_explained_ = false;
+  bool twin_ended_ = false;  // by end_twin
+  std::string early_;  // what the twin was told by hear_early
 };
 
 }  // namespace quartet::test

@@ -27,16 +27,19 @@ struct Request {
   Kind kind = Kind::Plain;
 };
 
-/// Random requests of all kinds. What they find is the same at any time, so that a server that is given them in the same order
-/// gives the same replies: nothing is random, no cursors, no counts that take what has expired for being there.
+/// Random requests of all kinds. What they find is the same at any time, so that a server that is given them in the
+/// same order gives the same replies: nothing is random, no cursors, no counts that take what has expired for being
+/// there.
 class Requests {
  public:
-  /// Keyspace events are on in database 0, keys of database 1 get an expiry by themselves, memcached's are in database 3.
-  static constexpr int kDatabases = 4, kMemcached = 3;
+  /// Keyspace events are on in database 0, keys of database 1 get an expiry by themselves, memcached's are in database
+  /// 3.
+  static constexpr int kDatabases = 4, kEvents = 0, kMemcached = 3;
 
   explicit Requests(uint64_t seed) : random_(seed) {}
 
-  /// The next requests of a client: one, or several that belong together. `clients` is the greatest id that a client has.
+  /// The next requests of a client: one, or several that belong together. `clients` is the greatest id that a client
+  /// has.
   std::vector<Request> next(bool memcached, uint64_t clients);
   std::vector<Request> log_in();
   Request setup(std::string_view words) { return fill(words, Request::Kind::Plain); }
@@ -45,7 +48,8 @@ class Requests {
   Request fill(std::string_view words, Request::Kind kind);
   std::string value(std::string_view sort);
   std::vector<Request> transaction();
-  Request script();
+  Request script(bool busy);
+  std::vector<Request> busy();
   Request large();
   Request memcached();
   Request malformed(bool memcached);

@@ -20,10 +20,10 @@ namespace quartet::test {
 
 /// One seeded history of many clients of one server, turn by turn of a loop that does what net::Reactor does.
 ///
-/// The server says which request it has executed (server::Observer), and the oracle executes the same one. What each client
-/// is told has to be what its twin is told, byte by byte; the databases have to hold the same; no request is executed with the clock
-/// of an earlier turn, nor for a client that is being disconnected; and whoever is left alone long enough is answered, unless it
-/// waits for a key that holds nothing.
+/// The server says which request it has executed (server::Observer), and the oracle executes the same one. What each
+/// client is told has to be what its twin is told, byte by byte; the databases have to hold the same; no request is
+/// executed with the clock of an earlier turn, nor for a client that is being disconnected; and whoever is left alone
+/// long enough is answered, unless it waits for a key that holds nothing.
 class Simulation final : public server::Host, private server::Observer {
  public:
   Simulation(uint64_t seed, bool verbose);
@@ -35,8 +35,8 @@ class Simulation final : public server::Host, private server::Observer {
   /// What was met, for a summary of all runs: a simulation that does not meet something does not prove it.
   struct Counts {
     uint64_t turns = 0, clients = 0, requests = 0;
-    // What clients met: waits that a key ended, and that something else did; looks at one that waits for CLIENT PAUSE, a database in slices,
-    // a snapshot or the login throttle, and at one with replies that wait for the disk.
+    // What clients met: waits that a key ended, and that something else did; looks at one that waits for CLIENT PAUSE,
+    // a database in slices, a snapshot or the login throttle, and at one with replies that wait for the disk.
     uint64_t served = 0, unserved = 0, paused = 0, locked = 0, snapshots = 0, logins = 0, held = 0;
     uint64_t busy = 0, killed_scripts = 0, disconnected = 0, late = 0;
     Counts& operator+=(const Counts& other);
@@ -50,11 +50,15 @@ class Simulation final : public server::Host, private server::Observer {
   Oracle& oracle() { return *oracle_; }
   const SimulatedClock& clock() const { return clock_; }
   bool running() const { return running_; }
+  /// Whether a command is in slices that may have told of its keyspace events, while it has not ended.
+  bool events_are_early();
   void demand(bool holds, const std::string& what) {
     if (!holds && problem_.empty()) problem_ = what;
   }
   void settle_later(Peer& peer);
   void destroy(Peer& peer);
+  /// Takes the twin of a client that is going away, where its request is still to be executed.
+  bool keep_twin(Peer& peer);
 
  private:
   struct Core {
@@ -68,7 +72,8 @@ class Simulation final : public server::Host, private server::Observer {
   /// A client that went away while its request was in slices.
   struct Gone {
     int database;
-    std::vector<std::string> arguments;
+    Request request;
+    std::unique_ptr<Oracle::Twin> twin;  // of memcached's protocol
   };
 
   // server::Host
@@ -96,6 +101,7 @@ class Simulation final : public server::Host, private server::Observer {
   void check_waiting(Peer& peer);
   void compare_contents();
 
+  void replay_executed(server::Session& session, const Time& now);
   void replay(Peer& peer, const Request& request, bool waited, const Time& now);
   bool replay_busy(Peer& peer, const std::string& tail);
   void replay_unserved(Peer& peer, const std::string& tail, bool replies);
