@@ -133,10 +133,10 @@ int serve(Clock& clock, Log& log, server::ConfigStore& config) {
   persistence::SystemDisk disk;
   auto server = std::make_unique<server::Server>(clock, log, config, disk, reactor, reactor, server::all_families());
   if (std::optional<std::string> error = server->load_users()) return fail(*error);
+  if (std::optional<std::string> error = reactor.listen(*server)) return fail(*error);
   std::error_code unknown;
   const std::string directory = std::filesystem::current_path(unknown).string();
   server::report_start(config.values(), directory, server->acl.default_user().open_to_all(), disk, log);
-  if (std::optional<std::string> error = reactor.listen(*server)) return fail(*error);
   std::optional<PidFile> pidfile(std::in_place, config.values().pidfile, log);
   if (std::optional<std::string> error = server->durability.open()) return fail(*error);
   const int status = reactor.serve();

@@ -41,6 +41,10 @@ inline constexpr size_t kQueueBytesWhenFull = 1024 * 1024;
 /// `maxmemory-clients` is never less than this, in bytes, so that somebody can still connect and change it.
 inline constexpr size_t kLeastClientsBytes = 128 * 1024;
 
+/// While this many bytes wait to be freed by other threads, strings are freed at once: eviction of large ones would run ahead of
+/// the threads, and `maxmemory` would not hold.
+inline constexpr size_t kGarbageBytes = 1024 * 1024;
+
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 

@@ -401,7 +401,8 @@ void Server::release_held() {
   for (Session* session : held_) {
     if (!session) continue;
     const auto may_go = [this](const Session::Held& held) { return durability.is_durable(held.position) && durability.is_saved(held.save); };
-    while (!session->held.empty() && may_go(session->held.front())) session->held.pop_front();
+    std::vector<Session::Held>& held = session->held;
+    held.erase(held.begin(), std::find_if_not(held.begin(), held.end(), may_go));
     if (session->connection && session->sendable() > 0) session->connection->flush_soon();
     if (session->held.empty()) continue;
     session->held_position = kept;

@@ -359,6 +359,11 @@ void Server::created(storage::Keyspace& keyspace, std::string_view key) {
 }
 
 void Server::reclaim(std::unique_ptr<storage::Garbage> garbage) {
+  // Those who free give way to the loop, which must not put ever more before them: what waits does not count for maxmemory.
+  if (garbage->is_one_block() && garbage_bytes_ + garbage->bytes() > limits::kGarbageBytes) {
+    ++stats.lazyfreed_objects;
+    return;
+  }
   ++lazyfree_pending_;
   garbage_bytes_ += garbage->bytes();
   garbage_.push_back(std::move(garbage));

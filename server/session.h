@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -90,7 +89,7 @@ struct Session {
     uint64_t position;
     uint64_t save;
   };
-  std::deque<Held> held;
+  std::vector<Held> held;
   uint64_t sent = 0;          // bytes of the stream of output
   size_t held_position = 0;   // in the server's list of those with held replies, while there are any
   /// How much of `out` may be sent now.

@@ -16,6 +16,7 @@ size_t own_memory(const Entry* entry) { return blocks::size(entry, entry->size()
 struct SlowEntry final : Garbage {
   explicit SlowEntry(Entry* taken) : Garbage(memory_of(*taken)), entry(taken) {}
   ~SlowEntry() override { dispose(entry); }
+  bool is_one_block() const override { return entry->type() == Type::String; }
   Entry* entry;
 };
 

@@ -24,6 +24,8 @@ class Garbage {
   virtual ~Garbage() = default;
   /// How much memory it takes.
   size_t bytes() const { return bytes_; }
+  /// Whether it is one block of the heap, which another thread frees only to save the loop some microseconds.
+  virtual bool is_one_block() const { return false; }
 
  private:
   const size_t bytes_;
