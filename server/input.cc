@@ -67,7 +67,16 @@ void Input::received(Session& session, size_t n) {
   }
   const std::string_view input(shared_room(), n);
   if (!server_.executing() && n <= kShortReadBytes && !session.input_paused()) return add_to_batch(session, input);
-  execute_received();
+  if (next_read_ != read_count_) {
+    // What others have sent before comes first. Where that runs long this client is read again meanwhile, and what it sends then comes
+    // after what it has sent now.
+    session.last_active = server_.clock.now();
+    session.input.append(input);
+    execute_received();
+    Time now = server_.clock.now();
+    execute_kept(session);
+    return finish_read(session, now);
+  }
   Time now = server_.clock.now();
   if (!session.input_paused()) parse_batch(session, input, immediate_batch());
   execute_read(session, input, immediate_batch(), now);

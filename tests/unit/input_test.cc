@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
 
 #include "core_fixture.h"
 
@@ -45,6 +46,23 @@ TEST_CASE("a request that waits in pieces is complete though it is resumed in th
   waiting.send_in_turn("ECHO " + text + "\r\n");
   core.server.input.execute_received();
   CHECK(waiting.take_output() == "*2\r\n$1\r\nk\r\n$1\r\nc\r\n$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
+}
+
+TEST_CASE("what is read of a client while others' earlier requests are executed comes after what was read before", "[input]") {
+  // As it is read while a script among those requests runs long.
+  Core core({});
+  test::CoreClient& earlier = core.connect();
+  test::CoreClient& client = core.connect();
+  bool again = true;
+  earlier.on_output = [&] {
+    if (std::exchange(again, false)) client.send_in_turn("lo\r\nPING\r\n");
+  };
+  earlier.send_in_turn("PING\r\n");
+  client.send_in_turn("SET key " + std::string(1000, 'x') + "\r\nECHO hel");
+  core.server.input.execute_received();
+  CHECK_FALSE(again);
+  CHECK(earlier.take_output() == "+PONG\r\n");
+  CHECK(client.take_output() == "+OK\r\n$5\r\nhello\r\n+PONG\r\n");
 }
 
 TEST_CASE("what makes no sense after a request that waits is answered after it", "[input]") {
