@@ -158,8 +158,8 @@ def namespace_statements(code: str) -> Iterator[tuple[int, str]]:
         i += 1
 
 
-# A thread's heap of small blocks is as global as malloc's own.
-GLOBAL_BY_NATURE = {pathlib.Path("base/slab.h"), pathlib.Path("base/slab.cc")}
+# A thread's heap of small blocks is as global as malloc's own, and so is what operator new falls back on.
+GLOBAL_BY_NATURE = {pathlib.Path("base/slab.h"), pathlib.Path("base/slab.cc"), pathlib.Path("base/memory_reserve.cc")}
 
 
 def nothing_global_can_change(tree: Tree) -> Iterator[Finding]:
