@@ -52,11 +52,12 @@ void say_seed_at_crashes() {
 
 int main(int argc, char** argv) {
   using quartet::test::Simulation;
-  constexpr uint64_t kTurns = 100'000, kTurnsOfARun = 1000;
+  // The same histories each time, so that what fails has come with a change. A long run begins at a seed of its own.
+  constexpr uint64_t kTurns = 100'000, kTurnsOfARun = 1000, kFirstSeed = 100'000;
   const uint64_t seed = number(argc, argv, 2, "QUARTET_SESSION_SEED", 0);
   const bool one = seed && argc <= 1 && !std::getenv("QUARTET_SESSION_TURNS");
   const uint64_t turns = one ? 1 : number(argc, argv, 1, "QUARTET_SESSION_TURNS", kTurns);
-  const uint64_t first = seed ? seed : quartet::entropy() >> 20;
+  const uint64_t first = seed ? seed : kFirstSeed;
   uint64_t passed = 0, failed = 0;
   Simulation::Counts all;
   say_seed_at_crashes();
