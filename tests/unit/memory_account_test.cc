@@ -67,15 +67,20 @@ class LateBackground final : public server::Background {
   explicit LateBackground(Random& random) : random_(random) {}
   void run(std::function<void()> work, std::function<void()> done) override { jobs_.push_back({std::move(work), std::move(done)}); }
   void do_some() {
-    while (!jobs_.empty() && random_.below(3) > 0) {
-      const auto [work, done] = std::move(jobs_.front());
-      jobs_.pop_front();
-      work();
-      done();
-    }
+    while (!jobs_.empty() && random_.below(3) > 0) do_one();
+  }
+  void do_all() {
+    while (!jobs_.empty()) do_one();
   }
 
  private:
+  void do_one() {
+    const auto [work, done] = std::move(jobs_.front());
+    jobs_.pop_front();
+    work();
+    done();
+  }
+
   Random& random_;
   std::deque<std::pair<std::function<void()>, std::function<void()>>> jobs_;
 };
@@ -106,12 +111,16 @@ class History {
     if (random_.below(20) > 0) client.take_output();
     if (random_.below(10) == 0) {
       clock_.advance_ms(static_cast<int64_t>(random_.below(50)));
+      background_.do_some();
+      // Which takes back what was freed from slabs by then.
       core_->tick();
       core_->end_turn();
-      background_.do_some();
     }
   }
   void check() {
+    // What a command in slices has left over counts as a whole until the last of it is freed.
+    background_.do_all();
+    core_->tick();
     const server::MemoryFigures figures = server::memory_figures(*core_);
     size_t databases = 0;
     for (const auto& db : core_->databases) databases += db->memory();
