@@ -90,7 +90,8 @@ struct KeySpec {
   int index = 0;             // Index: of the first key (or of numkeys); Keyword: where the search starts
   std::string_view keyword;  // Keyword
   Find find = Find::Range;
-  int last = 0;   // Range: last key relative to the first, negative from the end; KeyNum: position of numkeys relative to the beginning
+  // Range: last key relative to the first, negative from the end; KeyNum: numkeys relative to the beginning
+  int last = 0;
   int step = 1;   // Range and KeyNum: distance between keys
   int limit = 0;  // Range: 0 or 1 = all the rest, n = an nth of the rest; KeyNum: first key relative to the beginning
   std::string_view notes = {};
@@ -130,18 +131,19 @@ struct ChannelSpec {
 using GetDatabases = void (*)(Args args, const Config& config, std::vector<int>& databases);
 
 /// The one declaration of a command. Everything that is told or derived of it comes from here: dispatch, COMMAND, ACL
-/// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their family's file.
+/// categories, docs/COMMANDS.md, statistics, the fuzzers' dictionaries. Tables of these stand at the foot of their
+/// family's file; what keys and tips most have is in command_presets.h.
 struct Command {
   std::string_view name;  // lower case
   int arity;              // counts the name; negative: at least that many. Of a subcommand: counts both names
-  uint32_t flags;
-  uint32_t categories;
-  std::string_view group;  // "string", "list", ...: as COMMAND DOCS says
-  std::string_view since;
-  std::string_view summary;     // in our own words
-  std::string_view syntax;      // behind the name: "key value [NX | XX] [EX seconds | PX milliseconds]"
-  std::string_view complexity;
-  Handler handler;  // null where only subcommands exist
+  uint32_t flags = 0;
+  uint32_t categories = 0;
+  std::string_view group = {};  // "string", "list", ...: as COMMAND DOCS says
+  std::string_view since = {};
+  std::string_view complexity = {};
+  std::string_view summary = {};  // in our own words
+  std::string_view syntax = {};   // after the name: "key value [NX | XX] [EX seconds | PX milliseconds]"
+  Handler handler = nullptr;      // null where only subcommands exist
   std::span<const KeySpec> keys = {};
   std::span<const Command> subcommands = {};
   GetKeys get_keys = nullptr;

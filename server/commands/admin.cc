@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/config_target.h"
@@ -131,45 +132,54 @@ void lolwut_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_dbsize_tips[] = {"request_policy:all_shards", "response_policy:agg_sum"};
-constexpr std::string_view k_flushall_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
-constexpr std::string_view k_flushdb_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
-constexpr std::string_view k_module_list_tips[] = {"nondeterministic_output_order"};
 constexpr Command k_module_subcommands[] = {
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "5.0.0",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = module_help_command},
-    {.name = "list", .arity = 2, .flags = kAdmin | kNoScript, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Lists the loaded modules.", .syntax = "",
-     .complexity = "O(N)", .handler = module_list_command, .tips = k_module_list_tips},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = "5.0.0", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = module_help_command},
+    {.name = "list", .arity = 2, .flags = kAdmin | kNoScript,
+     .group = "server", .since = "4.0.0", .complexity = "O(N)",
+     .summary = "Lists the loaded modules.",
+     .handler = module_list_command, .tips = tips::kUnordered},
 };
-constexpr std::string_view k_time_tips[] = {"nondeterministic_output"};
 
 constexpr Command kCommands[] = {
-    {.name = "dbsize", .arity = 1, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "server", .since = "1.0.0",
-     .summary = "Counts the keys of the database.", .syntax = "",
-     .complexity = "O(1)", .handler = dbsize_command, .tips = k_dbsize_tips},
-    {.name = "flushall", .arity = -1, .flags = kWrite | kEveryDatabase, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
-     .summary = "Removes all keys of all databases.", .syntax = "[ASYNC | SYNC]",
-     .complexity = "O(N)", .handler = flushall_command, .tips = k_flushall_tips},
-    {.name = "flushdb", .arity = -1, .flags = kWrite, .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0",
-     .summary = "Removes all keys of the database.", .syntax = "[ASYNC | SYNC]",
-     .complexity = "O(N)", .handler = flushdb_command, .tips = k_flushdb_tips},
-    {.name = "lolwut", .arity = -1, .flags = kReadOnly | kFast, .categories = 0, .group = "server", .since = "5.0.0",
-     .summary = "Draws a picture and tells the version.", .syntax = "[VERSION version]",
-     .complexity = "", .handler = lolwut_command},
-    {.name = "module", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Tells of loaded modules.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_module_subcommands},
-    {.name = "role", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "2.8.12",
-     .summary = "Tells the role of the server in replication.", .syntax = "",
-     .complexity = "O(1)", .handler = role_command},
-    {.name = "swapdb", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace | kDangerous, .group = "server", .since = "4.0.0",
-     .summary = "Exchanges the contents of two databases.", .syntax = "index1 index2",
-     .complexity = "O(N)", .handler = swapdb_command, .databases = swapped_databases},
-    {.name = "time", .arity = 1, .flags = kLoading | kStale | kFast, .categories = 0, .group = "server", .since = "2.6.0",
-     .summary = "Gives the time of the server.", .syntax = "",
-     .complexity = "O(1)", .handler = time_command, .tips = k_time_tips},
+    {.name = "dbsize", .arity = 1, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "server", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Counts the keys of the database.",
+     .handler = dbsize_command, .tips = tips::kAllShardsSum},
+    {.name = "flushall", .arity = -1, .flags = kWrite | kEveryDatabase,
+     .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Removes all keys of all databases.",
+     .syntax = "[ASYNC | SYNC]",
+     .handler = flushall_command, .tips = tips::kAllShardsSucceed},
+    {.name = "flushdb", .arity = -1, .flags = kWrite,
+     .categories = kKeyspace | kDangerous, .group = "server", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Removes all keys of the database.",
+     .syntax = "[ASYNC | SYNC]",
+     .handler = flushdb_command, .tips = tips::kAllShardsSucceed},
+    {.name = "lolwut", .arity = -1, .flags = kReadOnly | kFast,
+     .group = "server", .since = "5.0.0",
+     .summary = "Draws a picture and tells the version.",
+     .syntax = "[VERSION version]",
+     .handler = lolwut_command},
+    {.name = "module", .arity = -2,
+     .group = "server", .since = "4.0.0", .complexity = "Depends on the subcommand",
+     .summary = "Tells of loaded modules.",
+     .subcommands = k_module_subcommands},
+    {.name = "role", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast,
+     .categories = kDangerous | kAdminCategory, .group = "server", .since = "2.8.12", .complexity = "O(1)",
+     .summary = "Tells the role of the server in replication.",
+     .handler = role_command},
+    {.name = "swapdb", .arity = 3, .flags = kWrite | kFast,
+     .categories = kKeyspace | kDangerous, .group = "server", .since = "4.0.0", .complexity = "O(N)",
+     .summary = "Exchanges the contents of two databases.",
+     .syntax = "index1 index2",
+     .handler = swapdb_command, .databases = swapped_databases},
+    {.name = "time", .arity = 1, .flags = kLoading | kStale | kFast,
+     .group = "server", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Gives the time of the server.",
+     .handler = time_command, .tips = tips::kNondeterministic},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/bits.h"
 #include "server/commands/families.h"
 #include "server/server.h"
@@ -398,36 +399,44 @@ uint32_t bitfield_key_flags(Args args) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_bitcount_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_bitfield_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable)};
-constexpr KeySpec k_bitfield_ro_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_bitop_keys[] = {key_at(2, kKeyOW | kKeyUpdate), keys_from(3, -1, 1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_bitpos_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_getbit_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_setbit_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-
 constexpr Command kCommands[] = {
-    {.name = "bitcount", .arity = -2, .flags = kReadOnly, .categories = kBitmap, .group = "bitmap", .since = "2.6.0",
-     .summary = "Counts the bits that are set in a string or a part of it.", .syntax = "key [start end [BYTE | BIT]]",
-     .complexity = "O(N)", .handler = bitcount_command, .keys = k_bitcount_keys},
-    {.name = "bitfield", .arity = -2, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "3.2.0",
-     .summary = "Reads and changes integers of any width at any bit of a string.", .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
-     .complexity = "O(1)", .handler = bitfield_command, .keys = k_bitfield_keys, .key_flags = bitfield_key_flags},
-    {.name = "bitfield_ro", .arity = -2, .flags = kReadOnly | kFast, .categories = kBitmap, .group = "bitmap", .since = "6.0.0",
-     .summary = "Reads integers of any width at any bit of a string.", .syntax = "key [GET encoding offset [GET encoding offset ...]]",
-     .complexity = "O(1)", .handler = bitfield_ro_command, .keys = k_bitfield_ro_keys},
-    {.name = "bitop", .arity = -4, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "2.6.0",
-     .summary = "Combines strings bit by bit and stores the result.", .syntax = "operation destkey key [key ...]",
-     .complexity = "O(N)", .handler = bitop_command, .keys = k_bitop_keys},
-    {.name = "bitpos", .arity = -3, .flags = kReadOnly, .categories = kBitmap, .group = "bitmap", .since = "2.8.7",
-     .summary = "Finds the first bit of a value in a string or a part of it.", .syntax = "key bit [start [end [BYTE | BIT]]]",
-     .complexity = "O(N)", .handler = bitpos_command, .keys = k_bitpos_keys},
-    {.name = "getbit", .arity = 3, .flags = kReadOnly | kFast, .categories = kBitmap, .group = "bitmap", .since = "2.2.0",
-     .summary = "Gives one bit of a string.", .syntax = "key offset",
-     .complexity = "O(1)", .handler = getbit_command, .keys = k_getbit_keys},
-    {.name = "setbit", .arity = 4, .flags = kWrite | kDenyOom, .categories = kBitmap, .group = "bitmap", .since = "2.2.0",
-     .summary = "Sets one bit of a string and gives its old value.", .syntax = "key offset value",
-     .complexity = "O(1)", .handler = setbit_command, .keys = k_setbit_keys},
+    {.name = "bitcount", .arity = -2, .flags = kReadOnly,
+     .categories = kBitmap, .group = "bitmap", .since = "2.6.0", .complexity = "O(N)",
+     .summary = "Counts the bits that are set in a string or a part of it.",
+     .syntax = "key [start end [BYTE | BIT]]",
+     .handler = bitcount_command, .keys = keys::kRead},
+    {.name = "bitfield", .arity = -2, .flags = kWrite | kDenyOom,
+     .categories = kBitmap, .group = "bitmap", .since = "3.2.0", .complexity = "O(1)",
+     .summary = "Reads and changes integers of any width at any bit of a string.",
+     .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | "
+               "INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] "
+               "<SET encoding offset value | INCRBY encoding offset increment> ...]]",
+     .handler = bitfield_command, .keys = keys::kVariable, .key_flags = bitfield_key_flags},
+    {.name = "bitfield_ro", .arity = -2, .flags = kReadOnly | kFast,
+     .categories = kBitmap, .group = "bitmap", .since = "6.0.0", .complexity = "O(1)",
+     .summary = "Reads integers of any width at any bit of a string.",
+     .syntax = "key [GET encoding offset [GET encoding offset ...]]",
+     .handler = bitfield_ro_command, .keys = keys::kRead},
+    {.name = "bitop", .arity = -4, .flags = kWrite | kDenyOom,
+     .categories = kBitmap, .group = "bitmap", .since = "2.6.0", .complexity = "O(N)",
+     .summary = "Combines strings bit by bit and stores the result.",
+     .syntax = "operation destkey key [key ...]",
+     .handler = bitop_command, .keys = keys::kOverwriteSecondReadAll},
+    {.name = "bitpos", .arity = -3, .flags = kReadOnly,
+     .categories = kBitmap, .group = "bitmap", .since = "2.8.7", .complexity = "O(N)",
+     .summary = "Finds the first bit of a value in a string or a part of it.",
+     .syntax = "key bit [start [end [BYTE | BIT]]]",
+     .handler = bitpos_command, .keys = keys::kRead},
+    {.name = "getbit", .arity = 3, .flags = kReadOnly | kFast,
+     .categories = kBitmap, .group = "bitmap", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Gives one bit of a string.",
+     .syntax = "key offset",
+     .handler = getbit_command, .keys = keys::kRead},
+    {.name = "setbit", .arity = 4, .flags = kWrite | kDenyOom,
+     .categories = kBitmap, .group = "bitmap", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Sets one bit of a string and gives its old value.",
+     .syntax = "key offset value",
+     .handler = setbit_command, .keys = keys::kModify},
 };
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/config_target.h"
@@ -57,29 +58,36 @@ void config_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_config_set_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
 constexpr Command k_config_subcommands[] = {
-    {.name = "rewrite", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.0",
-     .summary = "Writes the settings in force into the configuration file.", .syntax = "",
-     .complexity = "O(1)", .handler = config_rewrite_command},
-    {.name = "resetstat", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
-     .summary = "Sets the counters that INFO shows back.", .syntax = "",
-     .complexity = "O(1)", .handler = config_resetstat_command},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "5.0.0",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = config_help_command},
-    {.name = "get", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
-     .summary = "Gives the values of settings.", .syntax = "parameter [parameter ...]",
-     .complexity = "O(N)", .handler = config_get_command, .databases = read_databases},
-    {.name = "set", .arity = -4, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.0.0",
-     .summary = "Changes settings, all or none.", .syntax = "parameter value [parameter value ...]",
-     .complexity = "O(N)", .handler = config_set_command, .tips = k_config_set_tips, .databases = written_databases},
+    {.name = "rewrite", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.0", .complexity = "O(1)",
+     .summary = "Writes the settings in force into the configuration file.",
+     .handler = config_rewrite_command},
+    {.name = "resetstat", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Sets the counters that INFO shows back.",
+     .handler = config_resetstat_command},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = "5.0.0", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = config_help_command},
+    {.name = "get", .arity = -3, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Gives the values of settings.",
+     .syntax = "parameter [parameter ...]",
+     .handler = config_get_command, .databases = read_databases},
+    {.name = "set", .arity = -4, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Changes settings, all or none.",
+     .syntax = "parameter value [parameter value ...]",
+     .handler = config_set_command, .tips = tips::kAllNodesSucceed, .databases = written_databases},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "config", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "2.0.0",
-     .summary = "Reads and changes settings.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_config_subcommands},
+    {.name = "config", .arity = -2,
+     .group = "server", .since = "2.0.0", .complexity = "Depends on the subcommand",
+     .summary = "Reads and changes settings.",
+     .subcommands = k_config_subcommands},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/arguments.h"
 #include "server/client_info.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/config_target.h"
@@ -130,30 +131,44 @@ void reset_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
-
 constexpr Command kCommands[] = {
-    {.name = "auth", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword, .categories = kConnection, .group = "connection", .since = "1.0.0",
-     .summary = "Authenticates the connection.", .syntax = "[username] password",
-     .complexity = "O(N)", .handler = auth_command},
-    {.name = "echo", .arity = 2, .flags = kLoading | kStale | kFast, .categories = kConnection, .group = "connection", .since = "1.0.0",
-     .summary = "Gives back the message.", .syntax = "message",
-     .complexity = "O(1)", .handler = echo_command},
-    {.name = "hello", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword, .categories = kConnection, .group = "connection", .since = "6.0.0",
-     .summary = "Greets the server, and chooses the version of the protocol.", .syntax = "[protover [AUTH username password] [SETNAME clientname]]",
-     .complexity = "O(1)", .handler = hello_command},
-    {.name = "ping", .arity = -1, .flags = kFast | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "1.0.0",
-     .summary = "Asks whether the server is there.", .syntax = "[message]",
-     .complexity = "O(1)", .handler = ping_command, .tips = k_ping_tips},
-    {.name = "quit", .arity = -1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "1.0.0",
-     .summary = "Closes the connection.", .syntax = "",
-     .complexity = "O(1)", .handler = quit_command},
-    {.name = "reset", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed, .categories = kConnection, .group = "connection", .since = "6.2.0",
-     .summary = "Sets the connection back to how it began.", .syntax = "",
-     .complexity = "O(1)", .handler = reset_command},
-    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects, .categories = kConnection, .group = "connection", .since = "1.0.0",
-     .summary = "Chooses the database of the connection, by number or name.", .syntax = "index",
-     .complexity = "O(1)", .handler = select_command, .databases = selected_database},
+    {.name = "auth", .arity = -2,
+     .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword,
+     .categories = kConnection, .group = "connection", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Authenticates the connection.",
+     .syntax = "[username] password",
+     .handler = auth_command},
+    {.name = "echo", .arity = 2, .flags = kLoading | kStale | kFast,
+     .categories = kConnection, .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives back the message.",
+     .syntax = "message",
+     .handler = echo_command},
+    {.name = "hello", .arity = -1,
+     .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kChecksPassword,
+     .categories = kConnection, .group = "connection", .since = "6.0.0", .complexity = "O(1)",
+     .summary = "Greets the server, and chooses the version of the protocol.",
+     .syntax = "[protover [AUTH username password] [SETNAME clientname]]",
+     .handler = hello_command},
+    {.name = "ping", .arity = -1, .flags = kFast | kRunsInSubscribed,
+     .categories = kConnection, .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Asks whether the server is there.",
+     .syntax = "[message]",
+     .handler = ping_command, .tips = tips::kAllShardsSucceed},
+    {.name = "quit", .arity = -1,
+     .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed,
+     .categories = kConnection, .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Closes the connection.",
+     .handler = quit_command},
+    {.name = "reset", .arity = 1,
+     .flags = kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy | kRunsInMulti | kRunsInSubscribed,
+     .categories = kConnection, .group = "connection", .since = "6.2.0", .complexity = "O(1)",
+     .summary = "Sets the connection back to how it began.",
+     .handler = reset_command},
+    {.name = "select", .arity = 2, .flags = kLoading | kStale | kFast | kSelects,
+     .categories = kConnection, .group = "connection", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Chooses the database of the connection, by number or name.",
+     .syntax = "index",
+     .handler = select_command, .databases = selected_database},
 };
 
 }  // namespace

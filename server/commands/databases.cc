@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/database_figures.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
@@ -189,29 +190,39 @@ void db_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_db_tips[] = {"nondeterministic_output"};
 constexpr Command k_db_subcommands[] = {
-    {.name = "list", .arity = 2, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = kQuartetVersion,
-     .summary = "Lists the databases that are named or used.", .syntax = "",
-     .complexity = "O(N) with N the number of databases", .handler = db_list_command, .tips = k_db_tips},
-    {.name = "info", .arity = 3, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = kQuartetVersion,
-     .summary = "Tells the settings of a database.", .syntax = "database",
-     .complexity = "O(1)", .handler = db_info_command, .tips = k_db_tips, .databases = described_database},
-    {.name = "stats", .arity = -2, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = kQuartetVersion,
-     .summary = "Gives what is counted for databases, and the lengths of their longest lists.", .syntax = "[database]",
-     .complexity = "O(N) with N the number of databases", .handler = db_stats_command, .tips = k_db_tips, .databases = described_database},
-    {.name = "slowlog", .arity = -2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = kQuartetVersion,
-     .summary = "Gives the latest entries of the slow log with their databases.", .syntax = "[database] [COUNT count]",
-     .complexity = "O(N)", .handler = db_slowlog_command, .tips = k_db_tips, .databases = described_database},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = kQuartetVersion,
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = db_help_command},
+    {.name = "list", .arity = 2, .flags = kLoading | kStale,
+     .categories = kDangerous, .group = "server", .since = kQuartetVersion,
+     .complexity = "O(N) with N the number of databases",
+     .summary = "Lists the databases that are named or used.",
+     .handler = db_list_command, .tips = tips::kNondeterministic},
+    {.name = "info", .arity = 3, .flags = kLoading | kStale,
+     .categories = kDangerous, .group = "server", .since = kQuartetVersion, .complexity = "O(1)",
+     .summary = "Tells the settings of a database.",
+     .syntax = "database",
+     .handler = db_info_command, .tips = tips::kNondeterministic, .databases = described_database},
+    {.name = "stats", .arity = -2, .flags = kLoading | kStale,
+     .categories = kDangerous, .group = "server", .since = kQuartetVersion,
+     .complexity = "O(N) with N the number of databases",
+     .summary = "Gives what is counted for databases, and the lengths of their longest lists.",
+     .syntax = "[database]",
+     .handler = db_stats_command, .tips = tips::kNondeterministic, .databases = described_database},
+    {.name = "slowlog", .arity = -2, .flags = kAdmin | kLoading | kStale,
+     .group = "server", .since = kQuartetVersion, .complexity = "O(N)",
+     .summary = "Gives the latest entries of the slow log with their databases.",
+     .syntax = "[database] [COUNT count]",
+     .handler = db_slowlog_command, .tips = tips::kNondeterministic, .databases = described_database},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = kQuartetVersion, .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = db_help_command},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "db", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = kQuartetVersion,
-     .summary = "Tells of databases and their roles.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_db_subcommands},
+    {.name = "db", .arity = -2,
+     .group = "server", .since = kQuartetVersion, .complexity = "Depends on the subcommand",
+     .summary = "Tells of databases and their roles.",
+     .subcommands = k_db_subcommands},
 };
 
 }  // namespace

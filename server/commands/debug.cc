@@ -316,11 +316,11 @@ void debug_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-
 constexpr Command kCommands[] = {
-    {.name = "debug", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Looks into the server and makes situations for tests.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = debug_command},
+    {.name = "debug", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase,
+     .group = "server", .since = "1.0.0", .complexity = "Depends on the subcommand",
+     .summary = "Looks into the server and makes situations for tests.",
+     .handler = debug_command},
 };
 
 }  // namespace

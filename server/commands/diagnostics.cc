@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/server.h"
@@ -216,63 +217,73 @@ void latency_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_latency_graph_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special"};
-constexpr std::string_view k_latency_doctor_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special"};
-constexpr std::string_view k_latency_latest_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special"};
-constexpr std::string_view k_latency_reset_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
-constexpr std::string_view k_latency_history_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special"};
-constexpr std::string_view k_latency_histogram_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special"};
 constexpr Command k_latency_subcommands[] = {
-    {.name = "graph", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Draws how long an event took over time.", .syntax = "event",
-     .complexity = "O(1)", .handler = latency_graph_command, .tips = k_latency_graph_tips},
-    {.name = "doctor", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Judges the spikes in words.", .syntax = "",
-     .complexity = "O(1)", .handler = latency_doctor_command, .tips = k_latency_doctor_tips},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = latency_help_command},
-    {.name = "latest", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Shows the latest spike of every event.", .syntax = "",
-     .complexity = "O(1)", .handler = latency_latest_command, .tips = k_latency_latest_tips},
-    {.name = "reset", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Forgets the spikes of events.", .syntax = "[event [event ...]]",
-     .complexity = "O(1)", .handler = latency_reset_command, .tips = k_latency_reset_tips},
-    {.name = "history", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Shows the spikes of an event.", .syntax = "event",
-     .complexity = "O(1)", .handler = latency_history_command, .tips = k_latency_history_tips},
-    {.name = "histogram", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "7.0.0",
-     .summary = "Shows how the durations of commands are spread.", .syntax = "[command [command ...]]",
-     .complexity = "O(N)", .handler = latency_histogram_command, .tips = k_latency_histogram_tips},
+    {.name = "graph", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Draws how long an event took over time.",
+     .syntax = "event",
+     .handler = latency_graph_command, .tips = tips::kNondeterministicAllNodes},
+    {.name = "doctor", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Judges the spikes in words.",
+     .handler = latency_doctor_command, .tips = tips::kNondeterministicAllNodes},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = latency_help_command},
+    {.name = "latest", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Shows the latest spike of every event.",
+     .handler = latency_latest_command, .tips = tips::kNondeterministicAllNodes},
+    {.name = "reset", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Forgets the spikes of events.",
+     .syntax = "[event [event ...]]",
+     .handler = latency_reset_command, .tips = tips::kAllNodesSucceed},
+    {.name = "history", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Shows the spikes of an event.",
+     .syntax = "event",
+     .handler = latency_history_command, .tips = tips::kNondeterministicAllNodes},
+    {.name = "histogram", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "7.0.0", .complexity = "O(N)",
+     .summary = "Shows how the durations of commands are spread.",
+     .syntax = "[command [command ...]]",
+     .handler = latency_histogram_command, .tips = tips::kNondeterministicAllNodes},
 };
-constexpr std::string_view k_slowlog_get_tips[] = {"request_policy:all_nodes", "nondeterministic_output"};
-constexpr std::string_view k_slowlog_reset_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
-constexpr std::string_view k_slowlog_len_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"};
 constexpr Command k_slowlog_subcommands[] = {
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "6.2.0",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = slowlog_help_command},
-    {.name = "get", .arity = -2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",
-     .summary = "Gives the latest entries of the slow log.", .syntax = "[count]",
-     .complexity = "O(N)", .handler = slowlog_get_command, .tips = k_slowlog_get_tips},
-    {.name = "reset", .arity = 2, .flags = kAdmin | kLoading | kStale | kEveryDatabase, .categories = 0, .group = "server", .since = "2.2.12",
-     .summary = "Forgets the entries of the slow log.", .syntax = "",
-     .complexity = "O(N)", .handler = slowlog_reset_command, .tips = k_slowlog_reset_tips},
-    {.name = "len", .arity = 2, .flags = kAdmin | kLoading | kStale, .categories = 0, .group = "server", .since = "2.2.12",
-     .summary = "Counts the entries of the slow log.", .syntax = "",
-     .complexity = "O(1)", .handler = slowlog_len_command, .tips = k_slowlog_len_tips},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = "6.2.0", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = slowlog_help_command},
+    {.name = "get", .arity = -2, .flags = kAdmin | kLoading | kStale,
+     .group = "server", .since = "2.2.12", .complexity = "O(N)",
+     .summary = "Gives the latest entries of the slow log.",
+     .syntax = "[count]",
+     .handler = slowlog_get_command, .tips = tips::kAllNodesNondeterministic},
+    {.name = "reset", .arity = 2, .flags = kAdmin | kLoading | kStale | kEveryDatabase,
+     .group = "server", .since = "2.2.12", .complexity = "O(N)",
+     .summary = "Forgets the entries of the slow log.",
+     .handler = slowlog_reset_command, .tips = tips::kAllNodesSucceed},
+    {.name = "len", .arity = 2, .flags = kAdmin | kLoading | kStale,
+     .group = "server", .since = "2.2.12", .complexity = "O(1)",
+     .summary = "Counts the entries of the slow log.",
+     .handler = slowlog_len_command, .tips = tips::kAllNodesSum},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "latency", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "2.8.13",
-     .summary = "Tells of events that took long.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_latency_subcommands},
-    {.name = "monitor", .arity = 1, .flags = kAdmin | kNoScript | kLoading | kStale, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Shows every command that the server executes, as it comes.", .syntax = "",
-     .complexity = "", .handler = monitor_command},
-    {.name = "slowlog", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "2.2.12",
-     .summary = "Shows commands that took long.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_slowlog_subcommands},
+    {.name = "latency", .arity = -2,
+     .group = "server", .since = "2.8.13", .complexity = "Depends on the subcommand",
+     .summary = "Tells of events that took long.",
+     .subcommands = k_latency_subcommands},
+    {.name = "monitor", .arity = 1, .flags = kAdmin | kNoScript | kLoading | kStale,
+     .group = "server", .since = "1.0.0",
+     .summary = "Shows every command that the server executes, as it comes.",
+     .handler = monitor_command},
+    {.name = "slowlog", .arity = -2,
+     .group = "server", .since = "2.2.12", .complexity = "Depends on the subcommand",
+     .summary = "Shows commands that took long.",
+     .subcommands = k_slowlog_subcommands},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/numbers.h"
 #include "persistence/dump_payload.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/leftover.h"
 #include "server/server.h"
@@ -108,17 +109,18 @@ void restore_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-constexpr KeySpec k_dump_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_dump_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_restore_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
-
 constexpr Command kCommands[] = {
-    {.name = "dump", .arity = 2, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.6.0",
-     .summary = "Gives a key's value as bytes that RESTORE makes it from again.", .syntax = "key",
-     .complexity = "O(N) in the size of the value", .handler = dump_command, .keys = k_dump_keys, .tips = k_dump_tips},
-    {.name = "restore", .arity = -4, .flags = kWrite | kDenyOom, .categories = kKeyspace | kDangerous, .group = "generic", .since = "2.6.0",
-     .summary = "Makes a key from what DUMP gave.", .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-     .complexity = "O(N) in the size of the value, and O(N*log(N)) for sorted sets", .handler = restore_command, .keys = k_restore_keys},
+    {.name = "dump", .arity = 2, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "2.6.0", .complexity = "O(N) in the size of the value",
+     .summary = "Gives a key's value as bytes that RESTORE makes it from again.",
+     .syntax = "key",
+     .handler = dump_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "restore", .arity = -4, .flags = kWrite | kDenyOom,
+     .categories = kKeyspace | kDangerous, .group = "generic", .since = "2.6.0",
+     .complexity = "O(N) in the size of the value, and O(N*log(N)) for sorted sets",
+     .summary = "Makes a key from what DUMP gave.",
+     .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+     .handler = restore_command, .keys = keys::kOverwrite},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/server.h"
 
@@ -118,46 +119,52 @@ void pexpiretime_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_expire_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_expireat_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_expiretime_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_persist_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_pexpire_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_pexpireat_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_pexpiretime_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_pttl_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_pttl_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_ttl_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_ttl_tips[] = {"nondeterministic_output"};
-
 constexpr Command kCommands[] = {
-    {.name = "expire", .arity = -3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Sets when a key expires, in seconds from now.", .syntax = "key seconds [NX | XX | GT | LT]",
-     .complexity = "O(1)", .handler = expire_command, .keys = k_expire_keys},
-    {.name = "expireat", .arity = -3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.2.0",
-     .summary = "Sets when a key expires, in seconds of Unix time.", .syntax = "key unix-time-seconds [NX | XX | GT | LT]",
-     .complexity = "O(1)", .handler = expireat_command, .keys = k_expireat_keys},
-    {.name = "expiretime", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "7.0.0",
-     .summary = "Tells when a key expires, in seconds of Unix time.", .syntax = "key",
-     .complexity = "O(1)", .handler = expiretime_command, .keys = k_expiretime_keys},
-    {.name = "persist", .arity = 2, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "2.2.0",
-     .summary = "Removes a key's expiry.", .syntax = "key",
-     .complexity = "O(1)", .handler = persist_command, .keys = k_persist_keys},
-    {.name = "pexpire", .arity = -3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "2.6.0",
-     .summary = "Sets when a key expires, in milliseconds from now.", .syntax = "key milliseconds [NX | XX | GT | LT]",
-     .complexity = "O(1)", .handler = pexpire_command, .keys = k_pexpire_keys},
-    {.name = "pexpireat", .arity = -3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "2.6.0",
-     .summary = "Sets when a key expires, in milliseconds of Unix time.", .syntax = "key unix-time-milliseconds [NX | XX | GT | LT]",
-     .complexity = "O(1)", .handler = pexpireat_command, .keys = k_pexpireat_keys},
-    {.name = "pexpiretime", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "7.0.0",
-     .summary = "Tells when a key expires, in milliseconds of Unix time.", .syntax = "key",
-     .complexity = "O(1)", .handler = pexpiretime_command, .keys = k_pexpiretime_keys},
-    {.name = "pttl", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "2.6.0",
-     .summary = "Tells how many milliseconds a key has to live.", .syntax = "key",
-     .complexity = "O(1)", .handler = pttl_command, .keys = k_pttl_keys, .tips = k_pttl_tips},
-    {.name = "ttl", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Tells how many seconds a key has to live.", .syntax = "key",
-     .complexity = "O(1)", .handler = ttl_command, .keys = k_ttl_keys, .tips = k_ttl_tips},
+    {.name = "expire", .arity = -3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Sets when a key expires, in seconds from now.",
+     .syntax = "key seconds [NX | XX | GT | LT]",
+     .handler = expire_command, .keys = keys::kUpdate},
+    {.name = "expireat", .arity = -3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.2.0", .complexity = "O(1)",
+     .summary = "Sets when a key expires, in seconds of Unix time.",
+     .syntax = "key unix-time-seconds [NX | XX | GT | LT]",
+     .handler = expireat_command, .keys = keys::kUpdate},
+    {.name = "expiretime", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "7.0.0", .complexity = "O(1)",
+     .summary = "Tells when a key expires, in seconds of Unix time.",
+     .syntax = "key",
+     .handler = expiretime_command, .keys = keys::kRead},
+    {.name = "persist", .arity = 2, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Removes a key's expiry.",
+     .syntax = "key",
+     .handler = persist_command, .keys = keys::kUpdate},
+    {.name = "pexpire", .arity = -3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Sets when a key expires, in milliseconds from now.",
+     .syntax = "key milliseconds [NX | XX | GT | LT]",
+     .handler = pexpire_command, .keys = keys::kUpdate},
+    {.name = "pexpireat", .arity = -3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Sets when a key expires, in milliseconds of Unix time.",
+     .syntax = "key unix-time-milliseconds [NX | XX | GT | LT]",
+     .handler = pexpireat_command, .keys = keys::kUpdate},
+    {.name = "pexpiretime", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "7.0.0", .complexity = "O(1)",
+     .summary = "Tells when a key expires, in milliseconds of Unix time.",
+     .syntax = "key",
+     .handler = pexpiretime_command, .keys = keys::kRead},
+    {.name = "pttl", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Tells how many milliseconds a key has to live.",
+     .syntax = "key",
+     .handler = pttl_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "ttl", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells how many seconds a key has to live.",
+     .syntax = "key",
+     .handler = ttl_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
@@ -281,77 +282,87 @@ void hscan_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_hdel_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
-constexpr KeySpec k_hexists_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_hget_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_hgetall_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_hgetall_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_hincrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_hincrbyfloat_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_hkeys_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_hkeys_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_hlen_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_hmget_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_hmset_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_hrandfield_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_hrandfield_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_hscan_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_hscan_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_hset_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_hsetnx_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
-constexpr KeySpec k_hstrlen_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_hvals_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_hvals_tips[] = {"nondeterministic_output_order"};
-
 constexpr Command kCommands[] = {
-    {.name = "hdel", .arity = -3, .flags = kWrite | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Removes fields of a hash.", .syntax = "key field [field ...]",
-     .complexity = "O(N)", .handler = hdel_command, .keys = k_hdel_keys, .element = 2},
-    {.name = "hexists", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Tells whether a hash has a field.", .syntax = "key field",
-     .complexity = "O(1)", .handler = hexists_command, .keys = k_hexists_keys, .element = 2},
-    {.name = "hget", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Gives the value of a field.", .syntax = "key field",
-     .complexity = "O(1)", .handler = hget_command, .keys = k_hget_keys, .element = 2},
-    {.name = "hgetall", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Gives all fields of a hash with their values.", .syntax = "key",
-     .complexity = "O(N)", .handler = hgetall_command, .keys = k_hgetall_keys, .tips = k_hgetall_tips},
-    {.name = "hincrby", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Adds a number to the integer in a field.", .syntax = "key field increment",
-     .complexity = "O(1)", .handler = hincrby_command, .keys = k_hincrby_keys, .element = 2},
-    {.name = "hincrbyfloat", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.6.0",
-     .summary = "Adds to the floating point number in a field.", .syntax = "key field increment",
-     .complexity = "O(1)", .handler = hincrbyfloat_command, .keys = k_hincrbyfloat_keys, .element = 2},
-    {.name = "hkeys", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Gives all fields of a hash.", .syntax = "key",
-     .complexity = "O(N)", .handler = hkeys_command, .keys = k_hkeys_keys, .tips = k_hkeys_tips},
-    {.name = "hlen", .arity = 2, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Counts the fields of a hash.", .syntax = "key",
-     .complexity = "O(1)", .handler = hlen_command, .keys = k_hlen_keys},
-    {.name = "hmget", .arity = -3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Gives the values of several fields.", .syntax = "key field [field ...]",
-     .complexity = "O(N)", .handler = hmget_command, .keys = k_hmget_keys, .element = 2},
-    {.name = "hmset", .arity = -4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Sets several fields; the old form of HSET.", .syntax = "key field value [field value ...]",
-     .complexity = "O(N)", .handler = hmset_command, .keys = k_hmset_keys},
-    {.name = "hrandfield", .arity = -2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "6.2.0",
-     .summary = "Gives fields chosen at random.", .syntax = "key [count [WITHVALUES]]",
-     .complexity = "O(N)", .handler = hrandfield_command, .keys = k_hrandfield_keys, .tips = k_hrandfield_tips},
-    {.name = "hscan", .arity = -3, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.8.0",
-     .summary = "Goes through the fields of a hash, a few at a time.", .syntax = "key cursor [MATCH pattern] [COUNT count]",
-     .complexity = "O(1)", .handler = hscan_command, .keys = k_hscan_keys, .tips = k_hscan_tips},
-    {.name = "hset", .arity = -4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Sets fields of a hash.", .syntax = "key field value [field value ...]",
-     .complexity = "O(1)", .handler = hset_command, .keys = k_hset_keys, .element = 2},
-    {.name = "hsetnx", .arity = 4, .flags = kWrite | kDenyOom | kFast, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Sets a field if it does not exist.", .syntax = "key field value",
-     .complexity = "O(1)", .handler = hsetnx_command, .keys = k_hsetnx_keys, .element = 2},
-    {.name = "hstrlen", .arity = 3, .flags = kReadOnly | kFast, .categories = kHash, .group = "hash", .since = "3.2.0",
-     .summary = "Gives the length of the value of a field.", .syntax = "key field",
-     .complexity = "O(1)", .handler = hstrlen_command, .keys = k_hstrlen_keys, .element = 2},
-    {.name = "hvals", .arity = 2, .flags = kReadOnly, .categories = kHash, .group = "hash", .since = "2.0.0",
-     .summary = "Gives all values of a hash.", .syntax = "key",
-     .complexity = "O(N)", .handler = hvals_command, .keys = k_hvals_keys, .tips = k_hvals_tips},
+    {.name = "hdel", .arity = -3, .flags = kWrite | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Removes fields of a hash.",
+     .syntax = "key field [field ...]",
+     .handler = hdel_command, .keys = keys::kDelete, .element = 2},
+    {.name = "hexists", .arity = 3, .flags = kReadOnly | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Tells whether a hash has a field.",
+     .syntax = "key field",
+     .handler = hexists_command, .keys = keys::kInspect, .element = 2},
+    {.name = "hget", .arity = 3, .flags = kReadOnly | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Gives the value of a field.",
+     .syntax = "key field",
+     .handler = hget_command, .keys = keys::kRead, .element = 2},
+    {.name = "hgetall", .arity = 2, .flags = kReadOnly,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Gives all fields of a hash with their values.",
+     .syntax = "key",
+     .handler = hgetall_command, .keys = keys::kRead, .tips = tips::kUnordered},
+    {.name = "hincrby", .arity = 4, .flags = kWrite | kDenyOom | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Adds a number to the integer in a field.",
+     .syntax = "key field increment",
+     .handler = hincrby_command, .keys = keys::kModify, .element = 2},
+    {.name = "hincrbyfloat", .arity = 4, .flags = kWrite | kDenyOom | kFast,
+     .categories = kHash, .group = "hash", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Adds to the floating point number in a field.",
+     .syntax = "key field increment",
+     .handler = hincrbyfloat_command, .keys = keys::kModify, .element = 2},
+    {.name = "hkeys", .arity = 2, .flags = kReadOnly,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Gives all fields of a hash.",
+     .syntax = "key",
+     .handler = hkeys_command, .keys = keys::kRead, .tips = tips::kUnordered},
+    {.name = "hlen", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Counts the fields of a hash.",
+     .syntax = "key",
+     .handler = hlen_command, .keys = keys::kInspect},
+    {.name = "hmget", .arity = -3, .flags = kReadOnly | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Gives the values of several fields.",
+     .syntax = "key field [field ...]",
+     .handler = hmget_command, .keys = keys::kRead, .element = 2},
+    {.name = "hmset", .arity = -4, .flags = kWrite | kDenyOom | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Sets several fields; the old form of HSET.",
+     .syntax = "key field value [field value ...]",
+     .handler = hmset_command, .keys = keys::kUpdate},
+    {.name = "hrandfield", .arity = -2, .flags = kReadOnly,
+     .categories = kHash, .group = "hash", .since = "6.2.0", .complexity = "O(N)",
+     .summary = "Gives fields chosen at random.",
+     .syntax = "key [count [WITHVALUES]]",
+     .handler = hrandfield_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "hscan", .arity = -3, .flags = kReadOnly,
+     .categories = kHash, .group = "hash", .since = "2.8.0", .complexity = "O(1)",
+     .summary = "Goes through the fields of a hash, a few at a time.",
+     .syntax = "key cursor [MATCH pattern] [COUNT count]",
+     .handler = hscan_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "hset", .arity = -4, .flags = kWrite | kDenyOom | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Sets fields of a hash.",
+     .syntax = "key field value [field value ...]",
+     .handler = hset_command, .keys = keys::kUpdate, .element = 2},
+    {.name = "hsetnx", .arity = 4, .flags = kWrite | kDenyOom | kFast,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Sets a field if it does not exist.",
+     .syntax = "key field value",
+     .handler = hsetnx_command, .keys = keys::kInsert, .element = 2},
+    {.name = "hstrlen", .arity = 3, .flags = kReadOnly | kFast,
+     .categories = kHash, .group = "hash", .since = "3.2.0", .complexity = "O(1)",
+     .summary = "Gives the length of the value of a field.",
+     .syntax = "key field",
+     .handler = hstrlen_command, .keys = keys::kInspect, .element = 2},
+    {.name = "hvals", .arity = 2, .flags = kReadOnly,
+     .categories = kHash, .group = "hash", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Gives all values of a hash.",
+     .syntax = "key",
+     .handler = hvals_command, .keys = keys::kRead, .tips = tips::kUnordered},
 };
 
 }  // namespace

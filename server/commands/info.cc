@@ -7,6 +7,7 @@
 #include "base/numbers.h"
 #include "server/blocking.h"
 #include "server/client_info.h"
+#include "server/command_presets.h"
 #include "server/commands/database_figures.h"
 #include "server/commands/families.h"
 #include "server/commands/memory_figures.h"
@@ -403,12 +404,12 @@ void info_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_info_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special"};
-
 constexpr Command kCommands[] = {
-    {.name = "info", .arity = -1, .flags = kLoading | kStale, .categories = kDangerous, .group = "server", .since = "1.0.0",
-     .summary = "Tells the state of the server, by sections.", .syntax = "[section [section ...]]",
-     .complexity = "O(1)", .handler = info_command, .tips = k_info_tips},
+    {.name = "info", .arity = -1, .flags = kLoading | kStale,
+     .categories = kDangerous, .group = "server", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells the state of the server, by sections.",
+     .syntax = "[section [section ...]]",
+     .handler = info_command, .tips = tips::kNondeterministicAllShards},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/glob.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/command_docs.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
@@ -251,38 +252,45 @@ void command_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_command_tips[] = {"nondeterministic_output_order"};
-constexpr std::string_view k_command_docs_tips[] = {"nondeterministic_output_order"};
-constexpr std::string_view k_command_info_tips[] = {"nondeterministic_output_order"};
-constexpr std::string_view k_command_list_tips[] = {"nondeterministic_output_order"};
 constexpr Command k_command_subcommands[] = {
-    {.name = "docs", .arity = -2, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "7.0.0",
-     .summary = "Describes commands for people and their tools.", .syntax = "[command-name [command-name ...]]",
-     .complexity = "O(N)", .handler = command_docs_command, .tips = k_command_docs_tips},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "5.0.0",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = command_help_command},
-    {.name = "getkeysandflags", .arity = -4, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "7.0.0",
-     .summary = "Finds the keys of a request and tells what is done to them.", .syntax = "",
-     .complexity = "O(N)", .handler = command_getkeysandflags_command},
-    {.name = "getkeys", .arity = -4, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "2.8.13",
-     .summary = "Finds the keys of a request.", .syntax = "",
-     .complexity = "O(N)", .handler = command_getkeys_command},
-    {.name = "info", .arity = -2, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "2.8.13",
-     .summary = "Describes commands for clients.", .syntax = "[command-name [command-name ...]]",
-     .complexity = "O(N)", .handler = command_info_command, .tips = k_command_info_tips},
-    {.name = "count", .arity = 2, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "2.8.13",
-     .summary = "Counts the commands.", .syntax = "",
-     .complexity = "O(1)", .handler = command_count_command},
-    {.name = "list", .arity = -2, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "7.0.0",
-     .summary = "Lists the names of commands.", .syntax = "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]",
-     .complexity = "O(N)", .handler = command_list_command, .tips = k_command_list_tips},
+    {.name = "docs", .arity = -2, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "7.0.0", .complexity = "O(N)",
+     .summary = "Describes commands for people and their tools.",
+     .syntax = "[command-name [command-name ...]]",
+     .handler = command_docs_command, .tips = tips::kUnordered},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "5.0.0", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = command_help_command},
+    {.name = "getkeysandflags", .arity = -4, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "7.0.0", .complexity = "O(N)",
+     .summary = "Finds the keys of a request and tells what is done to them.",
+     .handler = command_getkeysandflags_command},
+    {.name = "getkeys", .arity = -4, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "2.8.13", .complexity = "O(N)",
+     .summary = "Finds the keys of a request.",
+     .handler = command_getkeys_command},
+    {.name = "info", .arity = -2, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "2.8.13", .complexity = "O(N)",
+     .summary = "Describes commands for clients.",
+     .syntax = "[command-name [command-name ...]]",
+     .handler = command_info_command, .tips = tips::kUnordered},
+    {.name = "count", .arity = 2, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "2.8.13", .complexity = "O(1)",
+     .summary = "Counts the commands.",
+     .handler = command_count_command},
+    {.name = "list", .arity = -2, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "7.0.0", .complexity = "O(N)",
+     .summary = "Lists the names of commands.",
+     .syntax = "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]",
+     .handler = command_list_command, .tips = tips::kUnordered},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "command", .arity = -1, .flags = kLoading | kStale, .categories = kConnection, .group = "server", .since = "2.8.13",
-     .summary = "Describes the commands of the server.", .syntax = "",
-     .complexity = "O(N)", .handler = command_command, .subcommands = k_command_subcommands, .tips = k_command_tips},
+    {.name = "command", .arity = -1, .flags = kLoading | kStale,
+     .categories = kConnection, .group = "server", .since = "2.8.13", .complexity = "O(N)",
+     .summary = "Describes the commands of the server.",
+     .handler = command_command, .subcommands = k_command_subcommands, .tips = tips::kUnordered},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "base/numbers.h"
 #include "persistence/dump_payload.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/config_target.h"
 #include "server/server.h"
@@ -304,88 +305,97 @@ void wait_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_copy_keys[] = {key_at(1, kKeyRO | kKeyAccess), key_at(2, kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_del_keys[] = {keys_from(1, -1, 1, kKeyRM | kKeyDelete)};
-constexpr std::string_view k_del_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
-constexpr KeySpec k_exists_keys[] = {keys_from(1, -1, 1, kKeyRO)};
-constexpr std::string_view k_exists_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
-constexpr std::string_view k_keys_tips[] = {"request_policy:all_shards", "nondeterministic_output_order"};
-constexpr KeySpec k_move_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_object_idletime_keys[] = {key_at(2, kKeyRO)};
-constexpr std::string_view k_object_idletime_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_object_freq_keys[] = {key_at(2, kKeyRO)};
-constexpr std::string_view k_object_freq_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_object_encoding_keys[] = {key_at(2, kKeyRO)};
-constexpr std::string_view k_object_encoding_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_object_refcount_keys[] = {key_at(2, kKeyRO)};
-constexpr std::string_view k_object_refcount_tips[] = {"nondeterministic_output"};
 constexpr Command k_object_subcommands[] = {
-    {.name = "idletime", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
-     .summary = "Tells for how many seconds a key has not been used.", .syntax = "key",
-     .complexity = "O(1)", .handler = object_idletime_command, .keys = k_object_idletime_keys, .tips = k_object_idletime_tips},
-    {.name = "freq", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "4.0.0",
-     .summary = "Tells how often a key is used, on a logarithmic scale.", .syntax = "key",
-     .complexity = "O(1)", .handler = object_freq_command, .keys = k_object_freq_keys, .tips = k_object_freq_tips},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
-     .summary = "Lists the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = object_help_command},
-    {.name = "encoding", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
-     .summary = "Tells in which form a value lies in memory.", .syntax = "key",
-     .complexity = "O(1)", .handler = object_encoding_command, .keys = k_object_encoding_keys, .tips = k_object_encoding_tips},
-    {.name = "refcount", .arity = 3, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.2.3",
-     .summary = "Tells how many references to a value there are.", .syntax = "key",
-     .complexity = "O(1)", .handler = object_refcount_command, .keys = k_object_refcount_keys, .tips = k_object_refcount_tips},
+    {.name = "idletime", .arity = 3, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "2.2.3", .complexity = "O(1)",
+     .summary = "Tells for how many seconds a key has not been used.",
+     .syntax = "key",
+     .handler = object_idletime_command, .keys = keys::kInspectSecond, .tips = tips::kNondeterministic},
+    {.name = "freq", .arity = 3, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "4.0.0", .complexity = "O(1)",
+     .summary = "Tells how often a key is used, on a logarithmic scale.",
+     .syntax = "key",
+     .handler = object_freq_command, .keys = keys::kInspectSecond, .tips = tips::kNondeterministic},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .categories = kKeyspace, .group = "generic", .since = "6.2.0", .complexity = "O(1)",
+     .summary = "Lists the subcommands.",
+     .handler = object_help_command},
+    {.name = "encoding", .arity = 3, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "2.2.3", .complexity = "O(1)",
+     .summary = "Tells in which form a value lies in memory.",
+     .syntax = "key",
+     .handler = object_encoding_command, .keys = keys::kInspectSecond, .tips = tips::kNondeterministic},
+    {.name = "refcount", .arity = 3, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "2.2.3", .complexity = "O(1)",
+     .summary = "Tells how many references to a value there are.",
+     .syntax = "key",
+     .handler = object_refcount_command, .keys = keys::kInspectSecond, .tips = tips::kNondeterministic},
 };
-constexpr std::string_view k_randomkey_tips[] = {"request_policy:all_shards", "nondeterministic_output"};
-constexpr KeySpec k_rename_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_renamenx_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyOW | kKeyInsert)};
-constexpr KeySpec k_touch_keys[] = {keys_from(1, -1, 1, kKeyRO)};
-constexpr std::string_view k_touch_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
-constexpr KeySpec k_type_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_unlink_keys[] = {keys_from(1, -1, 1, kKeyRM | kKeyDelete)};
-constexpr std::string_view k_unlink_tips[] = {"request_policy:multi_shard", "response_policy:agg_sum"};
-constexpr std::string_view k_wait_tips[] = {"request_policy:all_shards", "response_policy:agg_min"};
 
 constexpr Command kCommands[] = {
-    {.name = "copy", .arity = -3, .flags = kWrite | kDenyOom, .categories = kKeyspace, .group = "generic", .since = "6.2.0",
-     .summary = "Copies a key's value and expiry to another key, in another database if asked for.", .syntax = "source destination [DB destination-db] [REPLACE]",
-     .complexity = "O(N)", .handler = copy_command, .keys = k_copy_keys, .databases = copy_databases},
-    {.name = "del", .arity = -2, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Deletes keys.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = del_command, .keys = k_del_keys, .tips = k_del_tips},
-    {.name = "exists", .arity = -2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Counts how many of the keys there are.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = exists_command, .keys = k_exists_keys, .tips = k_exists_tips},
-    {.name = "keys", .arity = 2, .flags = kReadOnly, .categories = kKeyspace | kDangerous, .group = "generic", .since = "1.0.0",
-     .summary = "Lists the keys that match a pattern.", .syntax = "pattern",
-     .complexity = "O(N)", .handler = keys_command, .tips = k_keys_tips},
-    {.name = "move", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Moves a key to another database.", .syntax = "key db",
-     .complexity = "O(1)", .handler = move_command, .keys = k_move_keys, .databases = move_databases},
-    {.name = "object", .arity = -2, .flags = 0, .categories = 0, .group = "generic", .since = "2.2.3",
-     .summary = "Tells how a value is kept.", .syntax = "",
-     .complexity = "Depends on subcommand.", .handler = nullptr, .subcommands = k_object_subcommands},
-    {.name = "randomkey", .arity = 1, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Gives a key chosen at random.", .syntax = "",
-     .complexity = "O(1)", .handler = randomkey_command, .tips = k_randomkey_tips},
-    {.name = "rename", .arity = 3, .flags = kWrite, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Gives a key another name and replaces what had it before.", .syntax = "key newkey",
-     .complexity = "O(1)", .handler = rename_command, .keys = k_rename_keys},
-    {.name = "renamenx", .arity = 3, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Gives a key another name unless that is taken.", .syntax = "key newkey",
-     .complexity = "O(1)", .handler = renamenx_command, .keys = k_renamenx_keys},
-    {.name = "touch", .arity = -2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "3.2.1",
-     .summary = "Marks keys as used just now and counts how many of them there are.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = touch_command, .keys = k_touch_keys, .tips = k_touch_tips},
-    {.name = "type", .arity = 2, .flags = kReadOnly | kFast, .categories = kKeyspace, .group = "generic", .since = "1.0.0",
-     .summary = "Tells the type of a key's value.", .syntax = "key",
-     .complexity = "O(1)", .handler = type_command, .keys = k_type_keys},
-    {.name = "unlink", .arity = -2, .flags = kWrite | kFast, .categories = kKeyspace, .group = "generic", .since = "4.0.0",
-     .summary = "Deletes keys; large values are freed in the background.", .syntax = "key [key ...]",
-     .complexity = "O(1)", .handler = del_command, .keys = k_unlink_keys, .tips = k_unlink_tips},
-    {.name = "wait", .arity = 3, .flags = kNoScript, .categories = kConnection, .group = "generic", .since = "3.0.0",
-     .summary = "Waits until replicas have confirmed the writes made so far.", .syntax = "numreplicas timeout",
-     .complexity = "O(1)", .handler = wait_command, .tips = k_wait_tips},
+    {.name = "copy", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kKeyspace, .group = "generic", .since = "6.2.0", .complexity = "O(N)",
+     .summary = "Copies a key's value and expiry to another key, in another database if asked for.",
+     .syntax = "source destination [DB destination-db] [REPLACE]",
+     .handler = copy_command, .keys = keys::kReadOverwrite, .databases = copy_databases},
+    {.name = "del", .arity = -2, .flags = kWrite,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Deletes keys.",
+     .syntax = "key [key ...]",
+     .handler = del_command, .keys = keys::kRemoveAll, .tips = tips::kMultiShardSum},
+    {.name = "exists", .arity = -2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Counts how many of the keys there are.",
+     .syntax = "key [key ...]",
+     .handler = exists_command, .keys = keys::kInspectAll, .tips = tips::kMultiShardSum},
+    {.name = "keys", .arity = 2, .flags = kReadOnly,
+     .categories = kKeyspace | kDangerous, .group = "generic", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Lists the keys that match a pattern.",
+     .syntax = "pattern",
+     .handler = keys_command, .tips = tips::kAllShardsUnordered},
+    {.name = "move", .arity = 3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Moves a key to another database.",
+     .syntax = "key db",
+     .handler = move_command, .keys = keys::kModify, .databases = move_databases},
+    {.name = "object", .arity = -2,
+     .group = "generic", .since = "2.2.3", .complexity = "Depends on subcommand.",
+     .summary = "Tells how a value is kept.",
+     .subcommands = k_object_subcommands},
+    {.name = "randomkey", .arity = 1, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives a key chosen at random.",
+     .handler = randomkey_command, .tips = tips::kAllShardsNondeterministic},
+    {.name = "rename", .arity = 3, .flags = kWrite,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives a key another name and replaces what had it before.",
+     .syntax = "key newkey",
+     .handler = rename_command, .keys = keys::kPopOverwrite},
+    {.name = "renamenx", .arity = 3, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives a key another name unless that is taken.",
+     .syntax = "key newkey",
+     .handler = renamenx_command, .keys = keys::kPopCreate},
+    {.name = "touch", .arity = -2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "3.2.1", .complexity = "O(N)",
+     .summary = "Marks keys as used just now and counts how many of them there are.",
+     .syntax = "key [key ...]",
+     .handler = touch_command, .keys = keys::kInspectAll, .tips = tips::kMultiShardSum},
+    {.name = "type", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells the type of a key's value.",
+     .syntax = "key",
+     .handler = type_command, .keys = keys::kInspect},
+    {.name = "unlink", .arity = -2, .flags = kWrite | kFast,
+     .categories = kKeyspace, .group = "generic", .since = "4.0.0", .complexity = "O(1)",
+     .summary = "Deletes keys; large values are freed in the background.",
+     .syntax = "key [key ...]",
+     .handler = del_command, .keys = keys::kRemoveAll, .tips = tips::kMultiShardSum},
+    {.name = "wait", .arity = 3, .flags = kNoScript,
+     .categories = kConnection, .group = "generic", .since = "3.0.0", .complexity = "O(1)",
+     .summary = "Waits until replicas have confirmed the writes made so far.",
+     .syntax = "numreplicas timeout",
+     .handler = wait_command, .tips = tips::kAllShardsMin},
 };
 
 }  // namespace

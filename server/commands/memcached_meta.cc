@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "protocol/memcached_parser.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/memcached_items.h"
 #include "server/server.h"
@@ -438,43 +439,53 @@ void meta_debug_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_read_keys[] = {key_at(1, kKeyRW | kKeyAccess)};
-constexpr KeySpec k_changed_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_set_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_deleted_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
-
 constexpr std::string_view kGroup = "memcached";
 constexpr uint32_t kReads = kMemcached | kReadOnly | kFast;
 constexpr uint32_t kStores = kMemcached | kWrite | kDenyOom | kFast;
 
 constexpr Command k_meta_get_subcommands[] = {
-    {.name = "get", .arity = -1, .flags = kReads, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives an item and what is known of it.", .syntax = "key [flag ...]",
-     .complexity = "O(1)", .handler = meta_get_command, .keys = k_read_keys},
-    {.name = "change", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Does the same with the flags T or N, which change it.", .syntax = "key [flag ...]",
-     .complexity = "O(1)", .handler = meta_get_command, .keys = k_changed_keys},
+    {.name = "get", .arity = -1, .flags = kReads,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives an item and what is known of it.",
+     .syntax = "key [flag ...]",
+     .handler = meta_get_command, .keys = keys::kMark},
+    {.name = "change", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Does the same with the flags T or N, which change it.",
+     .syntax = "key [flag ...]",
+     .handler = meta_get_command, .keys = keys::kModify},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "ma", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Adds to an item that is a number, or takes away from it.", .syntax = "key [flag ...]",
-     .complexity = "O(1)", .handler = meta_arithmetic_command, .keys = k_changed_keys},
-    {.name = "md", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
-     .summary = "Deletes an item, or marks it as stale.", .syntax = "key [flag ...]",
-     .complexity = "O(1)", .handler = meta_delete_command, .keys = k_deleted_keys},
-    {.name = "me", .arity = -1, .flags = kReads, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
-     .summary = "Tells what is known of an item, for people.", .syntax = "key [flag]",
-     .complexity = "O(1)", .handler = meta_debug_command, .keys = k_read_keys},
-    {.name = "mg", .arity = -1, .flags = kReads, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives an item and what is known of it.", .syntax = "key [flag ...]",
-     .complexity = "O(1)", .handler = nullptr, .subcommands = k_meta_get_subcommands, .choose = choose_meta_get},
-    {.name = "mn", .arity = -1, .flags = kMemcached | kFast | kLoading | kStale, .categories = kConnection, .group = kGroup, .since = "1.0.0",
-     .summary = "Answers, so that a client knows that all before has been done.", .syntax = "",
-     .complexity = "O(1)", .handler = meta_noop_command},
-    {.name = "ms", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Stores an item.", .syntax = "key bytes [flag ...]",
-     .complexity = "O(1)", .handler = meta_set_command, .keys = k_set_keys},
+    {.name = "ma", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds to an item that is a number, or takes away from it.",
+     .syntax = "key [flag ...]",
+     .handler = meta_arithmetic_command, .keys = keys::kModify},
+    {.name = "md", .arity = -1, .flags = kMemcached | kWrite | kFast,
+     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Deletes an item, or marks it as stale.",
+     .syntax = "key [flag ...]",
+     .handler = meta_delete_command, .keys = keys::kDelete},
+    {.name = "me", .arity = -1, .flags = kReads,
+     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells what is known of an item, for people.",
+     .syntax = "key [flag]",
+     .handler = meta_debug_command, .keys = keys::kMark},
+    {.name = "mg", .arity = -1, .flags = kReads,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives an item and what is known of it.",
+     .syntax = "key [flag ...]",
+     .subcommands = k_meta_get_subcommands, .choose = choose_meta_get},
+    {.name = "mn", .arity = -1, .flags = kMemcached | kFast | kLoading | kStale,
+     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Answers, so that a client knows that all before has been done.",
+     .handler = meta_noop_command},
+    {.name = "ms", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Stores an item.",
+     .syntax = "key bytes [flag ...]",
+     .handler = meta_set_command, .keys = keys::kUpdate},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "protocol/memcached_parser.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/memcached_items.h"
 #include "server/server.h"
@@ -210,65 +211,85 @@ void touch_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_read_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_numbered_keys[] = {keys_from(1, -1, 1, kKeyRW | kKeyAccess)};
-constexpr KeySpec k_touched_keys[] = {keys_from(2, -1, 1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_set_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_add_keys[] = {key_at(1, kKeyOW | kKeyInsert)};
-constexpr KeySpec k_extended_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
-constexpr KeySpec k_counted_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_touch_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_deleted_keys[] = {key_at(1, kKeyRM | kKeyDelete)};
-
 constexpr uint32_t kStores = kMemcached | kWrite | kDenyOom | kFast;
 constexpr std::string_view kGroup = "memcached";
 
 constexpr Command kCommands[] = {
-    {.name = "add", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Stores an item unless the key is there.", .syntax = "key flags exptime bytes [NOREPLY]",
-     .complexity = "O(1)", .handler = add_command, .keys = k_add_keys},
-    {.name = "append", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Adds data behind those of an item.", .syntax = "key flags exptime bytes [NOREPLY]",
-     .complexity = "O(1)", .handler = append_command, .keys = k_extended_keys},
-    {.name = "cas", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Stores an item unless it has changed since its number was read.", .syntax = "key flags exptime bytes unique [NOREPLY]",
-     .complexity = "O(1)", .handler = cas_command, .keys = k_set_keys},
-    {.name = "decr", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Takes away from an item that is a number.", .syntax = "key value [NOREPLY]",
-     .complexity = "O(1)", .handler = decr_command, .keys = k_counted_keys},
-    {.name = "delete", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
-     .summary = "Deletes an item.", .syntax = "key [NOREPLY]",
-     .complexity = "O(1)", .handler = delete_command, .keys = k_deleted_keys},
-    {.name = "gat", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives items and sets when they expire.", .syntax = "exptime key [key ...]",
-     .complexity = "O(N)", .handler = gat_command, .keys = k_touched_keys},
-    {.name = "gats", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives items with their numbers and sets when they expire.", .syntax = "exptime key [key ...]",
-     .complexity = "O(N)", .handler = gats_command, .keys = k_touched_keys},
-    {.name = "get", .arity = -1, .flags = kMemcached | kReadOnly | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives items.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = get_command, .keys = k_read_keys},
-    {.name = "gets", .arity = -1, .flags = kMemcached | kReadOnly | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Gives items with their numbers.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = gets_command, .keys = k_numbered_keys},
-    {.name = "incr", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Adds to an item that is a number.", .syntax = "key value [NOREPLY]",
-     .complexity = "O(1)", .handler = incr_command, .keys = k_counted_keys},
-    {.name = "prepend", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Adds data before those of an item.", .syntax = "key flags exptime bytes [NOREPLY]",
-     .complexity = "O(N)", .handler = prepend_command, .keys = k_extended_keys},
-    {.name = "replace", .arity = -1, .flags = kStores, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Stores an item where the key is there.", .syntax = "key flags exptime bytes [NOREPLY]",
-     .complexity = "O(1)", .handler = replace_command, .keys = k_set_keys},
-    {.name = "set", .arity = -1, .flags = kStores | kNoAuth | kChecksPassword, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Stores an item, or authenticates.", .syntax = "key flags exptime bytes [NOREPLY]",
-     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys},
-    {.name = "too_large", .arity = -1, .flags = kMemcached | kInternal | kWrite | kFast, .categories = kString, .group = kGroup, .since = "1.0.0",
-     .summary = "Is what a storage command with too much data becomes.", .syntax = "verb key",
-     .complexity = "O(1)", .handler = too_large_command, .keys = k_deleted_keys},
-    {.name = "touch", .arity = -1, .flags = kMemcached | kWrite | kFast, .categories = kKeyspace, .group = kGroup, .since = "1.0.0",
-     .summary = "Sets when an item expires.", .syntax = "key exptime [NOREPLY]",
-     .complexity = "O(1)", .handler = touch_command, .keys = k_touch_keys},
+    {.name = "add", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Stores an item unless the key is there.",
+     .syntax = "key flags exptime bytes [NOREPLY]",
+     .handler = add_command, .keys = keys::kCreate},
+    {.name = "append", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds data behind those of an item.",
+     .syntax = "key flags exptime bytes [NOREPLY]",
+     .handler = append_command, .keys = keys::kInsert},
+    {.name = "cas", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Stores an item unless it has changed since its number was read.",
+     .syntax = "key flags exptime bytes unique [NOREPLY]",
+     .handler = cas_command, .keys = keys::kOverwrite},
+    {.name = "decr", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Takes away from an item that is a number.",
+     .syntax = "key value [NOREPLY]",
+     .handler = decr_command, .keys = keys::kModify},
+    {.name = "delete", .arity = -1, .flags = kMemcached | kWrite | kFast,
+     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Deletes an item.",
+     .syntax = "key [NOREPLY]",
+     .handler = delete_command, .keys = keys::kRemove},
+    {.name = "gat", .arity = -1, .flags = kMemcached | kWrite | kFast,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives items and sets when they expire.",
+     .syntax = "exptime key [key ...]",
+     .handler = gat_command, .keys = keys::kModifyAllFromSecond},
+    {.name = "gats", .arity = -1, .flags = kMemcached | kWrite | kFast,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives items with their numbers and sets when they expire.",
+     .syntax = "exptime key [key ...]",
+     .handler = gats_command, .keys = keys::kModifyAllFromSecond},
+    {.name = "get", .arity = -1, .flags = kMemcached | kReadOnly | kFast,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives items.",
+     .syntax = "key [key ...]",
+     .handler = get_command, .keys = keys::kReadAll},
+    {.name = "gets", .arity = -1, .flags = kMemcached | kReadOnly | kFast,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives items with their numbers.",
+     .syntax = "key [key ...]",
+     .handler = gets_command, .keys = keys::kMarkAll},
+    {.name = "incr", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds to an item that is a number.",
+     .syntax = "key value [NOREPLY]",
+     .handler = incr_command, .keys = keys::kModify},
+    {.name = "prepend", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Adds data before those of an item.",
+     .syntax = "key flags exptime bytes [NOREPLY]",
+     .handler = prepend_command, .keys = keys::kInsert},
+    {.name = "replace", .arity = -1, .flags = kStores,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Stores an item where the key is there.",
+     .syntax = "key flags exptime bytes [NOREPLY]",
+     .handler = replace_command, .keys = keys::kOverwrite},
+    {.name = "set", .arity = -1, .flags = kStores | kNoAuth | kChecksPassword,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Stores an item, or authenticates.",
+     .syntax = "key flags exptime bytes [NOREPLY]",
+     .handler = set_command, .keys = keys::kOverwrite},
+    {.name = "too_large", .arity = -1, .flags = kMemcached | kInternal | kWrite | kFast,
+     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Is what a storage command with too much data becomes.",
+     .syntax = "verb key",
+     .handler = too_large_command, .keys = keys::kRemove},
+    {.name = "touch", .arity = -1, .flags = kMemcached | kWrite | kFast,
+     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Sets when an item expires.",
+     .syntax = "key exptime [NOREPLY]",
+     .handler = touch_command, .keys = keys::kUpdate},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "server/arguments.h"
 #include "server/client_info.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
 #include "server/commands/memory_figures.h"
@@ -162,36 +163,39 @@ void memory_help_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_memory_malloc_stats_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special"};
-constexpr std::string_view k_memory_doctor_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special"};
-constexpr std::string_view k_memory_purge_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded"};
-constexpr std::string_view k_memory_stats_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special"};
-constexpr KeySpec k_memory_usage_keys[] = {key_at(2, kKeyRO)};
 constexpr Command k_memory_subcommands[] = {
-    {.name = "malloc-stats", .arity = 2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Shows the allocator's own report.", .syntax = "",
-     .complexity = "O(N)", .handler = memory_malloc_stats_command, .tips = k_memory_malloc_stats_tips},
-    {.name = "doctor", .arity = 2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Judges the use of memory in words.", .syntax = "",
-     .complexity = "O(1)", .handler = memory_doctor_command, .tips = k_memory_doctor_tips},
-    {.name = "help", .arity = 2, .flags = kLoading | kStale, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Shows the subcommands.", .syntax = "",
-     .complexity = "O(1)", .handler = memory_help_command},
-    {.name = "purge", .arity = 2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Gives free memory back to the system.", .syntax = "",
-     .complexity = "O(N)", .handler = memory_purge_command, .tips = k_memory_purge_tips},
-    {.name = "stats", .arity = 2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Shows how much memory goes into what.", .syntax = "",
-     .complexity = "O(1)", .handler = memory_stats_command, .tips = k_memory_stats_tips},
-    {.name = "usage", .arity = -3, .flags = kReadOnly, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Tells how many bytes a key and its value take.", .syntax = "key [SAMPLES count]",
-     .complexity = "O(N)", .handler = memory_usage_command, .keys = k_memory_usage_keys},
+    {.name = "malloc-stats", .arity = 2,
+     .group = "server", .since = "4.0.0", .complexity = "O(N)",
+     .summary = "Shows the allocator's own report.",
+     .handler = memory_malloc_stats_command, .tips = tips::kNondeterministicAllShards},
+    {.name = "doctor", .arity = 2,
+     .group = "server", .since = "4.0.0", .complexity = "O(1)",
+     .summary = "Judges the use of memory in words.",
+     .handler = memory_doctor_command, .tips = tips::kNondeterministicAllShards},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .group = "server", .since = "4.0.0", .complexity = "O(1)",
+     .summary = "Shows the subcommands.",
+     .handler = memory_help_command},
+    {.name = "purge", .arity = 2,
+     .group = "server", .since = "4.0.0", .complexity = "O(N)",
+     .summary = "Gives free memory back to the system.",
+     .handler = memory_purge_command, .tips = tips::kAllShardsSucceed},
+    {.name = "stats", .arity = 2,
+     .group = "server", .since = "4.0.0", .complexity = "O(1)",
+     .summary = "Shows how much memory goes into what.",
+     .handler = memory_stats_command, .tips = tips::kNondeterministicAllShards},
+    {.name = "usage", .arity = -3, .flags = kReadOnly,
+     .group = "server", .since = "4.0.0", .complexity = "O(N)",
+     .summary = "Tells how many bytes a key and its value take.",
+     .syntax = "key [SAMPLES count]",
+     .handler = memory_usage_command, .keys = keys::kInspectSecond},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "memory", .arity = -2, .flags = 0, .categories = 0, .group = "server", .since = "4.0.0",
-     .summary = "Tells how memory is used.", .syntax = "",
-     .complexity = "Depends on the subcommand", .handler = nullptr, .subcommands = k_memory_subcommands},
+    {.name = "memory", .arity = -2,
+     .group = "server", .since = "4.0.0", .complexity = "Depends on the subcommand",
+     .summary = "Tells how memory is used.",
+     .subcommands = k_memory_subcommands},
 };
 
 }  // namespace

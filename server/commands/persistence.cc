@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/config_target.h"
 #include "server/scripting.h"
@@ -118,24 +119,29 @@ void shutdown_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view k_lastsave_tips[] = {"nondeterministic_output"};
-
 constexpr Command kCommands[] = {
-    {.name = "bgrewriteaof", .arity = 1, .flags = kAdmin | kNoScript | kNoAsyncLoading, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Rewrites the append-only file in the background, as short as it can be.", .syntax = "",
-     .complexity = "O(1)", .handler = bgrewriteaof_command},
-    {.name = "bgsave", .arity = -1, .flags = kAdmin | kNoScript | kNoAsyncLoading, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Saves a snapshot in the background.", .syntax = "[SCHEDULE]",
-     .complexity = "O(1)", .handler = bgsave_command, .databases = saved_database},
-    {.name = "lastsave", .arity = 1, .flags = kLoading | kStale | kFast, .categories = kDangerous | kAdminCategory, .group = "server", .since = "1.0.0",
-     .summary = "Tells when the data was last saved.", .syntax = "",
-     .complexity = "O(1)", .handler = lastsave_command, .tips = k_lastsave_tips},
-    {.name = "save", .arity = 1, .flags = kAdmin | kNoScript | kNoAsyncLoading | kNoMulti, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Saves a snapshot while everybody waits.", .syntax = "",
-     .complexity = "O(N)", .handler = save_command},
-    {.name = "shutdown", .arity = -1, .flags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, .categories = 0, .group = "server", .since = "1.0.0",
-     .summary = "Ends the server when what is to be on disk is there.", .syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
-     .complexity = "O(N)", .handler = shutdown_command},
+    {.name = "bgrewriteaof", .arity = 1, .flags = kAdmin | kNoScript | kNoAsyncLoading,
+     .group = "server", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Rewrites the append-only file in the background, as short as it can be.",
+     .handler = bgrewriteaof_command},
+    {.name = "bgsave", .arity = -1, .flags = kAdmin | kNoScript | kNoAsyncLoading,
+     .group = "server", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Saves a snapshot in the background.",
+     .syntax = "[SCHEDULE]",
+     .handler = bgsave_command, .databases = saved_database},
+    {.name = "lastsave", .arity = 1, .flags = kLoading | kStale | kFast,
+     .categories = kDangerous | kAdminCategory, .group = "server", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells when the data was last saved.",
+     .handler = lastsave_command, .tips = tips::kNondeterministic},
+    {.name = "save", .arity = 1, .flags = kAdmin | kNoScript | kNoAsyncLoading | kNoMulti,
+     .group = "server", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Saves a snapshot while everybody waits.",
+     .handler = save_command},
+    {.name = "shutdown", .arity = -1, .flags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy,
+     .group = "server", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Ends the server when what is to be on disk is there.",
+     .syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+     .handler = shutdown_command},
 };
 
 }  // namespace

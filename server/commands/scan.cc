@@ -1,3 +1,4 @@
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/scan_options.h"
 #include "server/server.h"
@@ -95,12 +96,12 @@ void scan_command(Context& ctx) {
   found.send(cursor);
 }
 
-constexpr std::string_view k_scan_tips[] = {"nondeterministic_output", "request_policy:special"};
-
 constexpr Command kCommands[] = {
-    {.name = "scan", .arity = -2, .flags = kReadOnly, .categories = kKeyspace, .group = "generic", .since = "2.8.0",
-     .summary = "Walks through the keys of a database in slices.", .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
-     .complexity = "O(1)", .handler = scan_command, .tips = k_scan_tips},
+    {.name = "scan", .arity = -2, .flags = kReadOnly,
+     .categories = kKeyspace, .group = "generic", .since = "2.8.0", .complexity = "O(1)",
+     .summary = "Walks through the keys of a database in slices.",
+     .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+     .handler = scan_command, .tips = tips::kNondeterministicSpecial},
 };
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "server/command_presets.h"
 #include "server/scripting.h"
 
 #include "base/numbers.h"
@@ -84,37 +85,70 @@ constexpr KeySpec kEvalRoKeys[] = {
 constexpr KeySpec kEvalshaKeys[] = {counted_keys(kKeyRW | kKeyAccess | kKeyUpdate, {})};
 constexpr KeySpec kEvalshaRoKeys[] = {counted_keys(kKeyRO | kKeyAccess, {})};
 
-constexpr std::string_view kAllNodes[] = {"request_policy:all_nodes", "response_policy:all_succeeded"};
-constexpr std::string_view kAnyShard[] = {"request_policy:all_shards", "response_policy:one_succeeded"};
-constexpr std::string_view kEveryShard[] = {"request_policy:all_shards", "response_policy:agg_logical_and"};
-
-// name, arity, flags, categories, group, since, summary, syntax, complexity, handler, keys, subcommands, get_keys, tips
 constexpr Command kScriptCommands[] = {
-    {"help", 2, kLoading | kStale, kScripting, "scripting", "5.0.0", "Lists the subcommands.", "", "O(1)", script_help},
-    {"flush", -2, kNoScript, kScripting, "scripting", "2.6.0", "Empties the cache of scripts.", "[ASYNC | SYNC]",
-     "O(N) with N being the number of scripts in cache", script_flush, {}, {}, nullptr, kAllNodes},
-    {"exists", -3, kNoScript, kScripting, "scripting", "2.6.0", "Tells which of the scripts are in the cache.", "sha1 [sha1 ...]",
-     "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).", script_exists, {}, {},
-     nullptr, kEveryShard},
-    {"debug", 3, kNoScript, kScripting, "scripting", "3.2.0", "Chooses how the script debugger works; there is none.",
-     "<YES | SYNC | NO>", "O(1)", script_debug},
-    {"kill", 2, kNoScript | kAllowBusy, kScripting, "scripting", "2.6.0", "Ends the script that runs, if it has not written.", "",
-     "O(1)", script_kill, {}, {}, nullptr, kAnyShard},
-    {"load", 3, kNoScript | kStale, kScripting, "scripting", "2.6.0", "Compiles a script and keeps it in the cache.", "script",
-     "O(N) with N being the length in bytes of the script body.", script_load, {}, {}, nullptr, kAllNodes},
+    {.name = "help", .arity = 2, .flags = kLoading | kStale,
+     .categories = kScripting, .group = "scripting", .since = "5.0.0", .complexity = "O(1)",
+     .summary = "Lists the subcommands.",
+     .handler = script_help},
+    {.name = "flush", .arity = -2, .flags = kNoScript,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0",
+     .complexity = "O(N) with N being the number of scripts in cache",
+     .summary = "Empties the cache of scripts.",
+     .syntax = "[ASYNC | SYNC]",
+     .handler = script_flush, .tips = tips::kAllNodesSucceed},
+    {.name = "exists", .arity = -3, .flags = kNoScript,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0",
+     .complexity = "O(N) with N being the number of scripts to check (so checking a single script is an O(1) "
+                   "operation).",
+     .summary = "Tells which of the scripts are in the cache.",
+     .syntax = "sha1 [sha1 ...]",
+     .handler = script_exists, .tips = tips::kAllShardsAnd},
+    {.name = "debug", .arity = 3, .flags = kNoScript,
+     .categories = kScripting, .group = "scripting", .since = "3.2.0", .complexity = "O(1)",
+     .summary = "Chooses how the script debugger works; there is none.",
+     .syntax = "<YES | SYNC | NO>",
+     .handler = script_debug},
+    {.name = "kill", .arity = 2, .flags = kNoScript | kAllowBusy,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Ends the script that runs, if it has not written.",
+     .handler = script_kill, .tips = tips::kAllShardsOneSucceeds},
+    {.name = "load", .arity = 3, .flags = kNoScript | kStale,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0",
+     .complexity = "O(N) with N being the length in bytes of the script body.",
+     .summary = "Compiles a script and keeps it in the cache.",
+     .syntax = "script",
+     .handler = script_load, .tips = tips::kAllNodesSucceed},
 };
 
 constexpr Command kCommands[] = {
-    {"eval", -3, kEvalFlags, kScripting, "scripting", "2.6.0", "Runs a Lua script on the server.",
-     "script numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", eval, kEvalKeys},
-    {"evalsha", -3, kEvalFlags, kScripting, "scripting", "2.6.0", "Runs a script of the cache, named by its SHA-1.",
-     "sha1 numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", evalsha, kEvalshaKeys},
-    {"eval_ro", -3, kEvalFlags | kReadOnly, kScripting, "scripting", "7.0.0", "Runs a Lua script that must not write.",
-     "script numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", eval_ro, kEvalRoKeys},
-    {"evalsha_ro", -3, kEvalFlags | kReadOnly, kScripting, "scripting", "7.0.0", "Runs a script of the cache that must not write.",
-     "sha1 numkeys [key [key ...]] [arg [arg ...]]", "Depends on the script that is executed.", evalsha_ro, kEvalshaRoKeys},
-    {"script", -2, 0, 0, "scripting", "2.6.0", "Looks after the cache of scripts.", "", "Depends on subcommand.", nullptr, {},
-     kScriptCommands},
+    {.name = "eval", .arity = -3, .flags = kEvalFlags,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0",
+     .complexity = "Depends on the script that is executed.",
+     .summary = "Runs a Lua script on the server.",
+     .syntax = "script numkeys [key [key ...]] [arg [arg ...]]",
+     .handler = eval, .keys = kEvalKeys},
+    {.name = "evalsha", .arity = -3, .flags = kEvalFlags,
+     .categories = kScripting, .group = "scripting", .since = "2.6.0",
+     .complexity = "Depends on the script that is executed.",
+     .summary = "Runs a script of the cache, named by its SHA-1.",
+     .syntax = "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+     .handler = evalsha, .keys = kEvalshaKeys},
+    {.name = "eval_ro", .arity = -3, .flags = kEvalFlags | kReadOnly,
+     .categories = kScripting, .group = "scripting", .since = "7.0.0",
+     .complexity = "Depends on the script that is executed.",
+     .summary = "Runs a Lua script that must not write.",
+     .syntax = "script numkeys [key [key ...]] [arg [arg ...]]",
+     .handler = eval_ro, .keys = kEvalRoKeys},
+    {.name = "evalsha_ro", .arity = -3, .flags = kEvalFlags | kReadOnly,
+     .categories = kScripting, .group = "scripting", .since = "7.0.0",
+     .complexity = "Depends on the script that is executed.",
+     .summary = "Runs a script of the cache that must not write.",
+     .syntax = "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+     .handler = evalsha_ro, .keys = kEvalshaRoKeys},
+    {.name = "script", .arity = -2,
+     .group = "scripting", .since = "2.6.0", .complexity = "Depends on subcommand.",
+     .summary = "Looks after the cache of scripts.",
+     .subcommands = kScriptCommands},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/argument_work.h"
 #include "server/commands/families.h"
 #include "server/commands/help.h"
@@ -383,83 +384,94 @@ void sintercard_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_sadd_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
-constexpr KeySpec k_scard_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_sdiff_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_sdiff_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_sdiffstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_sinter_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_sinter_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_sintercard_keys[] = {keys_counted_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_sinterstore_keys[] = {key_at(1, kKeyRW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_sismember_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_smembers_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_smembers_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_smismember_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_smove_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete), key_at(2, kKeyRW | kKeyInsert)};
-constexpr KeySpec k_spop_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
-constexpr std::string_view k_spop_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_srandmember_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_srandmember_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_srem_keys[] = {key_at(1, kKeyRW | kKeyDelete)};
-constexpr KeySpec k_sscan_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_sscan_tips[] = {"nondeterministic_output"};
-constexpr KeySpec k_sunion_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_sunion_tips[] = {"nondeterministic_output_order"};
-constexpr KeySpec k_sunionstore_keys[] = {key_at(1, kKeyOW | kKeyUpdate), keys_from(2, -1, 1, kKeyRO | kKeyAccess)};
-
 constexpr Command kCommands[] = {
-    {.name = "sadd", .arity = -3, .flags = kWrite | kDenyOom | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Adds members to a set.", .syntax = "key member [member ...]",
-     .complexity = "O(1)", .handler = sadd_command, .keys = k_sadd_keys, .element = 2},
-    {.name = "scard", .arity = 2, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Counts the members of a set.", .syntax = "key",
-     .complexity = "O(1)", .handler = scard_command, .keys = k_scard_keys},
-    {.name = "sdiff", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Gives the members of a set that are in none of the others.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = sdiff_command, .keys = k_sdiff_keys, .tips = k_sdiff_tips},
-    {.name = "sdiffstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Stores the members of a set that are in none of the others.", .syntax = "destination key [key ...]",
-     .complexity = "O(N)", .handler = sdiffstore_command, .keys = k_sdiffstore_keys},
-    {.name = "sinter", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Gives the members that are in all of the sets.", .syntax = "key [key ...]",
-     .complexity = "O(N*M)", .handler = sinter_command, .keys = k_sinter_keys, .tips = k_sinter_tips},
-    {.name = "sintercard", .arity = -3, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "7.0.0",
-     .summary = "Counts the members that are in all of the sets.", .syntax = "numkeys key [key ...] [LIMIT limit]",
-     .complexity = "O(N*M)", .handler = sintercard_command, .keys = k_sintercard_keys},
-    {.name = "sinterstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Stores the members that are in all of the sets.", .syntax = "destination key [key ...]",
-     .complexity = "O(N*M)", .handler = sinterstore_command, .keys = k_sinterstore_keys},
-    {.name = "sismember", .arity = 3, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Tells whether a set has a member.", .syntax = "key member",
-     .complexity = "O(1)", .handler = sismember_command, .keys = k_sismember_keys, .element = 2},
-    {.name = "smembers", .arity = 2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Gives all members of a set.", .syntax = "key",
-     .complexity = "O(N)", .handler = smembers_command, .keys = k_smembers_keys, .tips = k_smembers_tips},
-    {.name = "smismember", .arity = -3, .flags = kReadOnly | kFast, .categories = kSet, .group = "set", .since = "6.2.0",
-     .summary = "Tells of several members whether a set has them.", .syntax = "key member [member ...]",
-     .complexity = "O(N)", .handler = smismember_command, .keys = k_smismember_keys, .element = 2},
-    {.name = "smove", .arity = 4, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Moves a member from one set to another.", .syntax = "source destination member",
-     .complexity = "O(1)", .handler = smove_command, .keys = k_smove_keys},
-    {.name = "spop", .arity = -2, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Removes members chosen at random and gives them.", .syntax = "key [count]",
-     .complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.", .handler = spop_command, .keys = k_spop_keys, .tips = k_spop_tips},
-    {.name = "srandmember", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Gives members chosen at random.", .syntax = "key [count]",
-     .complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.", .handler = srandmember_command, .keys = k_srandmember_keys, .tips = k_srandmember_tips},
-    {.name = "srem", .arity = -3, .flags = kWrite | kFast, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Removes members of a set.", .syntax = "key member [member ...]",
-     .complexity = "O(N)", .handler = srem_command, .keys = k_srem_keys, .element = 2},
-    {.name = "sscan", .arity = -3, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "2.8.0",
-     .summary = "Goes through the members of a set, a few at a time.", .syntax = "key cursor [MATCH pattern] [COUNT count]",
-     .complexity = "O(1)", .handler = sscan_command, .keys = k_sscan_keys, .tips = k_sscan_tips},
-    {.name = "sunion", .arity = -2, .flags = kReadOnly, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Gives the members that are in any of the sets.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = sunion_command, .keys = k_sunion_keys, .tips = k_sunion_tips},
-    {.name = "sunionstore", .arity = -3, .flags = kWrite | kDenyOom, .categories = kSet, .group = "set", .since = "1.0.0",
-     .summary = "Stores the members that are in any of the sets.", .syntax = "destination key [key ...]",
-     .complexity = "O(N)", .handler = sunionstore_command, .keys = k_sunionstore_keys},
+    {.name = "sadd", .arity = -3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds members to a set.",
+     .syntax = "key member [member ...]",
+     .handler = sadd_command, .keys = keys::kInsert, .element = 2},
+    {.name = "scard", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Counts the members of a set.",
+     .syntax = "key",
+     .handler = scard_command, .keys = keys::kInspect},
+    {.name = "sdiff", .arity = -2, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives the members of a set that are in none of the others.",
+     .syntax = "key [key ...]",
+     .handler = sdiff_command, .keys = keys::kReadAll, .tips = tips::kUnordered},
+    {.name = "sdiffstore", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Stores the members of a set that are in none of the others.",
+     .syntax = "destination key [key ...]",
+     .handler = sdiffstore_command, .keys = keys::kOverwriteReadAll},
+    {.name = "sinter", .arity = -2, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N*M)",
+     .summary = "Gives the members that are in all of the sets.",
+     .syntax = "key [key ...]",
+     .handler = sinter_command, .keys = keys::kReadAll, .tips = tips::kUnordered},
+    {.name = "sintercard", .arity = -3, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "7.0.0", .complexity = "O(N*M)",
+     .summary = "Counts the members that are in all of the sets.",
+     .syntax = "numkeys key [key ...] [LIMIT limit]",
+     .handler = sintercard_command, .keys = keys::kReadCounted},
+    {.name = "sinterstore", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N*M)",
+     .summary = "Stores the members that are in all of the sets.",
+     .syntax = "destination key [key ...]",
+     .handler = sinterstore_command, .keys = keys::kUpdateReadAll},
+    {.name = "sismember", .arity = 3, .flags = kReadOnly | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Tells whether a set has a member.",
+     .syntax = "key member",
+     .handler = sismember_command, .keys = keys::kInspect, .element = 2},
+    {.name = "smembers", .arity = 2, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives all members of a set.",
+     .syntax = "key",
+     .handler = smembers_command, .keys = keys::kRead, .tips = tips::kUnordered},
+    {.name = "smismember", .arity = -3, .flags = kReadOnly | kFast,
+     .categories = kSet, .group = "set", .since = "6.2.0", .complexity = "O(N)",
+     .summary = "Tells of several members whether a set has them.",
+     .syntax = "key member [member ...]",
+     .handler = smismember_command, .keys = keys::kRead, .element = 2},
+    {.name = "smove", .arity = 4, .flags = kWrite | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Moves a member from one set to another.",
+     .syntax = "source destination member",
+     .handler = smove_command, .keys = keys::kPopInsert},
+    {.name = "spop", .arity = -2, .flags = kWrite | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0",
+     .complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
+     .summary = "Removes members chosen at random and gives them.",
+     .syntax = "key [count]",
+     .handler = spop_command, .keys = keys::kPop, .tips = tips::kNondeterministic},
+    {.name = "srandmember", .arity = -2, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "1.0.0",
+     .complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
+     .summary = "Gives members chosen at random.",
+     .syntax = "key [count]",
+     .handler = srandmember_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "srem", .arity = -3, .flags = kWrite | kFast,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Removes members of a set.",
+     .syntax = "key member [member ...]",
+     .handler = srem_command, .keys = keys::kDelete, .element = 2},
+    {.name = "sscan", .arity = -3, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "2.8.0", .complexity = "O(1)",
+     .summary = "Goes through the members of a set, a few at a time.",
+     .syntax = "key cursor [MATCH pattern] [COUNT count]",
+     .handler = sscan_command, .keys = keys::kRead, .tips = tips::kNondeterministic},
+    {.name = "sunion", .arity = -2, .flags = kReadOnly,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives the members that are in any of the sets.",
+     .syntax = "key [key ...]",
+     .handler = sunion_command, .keys = keys::kReadAll, .tips = tips::kUnordered},
+    {.name = "sunionstore", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kSet, .group = "set", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Stores the members that are in any of the sets.",
+     .syntax = "destination key [key ...]",
+     .handler = sunionstore_command, .keys = keys::kOverwriteReadAll},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/commands/leftover.h"
 #include "server/server.h"
@@ -341,16 +342,20 @@ bool sort_ro_keys(Args args, std::vector<int>& positions) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_sort_keys[] = {key_at(1, kKeyRO | kKeyAccess), unknown_keys(kKeyRO | kKeyAccess), unknown_keys(kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_sort_ro_keys[] = {key_at(1, kKeyRO | kKeyAccess), unknown_keys(kKeyRO | kKeyAccess)};
-
 constexpr Command kCommands[] = {
-    {.name = "sort", .arity = -2, .flags = kWrite | kDenyOom, .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "1.0.0",
-     .summary = "Sorts a list, set or sorted set and gives or stores the result.", .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
-     .complexity = "O(N+M*log(M))", .handler = sort_command, .keys = k_sort_keys, .get_keys = sort_keys},
-    {.name = "sort_ro", .arity = -2, .flags = kReadOnly, .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "7.0.0",
-     .summary = "Sorts a list, set or sorted set and gives the result.", .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
-     .complexity = "O(N+M*log(M))", .handler = sort_ro_command, .keys = k_sort_ro_keys, .get_keys = sort_ro_keys},
+    {.name = "sort", .arity = -2, .flags = kWrite | kDenyOom,
+     .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "1.0.0",
+     .complexity = "O(N+M*log(M))",
+     .summary = "Sorts a list, set or sorted set and gives or stores the result.",
+     .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] "
+               "[STORE destination]",
+     .handler = sort_command, .keys = keys::kReadStoreByOptions, .get_keys = sort_keys},
+    {.name = "sort_ro", .arity = -2, .flags = kReadOnly,
+     .categories = kSet | kSortedSet | kList | kDangerous, .group = "generic", .since = "7.0.0",
+     .complexity = "O(N+M*log(M))",
+     .summary = "Sorts a list, set or sorted set and gives the result.",
+     .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+     .handler = sort_ro_command, .keys = keys::kReadByOptions, .get_keys = sort_ro_keys},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "base/numbers.h"
 #include "server/arguments.h"
+#include "server/command_presets.h"
 #include "server/commands/expiry_options.h"
 #include "server/commands/argument_work.h"
 #include "server/commands/families.h"
@@ -494,99 +495,118 @@ uint32_t set_key_flags(Args args) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_append_keys[] = {key_at(1, kKeyRW | kKeyInsert)};
-constexpr KeySpec k_decr_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_decrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_get_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_getdel_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyDelete)};
-constexpr KeySpec k_getex_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_getrange_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_getset_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_incr_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_incrby_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_incrbyfloat_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate)};
-constexpr KeySpec k_lcs_keys[] = {keys_from(1, 1, 1, kKeyRO | kKeyAccess)};
-constexpr KeySpec k_mget_keys[] = {keys_from(1, -1, 1, kKeyRO | kKeyAccess)};
-constexpr std::string_view k_mget_tips[] = {"request_policy:multi_shard"};
-constexpr KeySpec k_mset_keys[] = {keys_from(1, -1, 2, kKeyOW | kKeyUpdate)};
-constexpr std::string_view k_mset_tips[] = {"request_policy:multi_shard", "response_policy:all_succeeded"};
-constexpr KeySpec k_msetnx_keys[] = {keys_from(1, -1, 2, kKeyOW | kKeyInsert)};
-constexpr std::string_view k_msetnx_tips[] = {"request_policy:multi_shard", "response_policy:agg_min"};
-constexpr KeySpec k_psetex_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_set_keys[] = {key_at(1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable)};
-constexpr KeySpec k_setex_keys[] = {key_at(1, kKeyOW | kKeyUpdate)};
-constexpr KeySpec k_setnx_keys[] = {key_at(1, kKeyOW | kKeyInsert)};
-constexpr KeySpec k_setrange_keys[] = {key_at(1, kKeyRW | kKeyUpdate)};
-constexpr KeySpec k_strlen_keys[] = {key_at(1, kKeyRO)};
-constexpr KeySpec k_substr_keys[] = {key_at(1, kKeyRO | kKeyAccess)};
-
 constexpr Command kCommands[] = {
-    {.name = "append", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "2.0.0",
-     .summary = "Adds bytes to the end of a string.", .syntax = "key value",
-     .complexity = "O(1)", .handler = append_command, .keys = k_append_keys},
-    {.name = "decr", .arity = 2, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Takes one from an integer.", .syntax = "key",
-     .complexity = "O(1)", .handler = decr_command, .keys = k_decr_keys},
-    {.name = "decrby", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Takes a number from an integer.", .syntax = "key decrement",
-     .complexity = "O(1)", .handler = decrby_command, .keys = k_decrby_keys},
-    {.name = "get", .arity = 2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Gives the value of a string.", .syntax = "key",
-     .complexity = "O(1)", .handler = get_command, .keys = k_get_keys},
-    {.name = "getdel", .arity = 2, .flags = kWrite | kFast, .categories = kString, .group = "string", .since = "6.2.0",
-     .summary = "Gives the value of a string and deletes the key.", .syntax = "key",
-     .complexity = "O(1)", .handler = getdel_command, .keys = k_getdel_keys},
-    {.name = "getex", .arity = -2, .flags = kWrite | kFast, .categories = kString, .group = "string", .since = "6.2.0",
-     .summary = "Gives the value of a string and sets, changes or removes its expiry.", .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
-     .complexity = "O(1)", .handler = getex_command, .keys = k_getex_keys},
-    {.name = "getrange", .arity = 4, .flags = kReadOnly, .categories = kString, .group = "string", .since = "2.4.0",
-     .summary = "Gives a part of a string.", .syntax = "key start end",
-     .complexity = "O(N)", .handler = getrange_command, .keys = k_getrange_keys},
-    {.name = "getset", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Sets a string and gives its old value.", .syntax = "key value",
-     .complexity = "O(1)", .handler = getset_command, .keys = k_getset_keys},
-    {.name = "incr", .arity = 2, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Adds one to an integer.", .syntax = "key",
-     .complexity = "O(1)", .handler = incr_command, .keys = k_incr_keys},
-    {.name = "incrby", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Adds a number to an integer.", .syntax = "key increment",
-     .complexity = "O(1)", .handler = incrby_command, .keys = k_incrby_keys},
-    {.name = "incrbyfloat", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "2.6.0",
-     .summary = "Adds to a floating point number.", .syntax = "key increment",
-     .complexity = "O(1)", .handler = incrbyfloat_command, .keys = k_incrbyfloat_keys},
-    {.name = "lcs", .arity = -3, .flags = kReadOnly, .categories = kString, .group = "string", .since = "7.0.0",
-     .summary = "Finds the longest subsequence that two strings have in common.", .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
-     .complexity = "O(N*M)", .handler = lcs_command, .keys = k_lcs_keys},
-    {.name = "mget", .arity = -2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Gives the values of several strings.", .syntax = "key [key ...]",
-     .complexity = "O(N)", .handler = mget_command, .keys = k_mget_keys, .tips = k_mget_tips},
-    {.name = "mset", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.1",
-     .summary = "Sets several strings at once.", .syntax = "key value [key value ...]",
-     .complexity = "O(N)", .handler = mset_command, .keys = k_mset_keys, .tips = k_mset_tips},
-    {.name = "msetnx", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.1",
-     .summary = "Sets several strings at once if none of the keys exists.", .syntax = "key value [key value ...]",
-     .complexity = "O(N)", .handler = msetnx_command, .keys = k_msetnx_keys, .tips = k_msetnx_tips},
-    {.name = "psetex", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.6.0",
-     .summary = "Sets a string with an expiry in milliseconds.", .syntax = "key milliseconds value",
-     .complexity = "O(1)", .handler = psetex_command, .keys = k_psetex_keys},
-    {.name = "set", .arity = -3, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Sets a string, with conditions and an expiry if asked for.", .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-     .complexity = "O(1)", .handler = set_command, .keys = k_set_keys, .key_flags = set_key_flags},
-    {.name = "setex", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.0.0",
-     .summary = "Sets a string with an expiry in seconds.", .syntax = "key seconds value",
-     .complexity = "O(1)", .handler = setex_command, .keys = k_setex_keys},
-    {.name = "setnx", .arity = 3, .flags = kWrite | kDenyOom | kFast, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Sets a string if the key does not exist.", .syntax = "key value",
-     .complexity = "O(1)", .handler = setnx_command, .keys = k_setnx_keys},
-    {.name = "setrange", .arity = 4, .flags = kWrite | kDenyOom, .categories = kString, .group = "string", .since = "2.2.0",
-     .summary = "Overwrites a part of a string.", .syntax = "key offset value",
-     .complexity = "O(1)", .handler = setrange_command, .keys = k_setrange_keys},
-    {.name = "strlen", .arity = 2, .flags = kReadOnly | kFast, .categories = kString, .group = "string", .since = "2.2.0",
-     .summary = "Gives the length of a string.", .syntax = "key",
-     .complexity = "O(1)", .handler = strlen_command, .keys = k_strlen_keys},
-    {.name = "substr", .arity = 4, .flags = kReadOnly, .categories = kString, .group = "string", .since = "1.0.0",
-     .summary = "Gives a part of a string; the old name of GETRANGE.", .syntax = "key start end",
-     .complexity = "O(N)", .handler = substr_command, .keys = k_substr_keys},
+    {.name = "append", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Adds bytes to the end of a string.",
+     .syntax = "key value",
+     .handler = append_command, .keys = keys::kInsert},
+    {.name = "decr", .arity = 2, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Takes one from an integer.",
+     .syntax = "key",
+     .handler = decr_command, .keys = keys::kModify},
+    {.name = "decrby", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Takes a number from an integer.",
+     .syntax = "key decrement",
+     .handler = decrby_command, .keys = keys::kModify},
+    {.name = "get", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Gives the value of a string.",
+     .syntax = "key",
+     .handler = get_command, .keys = keys::kRead},
+    {.name = "getdel", .arity = 2, .flags = kWrite | kFast,
+     .categories = kString, .group = "string", .since = "6.2.0", .complexity = "O(1)",
+     .summary = "Gives the value of a string and deletes the key.",
+     .syntax = "key",
+     .handler = getdel_command, .keys = keys::kPop},
+    {.name = "getex", .arity = -2, .flags = kWrite | kFast,
+     .categories = kString, .group = "string", .since = "6.2.0", .complexity = "O(1)",
+     .summary = "Gives the value of a string and sets, changes or removes its expiry.",
+     .syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+     .handler = getex_command, .keys = keys::kModify},
+    {.name = "getrange", .arity = 4, .flags = kReadOnly,
+     .categories = kString, .group = "string", .since = "2.4.0", .complexity = "O(N)",
+     .summary = "Gives a part of a string.",
+     .syntax = "key start end",
+     .handler = getrange_command, .keys = keys::kRead},
+    {.name = "getset", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Sets a string and gives its old value.",
+     .syntax = "key value",
+     .handler = getset_command, .keys = keys::kModify},
+    {.name = "incr", .arity = 2, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds one to an integer.",
+     .syntax = "key",
+     .handler = incr_command, .keys = keys::kModify},
+    {.name = "incrby", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Adds a number to an integer.",
+     .syntax = "key increment",
+     .handler = incrby_command, .keys = keys::kModify},
+    {.name = "incrbyfloat", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Adds to a floating point number.",
+     .syntax = "key increment",
+     .handler = incrbyfloat_command, .keys = keys::kModify},
+    {.name = "lcs", .arity = -3, .flags = kReadOnly,
+     .categories = kString, .group = "string", .since = "7.0.0", .complexity = "O(N*M)",
+     .summary = "Finds the longest subsequence that two strings have in common.",
+     .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
+     .handler = lcs_command, .keys = keys::kReadTwo},
+    {.name = "mget", .arity = -2, .flags = kReadOnly | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives the values of several strings.",
+     .syntax = "key [key ...]",
+     .handler = mget_command, .keys = keys::kReadAll, .tips = tips::kMultiShard},
+    {.name = "mset", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "1.0.1", .complexity = "O(N)",
+     .summary = "Sets several strings at once.",
+     .syntax = "key value [key value ...]",
+     .handler = mset_command, .keys = keys::kOverwriteEverySecond, .tips = tips::kMultiShardSucceed},
+    {.name = "msetnx", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "1.0.1", .complexity = "O(N)",
+     .summary = "Sets several strings at once if none of the keys exists.",
+     .syntax = "key value [key value ...]",
+     .handler = msetnx_command, .keys = keys::kCreateEverySecond, .tips = tips::kMultiShardMin},
+    {.name = "psetex", .arity = 4, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "2.6.0", .complexity = "O(1)",
+     .summary = "Sets a string with an expiry in milliseconds.",
+     .syntax = "key milliseconds value",
+     .handler = psetex_command, .keys = keys::kOverwrite},
+    {.name = "set", .arity = -3, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Sets a string, with conditions and an expiry if asked for.",
+     .syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
+               "PXAT unix-time-milliseconds | KEEPTTL]",
+     .handler = set_command, .keys = keys::kVariable, .key_flags = set_key_flags},
+    {.name = "setex", .arity = 4, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "2.0.0", .complexity = "O(1)",
+     .summary = "Sets a string with an expiry in seconds.",
+     .syntax = "key seconds value",
+     .handler = setex_command, .keys = keys::kOverwrite},
+    {.name = "setnx", .arity = 3, .flags = kWrite | kDenyOom | kFast,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(1)",
+     .summary = "Sets a string if the key does not exist.",
+     .syntax = "key value",
+     .handler = setnx_command, .keys = keys::kCreate},
+    {.name = "setrange", .arity = 4, .flags = kWrite | kDenyOom,
+     .categories = kString, .group = "string", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Overwrites a part of a string.",
+     .syntax = "key offset value",
+     .handler = setrange_command, .keys = keys::kUpdate},
+    {.name = "strlen", .arity = 2, .flags = kReadOnly | kFast,
+     .categories = kString, .group = "string", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Gives the length of a string.",
+     .syntax = "key",
+     .handler = strlen_command, .keys = keys::kInspect},
+    {.name = "substr", .arity = 4, .flags = kReadOnly,
+     .categories = kString, .group = "string", .since = "1.0.0", .complexity = "O(N)",
+     .summary = "Gives a part of a string; the old name of GETRANGE.",
+     .syntax = "key start end",
+     .handler = substr_command, .keys = keys::kRead},
 };
 
 }  // namespace

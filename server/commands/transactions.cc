@@ -1,3 +1,4 @@
+#include "server/command_presets.h"
 #include "server/commands/families.h"
 #include "server/denial_texts.h"
 #include "server/server.h"
@@ -79,24 +80,29 @@ void unwatch_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr KeySpec k_watch_keys[] = {keys_from(1, -1, 1, kKeyRO)};
-
 constexpr Command kCommands[] = {
-    {.name = "discard", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "2.0.0",
-     .summary = "Forgets the commands queued since MULTI.", .syntax = "",
-     .complexity = "O(N)", .handler = discard_command},
-    {.name = "exec", .arity = 1, .flags = kNoScript | kLoading | kStale | kSkipSlowlog | kRunsInMulti | kEndsMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
-     .summary = "Executes the commands queued since MULTI, all or none.", .syntax = "",
-     .complexity = "Depends on the queued commands", .handler = exec_command},
-    {.name = "multi", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "1.2.0",
-     .summary = "Begins a transaction: the commands that follow are queued.", .syntax = "",
-     .complexity = "O(1)", .handler = multi_command},
-    {.name = "unwatch", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy, .categories = kTransaction, .group = "transactions", .since = "2.2.0",
-     .summary = "Ends the watch over all keys.", .syntax = "",
-     .complexity = "O(1)", .handler = unwatch_command},
-    {.name = "watch", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti, .categories = kTransaction, .group = "transactions", .since = "2.2.0",
-     .summary = "Makes the next EXEC fail if one of the keys is changed before it.", .syntax = "key [key ...]",
-     .complexity = "O(1)", .handler = watch_command, .keys = k_watch_keys},
+    {.name = "discard", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti,
+     .categories = kTransaction, .group = "transactions", .since = "2.0.0", .complexity = "O(N)",
+     .summary = "Forgets the commands queued since MULTI.",
+     .handler = discard_command},
+    {.name = "exec", .arity = 1, .flags = kNoScript | kLoading | kStale | kSkipSlowlog | kRunsInMulti | kEndsMulti,
+     .categories = kTransaction, .group = "transactions", .since = "1.2.0",
+     .complexity = "Depends on the queued commands",
+     .summary = "Executes the commands queued since MULTI, all or none.",
+     .handler = exec_command},
+    {.name = "multi", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti,
+     .categories = kTransaction, .group = "transactions", .since = "1.2.0", .complexity = "O(1)",
+     .summary = "Begins a transaction: the commands that follow are queued.",
+     .handler = multi_command},
+    {.name = "unwatch", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy,
+     .categories = kTransaction, .group = "transactions", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Ends the watch over all keys.",
+     .handler = unwatch_command},
+    {.name = "watch", .arity = -2, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti,
+     .categories = kTransaction, .group = "transactions", .since = "2.2.0", .complexity = "O(1)",
+     .summary = "Makes the next EXEC fail if one of the keys is changed before it.",
+     .syntax = "key [key ...]",
+     .handler = watch_command, .keys = keys::kInspectAll},
 };
 
 }  // namespace

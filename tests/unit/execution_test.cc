@@ -72,16 +72,16 @@ void fail_length(Context&) { throw std::length_error("vector::reserve"); }
 
 constexpr server::KeySpec kOneKey[] = {server::key_at(1, server::kKeyRW)};
 constexpr server::Command kFailing[] = {
-    {.name = "fail.read", .arity = 1, .flags = server::kReadOnly, .categories = 0, .group = "test", .since = "1.0.0", .summary = "",
-     .syntax = "", .complexity = "", .handler = fail_read},
-    {.name = "fail.write", .arity = 2, .flags = server::kWrite, .categories = 0, .group = "test", .since = "1.0.0", .summary = "",
-     .syntax = "key", .complexity = "", .handler = fail_write, .keys = kOneKey},
-    {.name = "fail.slices", .arity = 2, .flags = server::kWrite, .categories = 0, .group = "test", .since = "1.0.0", .summary = "",
-     .syntax = "key", .complexity = "", .handler = fail_slices, .keys = kOneKey},
-    {.name = "fail.block", .arity = 2, .flags = server::kWrite, .categories = 0, .group = "test", .since = "1.0.0", .summary = "",
-     .syntax = "key", .complexity = "", .handler = fail_block, .keys = kOneKey},
-    {.name = "fail.length", .arity = 1, .flags = server::kReadOnly, .categories = 0, .group = "test", .since = "1.0.0", .summary = "",
-     .syntax = "", .complexity = "", .handler = fail_length},
+    {.name = "fail.read", .arity = 1, .flags = server::kReadOnly, .group = "test", .since = "1.0.0",
+     .handler = fail_read},
+    {.name = "fail.write", .arity = 2, .flags = server::kWrite, .group = "test", .since = "1.0.0",
+     .syntax = "key", .handler = fail_write, .keys = kOneKey},
+    {.name = "fail.slices", .arity = 2, .flags = server::kWrite, .group = "test", .since = "1.0.0",
+     .syntax = "key", .handler = fail_slices, .keys = kOneKey},
+    {.name = "fail.block", .arity = 2, .flags = server::kWrite, .group = "test", .since = "1.0.0",
+     .syntax = "key", .handler = fail_block, .keys = kOneKey},
+    {.name = "fail.length", .arity = 1, .flags = server::kReadOnly, .group = "test", .since = "1.0.0",
+     .handler = fail_length},
 };
 
 std::vector<std::span<const server::Command>> families() {
