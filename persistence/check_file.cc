@@ -17,12 +17,21 @@ namespace {
 
 using State = FileReport::State;
 
-constexpr size_t kTypes = 5;
-constexpr std::array<std::string_view, kTypes> kTypeNames = {"strings", "lists", "sets", "hashes", "sorted sets"};
 /// So many databases a server has that is not told otherwise.
 constexpr int kUsualDatabases = 16;
 /// How much of a fact of an RDB file is shown, and how many facts.
 constexpr size_t kShownBytes = 64, kShownFacts = 16;
+
+std::string_view plural_of(storage::Type type) {
+  switch (type) {
+    case storage::Type::String: return "strings";
+    case storage::Type::List: return "lists";
+    case storage::Type::Set: return "sets";
+    case storage::Type::Hash: return "hashes";
+    case storage::Type::SortedSet: return "sorted sets";
+  }
+  return {};
+}
 
 /// Counts entries and has each of them erased at once.
 class Census final : public RdbLoader, private storage::KeyspaceObserver {
@@ -54,9 +63,10 @@ class Census final : public RdbLoader, private storage::KeyspaceObserver {
     for (const auto& [index, database] : databases_) {
       std::string line;
       uint64_t keys = 0;
-      for (size_t type = 0; type < kTypes; ++type) {
+      for (size_t type = 0; type < storage::kTypes; ++type) {
         keys += database.types[type];
-        if (database.types[type] > 0) line += fmt::format(", {} {}", database.types[type], kTypeNames[type]);
+        if (database.types[type] == 0) continue;
+        line += fmt::format(", {} {}", database.types[type], plural_of(static_cast<storage::Type>(type)));
       }
       line = fmt::format("database {}: {} keys{}", index, keys, line);
       if (database.expiring > 0) line += fmt::format("; {} with an expiry, {} of them expired", database.expiring, database.expired);
@@ -66,7 +76,7 @@ class Census final : public RdbLoader, private storage::KeyspaceObserver {
 
  private:
   struct Database {
-    std::array<uint64_t, kTypes> types{};
+    std::array<uint64_t, storage::kTypes> types{};
     uint64_t expiring = 0, expired = 0;
   };
 

@@ -48,9 +48,4 @@ void Entry::drop_cas() {
   store_note(changed);
 }
 
-std::string_view type_name(Type type) {
-  static constexpr std::string_view kNames[] = {"string", "list", "set", "hash", "zset"};
-  return kNames[static_cast<int>(type)];
-}
-
 }  // namespace quartet::storage

@@ -10,7 +10,25 @@
 namespace quartet::storage {
 
 enum class Type : uint8_t { String, List, Set, Hash, SortedSet };
-inline constexpr size_t kTypes = 5;
+
+/// TYPE's name for it; empty for what is none of them.
+constexpr std::string_view type_name(Type type) {
+  switch (type) {
+    case Type::String: return "string";
+    case Type::List: return "list";
+    case Type::Set: return "set";
+    case Type::Hash: return "hash";
+    case Type::SortedSet: return "zset";
+  }
+  return {};
+}
+
+/// How many types there are.
+inline constexpr size_t kTypes = [] {
+  size_t types = 0;
+  while (!type_name(static_cast<Type>(types)).empty()) ++types;
+  return types;
+}();
 
 /// How an entry's value lies in memory. OBJECT ENCODING's names are derived from it (see encoding_name).
 enum class Encoding : uint8_t {
@@ -189,8 +207,5 @@ class Entry {
   uint16_t value_length_;
 };
 static_assert(sizeof(Entry) == 8, "the header of an entry is one word");
-
-/// TYPE's name for it: "string", "list", "set", "hash", "zset".
-std::string_view type_name(Type type);
 
 }  // namespace quartet::storage

@@ -89,7 +89,10 @@ void SetValue::for_each(Visit visit) const {
         if (!visit(packed::read_element(block, offset, offset).text(scratch))) return;
       return;
     }
-    default: return table().for_each(visit);
+    case Encoding::Table: return table().for_each(visit);
+    case Encoding::Bytes:
+    case Encoding::Int:
+    case Encoding::Shared: break;  // of strings
   }
 }
 

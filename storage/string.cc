@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/limits.h"
 
@@ -99,8 +100,13 @@ std::string_view StringValue::view(char* scratch) const {
   switch (entry->encoding()) {
     case Encoding::Int: return {scratch, format_int(entry->integer(), scratch)};
     case Encoding::Shared: return Borrowed(*entry)->view();
-    default: return entry->bytes();
+    case Encoding::Bytes:
+    case Encoding::Packed:
+    case Encoding::Intset:
+    case Encoding::Table: break;
   }
+  assert(entry->encoding() == Encoding::Bytes);
+  return entry->bytes();
 }
 
 SharedBytes StringValue::shared() const {

@@ -43,14 +43,15 @@ size_t memory_of(const Entry& entry) {
 }
 
 size_t length_of(const Entry& entry) {
-  if (entry.type() == Type::String) return 1;
   if (entry.encoding() == Encoding::Table) return with_table(entry, [](const auto& table) { return table.size(); });
   switch (entry.type()) {
+    case Type::String: return 1;
     case Type::List: return ListValue::packed_size(entry);
     case Type::Set: return SetValue::packed_size(entry);
     case Type::Hash: return HashValue::packed_size(entry);
-    default: return SortedSetValue::packed_size(entry);
+    case Type::SortedSet: return SortedSetValue::packed_size(entry);
   }
+  std::abort();
 }
 
 void prefetch_element(const Entry& entry, uint64_t hash) {

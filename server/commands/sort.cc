@@ -152,11 +152,15 @@ void elements_of(Context& ctx, Entry* entry, Window window, bool from_end, std::
       set.for_each(add);
       break;
     }
-    default: {
+    case Type::SortedSet: {
       elements.reserve(window.count);
       const storage::SortedSetValue set(ctx.db(), entry);
-      set.visit(set.slice(window.start, window.count, from_end), [&](std::string_view text, double) { return add(text); });
+      const auto slice = set.slice(window.start, window.count, from_end);
+      set.visit(slice, [&](std::string_view text, double) { return add(text); });
+      break;
     }
+    case Type::String:
+    case Type::Hash: break;  // SORT has refused them
   }
 }
 
