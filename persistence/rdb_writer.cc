@@ -328,7 +328,7 @@ bool RdbEntrySlices::set_step(size_t budget_bytes) {
   const auto& set = entry_.table<storage::SetTable>();
   const size_t before = writer_.written();
   do {
-    cursor_ = set.scan(cursor_, [&](std::string_view member) { writer_.string(member); });
+    cursor_ = set.scan(cursor_, [&](const storage::MemberItem& item) { writer_.string(item.text()); });
   } while (cursor_ != 0 && writer_.written() - before < budget_bytes);
   return cursor_ != 0;
 }

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/numbers.h"
+#include "storage/element_walks.h"
 #include "storage/hash_table.h"
 #include "storage/packed_value.h"
-#include "storage/sampling.h"
 
 namespace quartet::storage {
 
@@ -60,6 +60,7 @@ class HashValue : public Handle {
  private:
   bool is_packed() const { return entry->encoding() == Encoding::Packed; }
   HashTable& table() const { return entry->table<HashTable>(); }
+  const HashTable* large_table() const { return is_packed() ? nullptr : &table(); }
   void convert_to_table();
 
   /// Calls `visit(field, value)` for the packed pair at `offset` and moves `offset` behind it.
@@ -82,37 +83,12 @@ void HashValue::for_each(Visit visit) const {
 
 template <class Visit>
 uint64_t HashValue::scan(uint64_t cursor, size_t count, Visit visit) const {
-  if (is_packed()) {
-    for_each([&](std::string_view field, std::string_view value) {
-      visit(field, value);
-      return true;
-    });
-    return 0;
-  }
-  size_t seen = 0;
-  // A sparse table is not searched without end for one call.
-  for (size_t buckets = 0; buckets < 10 * count; ++buckets) {
-    cursor = table().scan(cursor, [&](const FieldItem& item) {
-      ++seen;
-      visit(item.field(), item.value());
-    });
-    if (cursor == 0 || seen >= count) break;
-  }
-  return cursor;
+  return scan_elements(*this, large_table(), cursor, count, visit);
 }
 
 template <class Visit>
 void HashValue::sample(size_t count, Random& generator, Visit visit, Pauses* pauses) const {
-  const size_t population = size();
-  if (is_packed() || count > population / 4) {
-    Sampler sampler(population, count);
-    for_each([&](std::string_view field, std::string_view value) {
-      if (sampler.take(generator)) visit(field, value);
-      return !sampler.done();
-    });
-    return;
-  }
-  sample_items(table(), count, generator, pauses, [&](const FieldItem* item) { visit(item->field(), item->value()); });
+  sample_elements(*this, large_table(), count, generator, visit, pauses);
 }
 
 template <class Visit>

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/slab.h"
+#include "storage/item_table_functions.h"
 
 namespace quartet::storage {
 
@@ -78,34 +79,13 @@ bool FieldItem::replace_value(std::string_view value) {
 
 size_t FieldItem::memory() const { return blocks::size(this, bytes()) + (flags_ & kShared ? usable(block()) : 0); }
 
-HashTable::HashTable() : own_bytes_(usable(this)) {}
-
-HashTable::~HashTable() {
-  dict_.for_each([](FieldItem& item, bool) {
-    FieldItem::free(&item);
-    return true;
-  });
-}
-
-std::unique_ptr<HashTable> HashTable::clone(Pauses* pauses) const {
-  auto copy = std::make_unique<HashTable>();
-  for_each([&](const FieldItem& item) {
-    breathe(pauses, work_of_bytes(item.field().size() + item.value().size()));
-    FieldItem* twin = FieldItem::make(item.field(), item.value());
-    copy->dict_.insert(dict_.hash(item.field()), twin);
-    copy->item_bytes_ += twin->memory();
-    return true;
-  });
-  return copy;
-}
+template class ItemTable<HashTable, FieldItem, &FieldItem::field>;
 
 bool HashTable::set(std::string_view field, std::string_view value) {
   const uint64_t hash = dict_.hash(field);
   FieldItem* old = dict_.find(hash, field);
   if (!old) {
-    FieldItem* item = FieldItem::make(field, value);
-    item_bytes_ += item->memory();
-    dict_.insert(hash, item);
+    insert(hash, FieldItem::make(field, value));
     return true;
   }
   item_bytes_ -= old->memory();
@@ -118,14 +98,6 @@ bool HashTable::set(std::string_view field, std::string_view value) {
   dict_.replace(hash, old, item, false);
   FieldItem::free(old);
   return false;
-}
-
-bool HashTable::erase(std::string_view field) {
-  FieldItem* item = dict_.erase(dict_.hash(field), field);
-  if (!item) return false;
-  item_bytes_ -= item->memory();
-  FieldItem::free(item);
-  return true;
 }
 
 }  // namespace quartet::storage

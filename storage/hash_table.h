@@ -1,13 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <optional>
+#include <cstring>
 #include <string_view>
 
-#include "base/pauses.h"
 #include "base/shared_bytes.h"
-#include "storage/dict.h"
+#include "storage/item_table.h"
 
 namespace quartet::storage {
 
@@ -23,9 +21,15 @@ class FieldItem {
 
   static FieldItem* make(std::string_view field, std::string_view value);
   static void free(FieldItem* item);
+  FieldItem* clone() const { return make(field(), value()); }
 
   std::string_view field() const { return {field_at(), field_length()}; }
   std::string_view value() const;
+  /// Calls `visit(field, value)`.
+  template <class Visit>
+  void apply(Visit& visit) const {
+    visit(field(), value());
+  }
   /// The value's block where it has one; else an empty reference.
   SharedBytes shared() const;
   /// Puts `value` in the place of the old one where this allocation suits it; false where it does not.
@@ -76,48 +80,12 @@ class FieldItem {
 };
 
 /// A large hash: the fields of HashValue where they have outgrown one packed block.
-class HashTable {
+class HashTable : public ItemTable<HashTable, FieldItem, &FieldItem::field> {
  public:
-  HashTable();
-  HashTable(const HashTable&) = delete;
-  HashTable& operator=(const HashTable&) = delete;
-  ~HashTable();
-  std::unique_ptr<HashTable> clone(Pauses* pauses) const;
-
-  size_t size() const { return dict_.size(); }
-  /// Bytes of everything it owns and of itself, as the allocator counts them.
-  size_t memory() const { return own_bytes_ + item_bytes_ + dict_.memory(); }
-  /// Roughly how many blocks its destruction frees.
-  size_t allocations() const { return dict_.size(); }
-
-  /// See prefetch_element.
-  void prefetch(uint64_t hash) const { dict_.prefetch(hash); }
-  void prefetch_item(uint64_t hash) const { dict_.prefetch_item(hash); }
-
-  const FieldItem* find(std::string_view field) const { return dict_.find(field); }
   /// Returns whether the field is new.
   bool set(std::string_view field, std::string_view value);
-  bool erase(std::string_view field);
-
-  template <class Visit>
-  void for_each(Visit visit) const {
-    dict_.for_each([&](const FieldItem& item, bool) { return visit(item); });
-  }
-  template <class Visit>
-  uint64_t scan(uint64_t cursor, Visit visit) const {
-    return dict_.scan(cursor, visit);
-  }
-  const FieldItem* random(Random& generator) const { return dict_.random(generator); }
-
- private:
-  struct Traits {
-    using Item = FieldItem;
-    static std::string_view key(const FieldItem& item) { return item.field(); }
-  };
-
-  Dict<Traits> dict_;
-  size_t item_bytes_ = 0;
-  size_t own_bytes_;
 };
+
+extern template class ItemTable<HashTable, FieldItem, &FieldItem::field>;
 
 }  // namespace quartet::storage

@@ -20,6 +20,11 @@ class [[gnu::packed, gnu::aligned(4)]] RankedItem {
   double score() const { return score_; }
   std::string_view member() const { return {reinterpret_cast<const char*>(this) + sizeof(RankedItem), length_}; }
   ScoredMember scored() const { return {member(), score_}; }
+  /// Calls `visit(member, score)`.
+  template <class Visit>
+  void apply(Visit& visit) const {
+    visit(member(), score());
+  }
 
  private:
   friend class RankTree;

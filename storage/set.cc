@@ -14,7 +14,7 @@ SetValue SetValue::create(Keyspace& keyspace, std::string_view key) {
 }
 
 bool SetValue::contains(std::string_view member) const {
-  if (entry->encoding() == Encoding::Table) return table().contains(member);
+  if (entry->encoding() == Encoding::Table) return table().find(member) != nullptr;
   const std::optional<int64_t> integer = parse_int(member);
   const std::string_view block = entry->bytes();
   if (entry->encoding() == Encoding::Intset) return integer && intset::find(block, *integer).found;
@@ -89,7 +89,7 @@ bool SetValue::add_packed(std::string_view member) {
 bool SetValue::remove(std::string_view member) {
   if (entry->encoding() == Encoding::Table) {
     ChargeGuard guard(keyspace, table());
-    return table().remove(member);
+    return table().erase(member);
   }
   const std::optional<int64_t> integer = parse_int(member);
   const std::string_view block = entry->bytes();

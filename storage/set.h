@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "base/numbers.h"
+#include "storage/element_walks.h"
 #include "storage/intset.h"
 #include "storage/packed_value.h"
-#include "storage/sampling.h"
 #include "storage/set_table.h"
 
 namespace quartet::storage {
@@ -65,6 +65,7 @@ class SetValue : public Handle {
 
  private:
   SetTable& table() const { return entry->table<SetTable>(); }
+  const SetTable* large_table() const { return entry->encoding() == Encoding::Table ? &table() : nullptr; }
   void insert_integer(size_t index, int64_t value);
   bool fits_packed(size_t members, size_t longest) const;
   void convert_to_packed();
@@ -89,7 +90,7 @@ void SetValue::for_each(Visit visit) const {
         if (!visit(packed::read_element(block, offset, offset).text(scratch))) return;
       return;
     }
-    case Encoding::Table: return table().for_each(visit);
+    case Encoding::Table: return table().for_each([&](const MemberItem& item) { return visit(item.text()); });
     case Encoding::Bytes:
     case Encoding::Int:
     case Encoding::Shared: break;  // of strings
@@ -98,37 +99,12 @@ void SetValue::for_each(Visit visit) const {
 
 template <class Visit>
 uint64_t SetValue::scan(uint64_t cursor, size_t count, Visit visit) const {
-  if (entry->encoding() != Encoding::Table) {
-    for_each([&](std::string_view member) {
-      visit(member);
-      return true;
-    });
-    return 0;
-  }
-  size_t seen = 0;
-  // A sparse table is not searched without end for one call.
-  for (size_t buckets = 0; buckets < 10 * count; ++buckets) {
-    cursor = table().scan(cursor, [&](std::string_view member) {
-      ++seen;
-      visit(member);
-    });
-    if (cursor == 0 || seen >= count) break;
-  }
-  return cursor;
+  return scan_elements(*this, large_table(), cursor, count, visit);
 }
 
 template <class Visit>
 void SetValue::sample(size_t count, Random& generator, Visit visit, Pauses* pauses) const {
-  const size_t population = size();
-  if (entry->encoding() != Encoding::Table || count > population / 4) {
-    Sampler sampler(population, count);
-    for_each([&](std::string_view member) {
-      if (sampler.take(generator)) visit(member);
-      return !sampler.done();
-    });
-    return;
-  }
-  sample_items(table(), count, generator, pauses, [&](const MemberItem* item) { visit(item->text()); });
+  sample_elements(*this, large_table(), count, generator, visit, pauses);
 }
 
 template <class Visit>

@@ -9,9 +9,9 @@
 #include <string_view>
 
 #include "storage/dict.h"
+#include "storage/element_walks.h"
 #include "storage/keyspace.h"
 #include "storage/rank_tree.h"
-#include "storage/sampling.h"
 #include "storage/scored_block.h"
 
 namespace quartet::storage {
@@ -201,6 +201,7 @@ class SortedSetValue : public Handle {
  private:
   bool large() const { return entry->encoding() == Encoding::Table; }
   SortedSetTable& table() const { return entry->table<SortedSetTable>(); }
+  const SortedSetTable* large_table() const { return large() ? &table() : nullptr; }
   ScoredBlock block() const { return ScoredBlock(entry->bytes()); }
 
   ScoreResult set_large(std::string_view member, double score, ScoreOptions options);
@@ -225,38 +226,13 @@ void SortedSetValue::visit(const Slice& slice, Visit visit) const {
 }
 
 template <class Visit>
-uint64_t SortedSetValue::scan(uint64_t cursor, size_t count, Visit visitor) const {
-  if (!large()) {
-    for_each([&](std::string_view member, double score) {
-      visitor(member, score);
-      return true;
-    });
-    return 0;
-  }
-  size_t seen = 0;
-  // A sparse table is not searched without end for one call.
-  for (size_t buckets = 0; buckets < 10 * count; ++buckets) {
-    cursor = table().scan(cursor, [&](const RankedItem& item) {
-      ++seen;
-      visitor(item.member(), item.score());
-    });
-    if (cursor == 0 || seen >= count) break;
-  }
-  return cursor;
+uint64_t SortedSetValue::scan(uint64_t cursor, size_t count, Visit visit) const {
+  return scan_elements(*this, large_table(), cursor, count, visit);
 }
 
 template <class Visit>
-void SortedSetValue::sample(size_t count, Random& generator, Visit visitor, Pauses* pauses) const {
-  const size_t population = size();
-  if (!large() || count > population / 4) {
-    Sampler sampler(population, count);
-    for_each([&](std::string_view member, double score) {
-      if (sampler.take(generator)) visitor(member, score);
-      return !sampler.done();
-    });
-    return;
-  }
-  sample_items(table(), count, generator, pauses, [&](const RankedItem* item) { visitor(item->member(), item->score()); });
+void SortedSetValue::sample(size_t count, Random& generator, Visit visit, Pauses* pauses) const {
+  sample_elements(*this, large_table(), count, generator, visit, pauses);
 }
 
 template <class Visit>
