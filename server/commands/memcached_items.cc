@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/numbers.h"
 #include "protocol/memcached_parser.h"
@@ -18,7 +19,6 @@ using storage::Note;
 using storage::StringValue;
 using storage::Type;
 
-constexpr int64_t kRelativeSeconds = 60 * 60 * 24 * 30;
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 bool is_item(const Entry* entry) { return entry && entry->type() == Type::String; }
@@ -98,7 +98,7 @@ int64_t memcached_expiry(const Context& ctx, int64_t exptime) {
   if (exptime < 0) return 0;
   int64_t ms;
   if (__builtin_mul_overflow(exptime, 1000, &ms)) return kMost;
-  return exptime <= kRelativeSeconds ? ctx.now_ms() + ms : ms;
+  return exptime <= kMemcachedRelativeSeconds ? ctx.now_ms() + ms : ms;
 }
 
 int64_t seconds_left(const Context& ctx, int64_t expiry_ms) {
@@ -127,13 +127,14 @@ uint64_t unique_number(Context& ctx, Entry*& item) {
   return note.cas;
 }
 
+void delete_entry(Context& ctx, std::string_view key, Entry* entry) {
+  ctx.erase(entry);
+  ctx.effect({"DEL", key});
+}
+
 void retime(Context& ctx, std::string_view key, Entry*& entry, int64_t expiry_ms) {
   if (expiry_ms == entry->expiry()) return;
-  if (passed(ctx, expiry_ms)) {
-    ctx.erase(entry);
-    entry = nullptr;
-    return ctx.effect({"DEL", key});
-  }
+  if (passed(ctx, expiry_ms)) return delete_entry(ctx, key, std::exchange(entry, nullptr));
   ctx.db().set_expiry(entry, expiry_ms);
   ctx.changed(key, EventClass::Generic, expiry_ms < 0 ? "persist" : "expire");
   if (expiry_ms < 0) return ctx.effect({"PERSIST", key});
@@ -158,10 +159,7 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   const bool by_default = expiry_ms < 0 && !stale;
   if (by_default) expiry_ms = ctx.default_expiry_ms();
   if (passed(ctx, expiry_ms)) {
-    if (old) {
-      ctx.erase(old);
-      ctx.effect({"DEL", request.key});
-    }
+    if (old) delete_entry(ctx, request.key, old);
     return StoreOutcome::Stored;
   }
   const Note note{.client_flags = request.client_flags, .stale = stale, .won = stale && old->note().won};

@@ -4,14 +4,32 @@
 #include <optional>
 #include <string_view>
 
+#include "base/limits.h"
 #include "protocol/memcached_reply.h"
 #include "server/context.h"
 #include "server/memcached.h"
 
 namespace quartet::server {
 
-/// What the classic and the meta commands of memcached's protocol do to strings, which are its items. A key of another type is
-/// no item: it is not found by what reads, and what would change it is an error; it can be replaced, deleted and touched.
+/// Errors that several of the commands give, to the letter of memcached 1.6.
+namespace errors::memcached {
+
+inline constexpr std::string_view kWords = "ERROR";
+inline constexpr std::string_view kFormat = "CLIENT_ERROR bad command line format";
+inline constexpr std::string_view kNotNumeric = "CLIENT_ERROR cannot increment or decrement non-numeric value";
+
+}  // namespace errors::memcached
+
+/// What the declarations of the commands have in common.
+inline constexpr std::string_view kMemcachedGroup = "memcached";
+inline constexpr uint32_t kMemcachedStore = kMemcached | kWrite | kDenyOom | kFast;
+
+/// Up to 30 days an exptime is counted from now; a larger one is a time of day.
+inline constexpr int64_t kMemcachedRelativeSeconds = 60 * 60 * 24 * 30;
+
+// What the classic and the meta commands of memcached's protocol do to strings, which are its items. A key of another
+// type is no item: it is not found by what reads, and what would change it is an error; it can be replaced, deleted and
+// touched.
 
 inline MemcachedStatistics& memcached_stats(Context& ctx) { return ctx.session.memcached->service.stats; }
 
@@ -33,8 +51,11 @@ class TextReply : public protocol::MemcachedReply {
 /// from 2038-01-19 to 2106-02-07 cannot be said.
 int64_t signed_exptime(int64_t exptime);
 
-/// When an item of this exptime expires, in ms since the epoch: -1 for never, and a time that has passed for a negative one. Up to
-/// 30 days it is counted from now, and is a time of day otherwise.
+/// Whether a key may be so long.
+inline bool memcached_key_fits(std::string_view key) { return key.size() <= limits::kMemcachedKeyBytes; }
+
+/// When an item of this exptime expires, in ms since the epoch: -1 for never, and a time that has passed for a negative
+/// one.
 int64_t memcached_expiry(const Context& ctx, int64_t exptime);
 /// The seconds that an item of this expiry has left, rounded up; -1 where it has none.
 int64_t seconds_left(const Context& ctx, int64_t expiry_ms);
@@ -46,6 +67,8 @@ protocol::MemcachedReply::Data data_of(Context& ctx, storage::Entry* item, char*
 /// The item's unique number, which it is given where it has none.
 uint64_t unique_number(Context& ctx, storage::Entry*& item);
 
+/// Deletes the entry of a key.
+void delete_entry(Context& ctx, std::string_view key, storage::Entry* entry);
 /// Gives an entry another expiry, or erases it, and sets the pointer to null, where that has passed.
 void retime(Context& ctx, std::string_view key, storage::Entry*& entry, int64_t expiry_ms);
 

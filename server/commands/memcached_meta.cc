@@ -27,10 +27,8 @@ using storage::Entry;
 using storage::Note;
 using storage::Type;
 
-constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
 constexpr std::string_view kBadToken = "CLIENT_ERROR bad token in command line format";
 constexpr std::string_view kBadFlag = "CLIENT_ERROR invalid or duplicate flag";
-constexpr std::string_view kNotNumeric = "CLIENT_ERROR cannot increment or decrement non-numeric value";
 
 // --- Requests ---------------------------------------------------------------------------------------------------------
 
@@ -95,7 +93,7 @@ struct MetaFlags {
       case 'T': return number(exptime, parse_memcached_int(token), kBadToken);
       case 'F': {
         const auto flags = parse_memcached_uint(token);
-        if (!flags) return kBadFormat;
+        if (!flags) return errors::memcached::kFormat;
         client_flags = static_cast<uint32_t>(*flags);
         break;
       }
@@ -173,8 +171,8 @@ bool read_request(Context& ctx, MetaFlags& flags, std::string_view bad_flag = {}
     reply.error(error);
     return false;
   };
-  if (ctx.args.size() < 2) return refuse("ERROR");
-  if (ctx.arg(1).size() > limits::kMemcachedKeyBytes) return refuse(kBadFormat);
+  if (ctx.args.size() < 2) return refuse(errors::memcached::kWords);
+  if (!memcached_key_fits(ctx.arg(1))) return refuse(errors::memcached::kFormat);
   if (ctx.args.size() > limits::kMemcachedMetaWords)
     return refuse(bad_flag.empty() ? "CLIENT_ERROR options flags are too long" : "CLIENT_ERROR options flags too long");
   if (const std::string_view error = flags.read(ctx.arg(1), ctx.args.subspan(2)); !error.empty())
@@ -195,6 +193,36 @@ bool expires_within(const Context& ctx, int64_t expiry_ms, int64_t exptime) {
   if (expiry_ms < 0 || exptime <= 0) return false;
   return seconds_left(ctx, expiry_ms) < seconds_left(ctx, memcached_expiry(ctx, exptime));
 }
+
+/// An item while the flags of a request take effect on it. They do so in their order, so that what is told of the
+/// expiry is that before or after a change of it.
+struct FlaggedItem {
+  FlaggedItem(Entry* of, bool is_new) : item(of), created(is_new), expiry_ms(of->expiry()) {}
+
+  /// What a flag does that mg and ma both know.
+  void take(Context& ctx, const MetaFlags& flags, std::string_view word) {
+    switch (word.front()) {
+      case 'T': expiry_ms = memcached_expiry(ctx, *flags.exptime); break;
+      case 'N':
+        if (created) expiry_ms = memcached_expiry(ctx, *flags.stub_exptime);
+        break;
+      case 't': given.add('t', seconds_left(ctx, expiry_ms)); break;
+      case 'c': given.add('c', static_cast<int64_t>(unique_number(ctx, item))); break;
+      default: given.add_request(flags, word);
+    }
+  }
+  /// The new expiry takes effect, and of an item that was made the feed carries all.
+  void finish(Context& ctx, std::string_view key) {
+    if (!created) return retime(ctx, key, item, expiry_ms);
+    if (expiry_ms >= 0) ctx.db().set_expiry(item, expiry_ms);
+    carry_item(ctx, key, item);
+  }
+
+  Entry* item;
+  const bool created;
+  int64_t expiry_ms;
+  ReplyFlags given;
+};
 
 /// An item of no bytes, which the client has won the right to fill; its expiry follows with the flags.
 Entry* vivify(Context& ctx, const MetaFlags& flags) {
@@ -224,28 +252,21 @@ void meta_get_command(Context& ctx) {
   if (created) item = vivify(ctx, flags);
   if (!flags.untouched) ctx.touch(item);
 
-  // The flags take effect in their order, so that what is told of the expiry is that before or behind a change of it.
-  int64_t expiry_ms = item->expiry();
   bool wins = created;
   const Note before = item->note();
-  ReplyFlags given;
+  FlaggedItem got(item, created);
+  ReplyFlags& given = got.given;
   char scratch[kNumberChars];
   for (const std::string_view word : flags.words) {
     switch (word.front()) {
-      case 'T': expiry_ms = memcached_expiry(ctx, *flags.exptime); break;
-      case 'N':
-        if (created) expiry_ms = memcached_expiry(ctx, *flags.stub_exptime);
-        break;
       case 'R':
-        if (!before.won && expires_within(ctx, expiry_ms, *flags.recache)) wins = true;
+        if (!before.won && expires_within(ctx, got.expiry_ms, *flags.recache)) wins = true;
         break;
-      case 's': given.add('s', static_cast<int64_t>(data_of(ctx, item, scratch).size())); break;
-      case 't': given.add('t', seconds_left(ctx, expiry_ms)); break;
-      case 'c': given.add('c', static_cast<int64_t>(unique_number(ctx, item))); break;
+      case 's': given.add('s', static_cast<int64_t>(data_of(ctx, got.item, scratch).size())); break;
       case 'f': given.add('f', int64_t{before.client_flags}); break;
       case 'l': given.add('l', idle_s); break;
       case 'h': given.add('h', int64_t{fetched}); break;
-      default: given.add_request(flags, word);
+      default: got.take(ctx, flags, word);
     }
   }
   if (!created && before.won) given.add('Z');
@@ -253,19 +274,17 @@ void meta_get_command(Context& ctx) {
   if (before.stale && !before.won) wins = true;
   if (wins) given.add('W');
   if (flags.value) {
-    reply.meta_value(given.text(), data_of(ctx, item, scratch));
+    reply.meta_value(given.text(), data_of(ctx, got.item, scratch));
   } else {
     reply.code("HD", given.text());
   }
 
   if (wins && !created) {
-    Note note = item->note();
+    Note note = got.item->note();
     note.won = true;
-    ctx.db().set_note(item, note);
+    ctx.db().set_note(got.item, note);
   }
-  if (!created) return retime(ctx, flags.key, item, expiry_ms);
-  if (expiry_ms >= 0) ctx.db().set_expiry(item, expiry_ms);
-  carry_item(ctx, flags.key, item);
+  got.finish(ctx, flags.key);
 }
 
 /// Whether a request changes data: it sets an expiry, or makes an item where there is none.
@@ -356,8 +375,7 @@ void meta_delete_command(Context& ctx) {
     mark_stale(ctx, flags, entry);
   } else {
     ++stats.delete_hits;
-    ctx.erase(entry);
-    ctx.effect({"DEL", flags.key});
+    delete_entry(ctx, flags.key, entry);
   }
   if (!flags.quiet) reply.outcome("HD", flags);
 }
@@ -378,7 +396,7 @@ void meta_arithmetic_command(Context& ctx) {
   switch (count_item(ctx, flags.key, flags.delta, up, flags.cas.value_or(0), result, item)) {
     case CountOutcome::Done: break;
     case CountOutcome::Exists: return reply.outcome("EX", flags);
-    case CountOutcome::NotNumeric: return reply.error(kNotNumeric);
+    case CountOutcome::NotNumeric: return reply.error(errors::memcached::kNotNumeric);
     case CountOutcome::WrongType: return ctx.reply.error(errors::kWrongType);
     case CountOutcome::NotFound:
       if (!flags.stub_exptime) return reply.outcome("NF", flags);
@@ -390,30 +408,14 @@ void meta_arithmetic_command(Context& ctx) {
     item = storage::StringValue::assign(ctx.db(), nullptr, flags.key, digits);
     ctx.changed(flags.key, EventClass::String, "set");
   }
-  int64_t expiry_ms = item->expiry();
-  ReplyFlags given;
-  for (const std::string_view word : flags.words) {
-    switch (word.front()) {
-      case 'T': expiry_ms = memcached_expiry(ctx, *flags.exptime); break;
-      case 'N':
-        if (created) expiry_ms = memcached_expiry(ctx, *flags.stub_exptime);
-        break;
-      case 't': given.add('t', seconds_left(ctx, expiry_ms)); break;
-      case 'c': given.add('c', static_cast<int64_t>(unique_number(ctx, item))); break;
-      default: given.add_request(flags, word);
-    }
-  }
-  if (created) {
-    if (expiry_ms >= 0) ctx.db().set_expiry(item, expiry_ms);
-    carry_item(ctx, flags.key, item);
-  } else {
-    retime(ctx, flags.key, item, expiry_ms);
-  }
+  FlaggedItem counted(item, created);
+  for (const std::string_view word : flags.words) counted.take(ctx, flags, word);
+  counted.finish(ctx, flags.key);
   if (flags.quiet && !created) return;
   if (flags.value) {
-    reply.meta_value(given.text(), {digits});
+    reply.meta_value(counted.given.text(), {digits});
   } else {
-    reply.code("HD", given.text());
+    reply.code("HD", counted.given.text());
   }
 }
 
@@ -423,7 +425,8 @@ void meta_noop_command(Context& ctx) { MemcachedReply(ctx.reply).line("MN"); }
 
 void meta_debug_command(Context& ctx) {
   MemcachedReply reply(ctx.reply);
-  if (ctx.args.size() < 2 || ctx.arg(1).empty() || ctx.arg(1).size() > limits::kMemcachedKeyBytes) return reply.error(kBadFormat);
+  if (ctx.args.size() < 2 || ctx.arg(1).empty() || !memcached_key_fits(ctx.arg(1)))
+    return reply.error(errors::memcached::kFormat);
   const std::string_view key = ctx.arg(1);
   Entry* item = ctx.find_untouched(key);
   if (!item || item->type() != Type::String) return reply.line("EN");
@@ -439,50 +442,48 @@ void meta_debug_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view kGroup = "memcached";
 constexpr uint32_t kReads = kMemcached | kReadOnly | kFast;
-constexpr uint32_t kStores = kMemcached | kWrite | kDenyOom | kFast;
 
 constexpr Command k_meta_get_subcommands[] = {
     {.name = "get", .arity = -1, .flags = kReads,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Gives an item and what is known of it.",
      .syntax = "key [flag ...]",
      .handler = meta_get_command, .keys = keys::kMark},
-    {.name = "change", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "change", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Does the same with the flags T or N, which change it.",
      .syntax = "key [flag ...]",
      .handler = meta_get_command, .keys = keys::kModify},
 };
 
 constexpr Command kCommands[] = {
-    {.name = "ma", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "ma", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Adds to an item that is a number, or takes away from it.",
      .syntax = "key [flag ...]",
      .handler = meta_arithmetic_command, .keys = keys::kModify},
     {.name = "md", .arity = -1, .flags = kMemcached | kWrite | kFast,
-     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kKeyspace, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Deletes an item, or marks it as stale.",
      .syntax = "key [flag ...]",
      .handler = meta_delete_command, .keys = keys::kDelete},
     {.name = "me", .arity = -1, .flags = kReads,
-     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kKeyspace, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Tells what is known of an item, for people.",
      .syntax = "key [flag]",
      .handler = meta_debug_command, .keys = keys::kMark},
     {.name = "mg", .arity = -1, .flags = kReads,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Gives an item and what is known of it.",
      .syntax = "key [flag ...]",
      .subcommands = k_meta_get_subcommands, .choose = choose_meta_get},
     {.name = "mn", .arity = -1, .flags = kMemcached | kFast | kLoading | kStale,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Answers, so that a client knows that all before has been done.",
      .handler = meta_noop_command},
-    {.name = "ms", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "ms", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Stores an item.",
      .syntax = "key bytes [flag ...]",
      .handler = meta_set_command, .keys = keys::kUpdate},

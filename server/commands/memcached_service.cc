@@ -21,9 +21,6 @@ namespace {
 
 using protocol::MemcachedReply;
 
-constexpr std::string_view kError = "ERROR";
-constexpr int64_t kRelativeSeconds = 60 * 60 * 24 * 30;
-
 const DatabaseConfig& settings_of(const Context& ctx) {
   return ctx.server.config.database[static_cast<size_t>(ctx.db().index())];
 }
@@ -185,7 +182,7 @@ void stats_command(Context& ctx) {
     out.field("sizes_status", "disabled");
     return out.end();
   }
-  if (what != "reset") return reply.error(kError);
+  if (what != "reset") return reply.error(errors::memcached::kWords);
   memcached_stats(ctx) = {};
   reply.line("RESET");
 }
@@ -194,7 +191,7 @@ void stats_command(Context& ctx) {
 
 /// flush_all [delay] [noreply]: at once, after a delay, or, for a time of day that has passed, of what is older than that: nothing.
 void flush_all_command(Context& ctx) {
-  if (ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(kError);
+  if (ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(errors::memcached::kWords);
   TextReply reply(ctx);
   const bool with_delay = ctx.args.size() > (ctx.session.memcached->quiet ? 2 : 1);
   auto delay = with_delay ? protocol::parse_memcached_int(ctx.arg(1)) : 0;
@@ -205,7 +202,7 @@ void flush_all_command(Context& ctx) {
   MemcachedService& service = ctx.session.memcached->service;
   ++service.stats.cmd_flush;
   service.flush_at_us = 0;
-  const int64_t wait_s = *delay <= kRelativeSeconds ? *delay : *delay - ctx.now.wall_us / 1'000'000;
+  const int64_t wait_s = *delay <= kMemcachedRelativeSeconds ? *delay : *delay - ctx.now.wall_us / 1'000'000;
   if (*delay <= 0) {
     if (const auto refusal = ctx.server.flush(ctx.db().index())) return ctx.reply.error(*refusal);
     ctx.databases_changed();
@@ -220,9 +217,9 @@ void version_command(Context& ctx) { MemcachedReply(ctx.reply).line(fmt::format(
 
 /// Accepted without effect: the log's level is the server's, not a client's.
 void verbosity_command(Context& ctx) {
-  if (ctx.args.size() < 2 || ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(kError);
+  if (ctx.args.size() < 2 || ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(errors::memcached::kWords);
   TextReply reply(ctx);
-  if (!protocol::parse_memcached_uint(ctx.arg(1))) return reply.error("CLIENT_ERROR bad command line format");
+  if (!protocol::parse_memcached_uint(ctx.arg(1))) return reply.error(errors::memcached::kFormat);
   reply.line("OK");
 }
 
@@ -235,40 +232,39 @@ void error_command(Context& ctx) { MemcachedReply(ctx.reply).error(ctx.arg(0)); 
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr std::string_view kGroup = "memcached";
 constexpr uint32_t kTells = kMemcached | kLoading | kStale | kFast;
 
 constexpr Command kCommands[] = {
     {.name = "error", .arity = -1, .flags = kTells | kInternal | kAllowBusy,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Is what a line becomes that is wrong or no command.",
      .syntax = "error",
      .handler = error_command},
     {.name = "flush_all", .arity = -1, .flags = kMemcached | kWrite,
-     .categories = kKeyspace | kDangerous, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .categories = kKeyspace | kDangerous, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Deletes all items, at once or later.",
      .syntax = "[delay] [NOREPLY]",
      .handler = flush_all_command},
     {.name = "quit", .arity = -1, .flags = kTells | kNoAuth | kAllowBusy,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Closes the connection.",
      .handler = quit_command},
     {.name = "shutdown", .arity = -1, .flags = kTells,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Is refused.",
      .handler = shutdown_command},
     {.name = "stats", .arity = -1, .flags = kTells,
-     .categories = kDangerous, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kDangerous, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Tells the figures of the database and of its clients by this protocol.",
      .syntax = "[SETTINGS | ITEMS | SLABS | CONNS | SIZES | RESET]",
      .handler = stats_command},
     {.name = "verbosity", .arity = -1, .flags = kTells,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Is accepted without effect.",
      .syntax = "level [NOREPLY]",
      .handler = verbosity_command},
     {.name = "version", .arity = -1, .flags = kTells,
-     .categories = kConnection, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kConnection, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Tells the version of memcached that clients are to expect.",
      .handler = version_command},
 };

@@ -20,21 +20,17 @@ using protocol::parse_memcached_int;
 using protocol::parse_memcached_uint;
 using storage::Entry;
 
-constexpr std::string_view kError = "ERROR";
-constexpr std::string_view kBadFormat = "CLIENT_ERROR bad command line format";
 constexpr std::string_view kBadExptime = "CLIENT_ERROR invalid exptime argument";
 
 /// False, with the error written, where the line has fewer or more words than it may have.
 bool has_words(Context& ctx, size_t least, size_t most) {
   if (ctx.args.size() >= least && ctx.args.size() <= most) return true;
-  MemcachedReply(ctx.reply).error(kError);
+  MemcachedReply(ctx.reply).error(errors::memcached::kWords);
   return false;
 }
 
 /// Of an item that is replied.
 size_t copied_bytes(const Entry* item) { return storage::Entry::has_bytes(item->encoding()) ? item->bytes().size() : 0; }
-
-bool key_fits(std::string_view key) { return key.size() <= limits::kMemcachedKeyBytes; }
 
 // --- Retrieval --------------------------------------------------------------------------------------------------------
 
@@ -49,7 +45,7 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
   uint64_t hits = 0, misses = 0;
   bool fit = true;
   for (const std::string_view key : ctx.args.subspan(first)) {
-    fit = key_fits(key);
+    fit = memcached_key_fits(key);
     if (!fit) break;
     Entry* item = find_item(ctx, key);
     ++(item ? hits : misses);
@@ -72,7 +68,7 @@ void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64
   }
   if (fit) return reply.line("END");
   reply.forget(mark);
-  reply.error(kBadFormat);
+  reply.error(errors::memcached::kFormat);
 }
 
 void get(Context& ctx, bool with_numbers) {
@@ -145,10 +141,7 @@ void too_large_command(Context& ctx) {
   ++stats.store_too_large;
   const std::string_view key = ctx.arg(1);
   if (ctx.arg(0) == "set" || ctx.arg(0) == "ms") {
-    if (Entry* entry = ctx.find_replace(key)) {
-      ctx.erase(entry);
-      ctx.effect({"DEL", key});
-    }
+    if (Entry* entry = ctx.find_replace(key)) delete_entry(ctx, key, entry);
   }
   reply.error("SERVER_ERROR object too large for cache");
 }
@@ -159,7 +152,7 @@ void delete_command(Context& ctx) {
   if (!has_words(ctx, 2, 4)) return;
   TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
-  if (!key_fits(key)) return reply.error(kBadFormat);
+  if (!memcached_key_fits(key)) return reply.error(errors::memcached::kFormat);
   // Once there was a time here, of which only 0 is left.
   const size_t extra = ctx.args.size() - 2;
   const bool quiet = ctx.session.memcached->quiet;
@@ -169,8 +162,7 @@ void delete_command(Context& ctx) {
   Entry* entry = ctx.find_replace(key);
   ++(entry ? stats.delete_hits : stats.delete_misses);
   if (!entry) return reply.line("NOT_FOUND");
-  ctx.erase(entry);
-  ctx.effect({"DEL", key});
+  delete_entry(ctx, key, entry);
   reply.line("DELETED");
 }
 
@@ -178,7 +170,7 @@ void count(Context& ctx, bool up) {
   if (!has_words(ctx, 3, 4)) return;
   TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
-  if (!key_fits(key)) return reply.error(kBadFormat);
+  if (!memcached_key_fits(key)) return reply.error(errors::memcached::kFormat);
   const auto delta = parse_memcached_uint(ctx.arg(2));
   if (!delta) return reply.error("CLIENT_ERROR invalid numeric delta argument");
   uint64_t result;
@@ -187,7 +179,8 @@ void count(Context& ctx, bool up) {
     case CountOutcome::Done: return reply.line(std::to_string(result));
     case CountOutcome::NotFound: return reply.line("NOT_FOUND");
     case CountOutcome::WrongType: return ctx.reply.error(errors::kWrongType);
-    default: return reply.error("CLIENT_ERROR cannot increment or decrement non-numeric value");
+    case CountOutcome::NotNumeric: return reply.error(errors::memcached::kNotNumeric);
+    case CountOutcome::Exists: break;  // is of what names a number
   }
 }
 void incr_command(Context& ctx) { count(ctx, true); }
@@ -197,7 +190,7 @@ void touch_command(Context& ctx) {
   if (!has_words(ctx, 3, 4)) return;
   TextReply reply(ctx);
   const std::string_view key = ctx.arg(1);
-  if (!key_fits(key)) return reply.error(kBadFormat);
+  if (!memcached_key_fits(key)) return reply.error(errors::memcached::kFormat);
   const auto exptime = parse_memcached_int(ctx.arg(2));
   if (!exptime) return reply.error(kBadExptime);
   MemcachedStatistics& stats = memcached_stats(ctx);
@@ -211,82 +204,79 @@ void touch_command(Context& ctx) {
 
 // --- Declarations -----------------------------------------------------------------------------------------------------
 
-constexpr uint32_t kStores = kMemcached | kWrite | kDenyOom | kFast;
-constexpr std::string_view kGroup = "memcached";
-
 constexpr Command kCommands[] = {
-    {.name = "add", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "add", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Stores an item unless the key is there.",
      .syntax = "key flags exptime bytes [NOREPLY]",
      .handler = add_command, .keys = keys::kCreate},
-    {.name = "append", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "append", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Adds data behind those of an item.",
      .syntax = "key flags exptime bytes [NOREPLY]",
      .handler = append_command, .keys = keys::kInsert},
-    {.name = "cas", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "cas", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Stores an item unless it has changed since its number was read.",
      .syntax = "key flags exptime bytes unique [NOREPLY]",
      .handler = cas_command, .keys = keys::kOverwrite},
-    {.name = "decr", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "decr", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Takes away from an item that is a number.",
      .syntax = "key value [NOREPLY]",
      .handler = decr_command, .keys = keys::kModify},
     {.name = "delete", .arity = -1, .flags = kMemcached | kWrite | kFast,
-     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kKeyspace, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Deletes an item.",
      .syntax = "key [NOREPLY]",
      .handler = delete_command, .keys = keys::kRemove},
     {.name = "gat", .arity = -1, .flags = kMemcached | kWrite | kFast,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Gives items and sets when they expire.",
      .syntax = "exptime key [key ...]",
      .handler = gat_command, .keys = keys::kModifyAllFromSecond},
     {.name = "gats", .arity = -1, .flags = kMemcached | kWrite | kFast,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Gives items with their numbers and sets when they expire.",
      .syntax = "exptime key [key ...]",
      .handler = gats_command, .keys = keys::kModifyAllFromSecond},
     {.name = "get", .arity = -1, .flags = kMemcached | kReadOnly | kFast,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Gives items.",
      .syntax = "key [key ...]",
      .handler = get_command, .keys = keys::kReadAll},
     {.name = "gets", .arity = -1, .flags = kMemcached | kReadOnly | kFast,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Gives items with their numbers.",
      .syntax = "key [key ...]",
      .handler = gets_command, .keys = keys::kMarkAll},
-    {.name = "incr", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "incr", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Adds to an item that is a number.",
      .syntax = "key value [NOREPLY]",
      .handler = incr_command, .keys = keys::kModify},
-    {.name = "prepend", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(N)",
+    {.name = "prepend", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(N)",
      .summary = "Adds data before those of an item.",
      .syntax = "key flags exptime bytes [NOREPLY]",
      .handler = prepend_command, .keys = keys::kInsert},
-    {.name = "replace", .arity = -1, .flags = kStores,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "replace", .arity = -1, .flags = kMemcachedStore,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Stores an item where the key is there.",
      .syntax = "key flags exptime bytes [NOREPLY]",
      .handler = replace_command, .keys = keys::kOverwrite},
-    {.name = "set", .arity = -1, .flags = kStores | kNoAuth | kChecksPassword,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+    {.name = "set", .arity = -1, .flags = kMemcachedStore | kNoAuth | kChecksPassword,
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Stores an item, or authenticates.",
      .syntax = "key flags exptime bytes [NOREPLY]",
      .handler = set_command, .keys = keys::kOverwrite},
     {.name = "too_large", .arity = -1, .flags = kMemcached | kInternal | kWrite | kFast,
-     .categories = kString, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kString, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Is what a storage command with too much data becomes.",
      .syntax = "verb key",
      .handler = too_large_command, .keys = keys::kRemove},
     {.name = "touch", .arity = -1, .flags = kMemcached | kWrite | kFast,
-     .categories = kKeyspace, .group = kGroup, .since = "1.0.0", .complexity = "O(1)",
+     .categories = kKeyspace, .group = kMemcachedGroup, .since = "1.0.0", .complexity = "O(1)",
      .summary = "Sets when an item expires.",
      .syntax = "key exptime [NOREPLY]",
      .handler = touch_command, .keys = keys::kUpdate},
