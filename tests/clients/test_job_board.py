@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import pytest
 import redis
-from support.processes import EXAMPLES, Visitor, celery_worker, django_site, manage, poll
+from support.processes import EXAMPLES, Visitor, celery_worker, django_site, manage
 from support.server import Server, free_port
+from support.wait import wait_for
 
 DIRECTORY = EXAMPLES / "job_board"
 
@@ -118,7 +119,7 @@ def scrape(visitor: Visitor) -> None:
 
 
 def wait_for_status(visitor: Visitor, expected: str) -> None:
-    poll(lambda: expected in visitor.get("/sources/").text, f"the status {expected!r}")
+    wait_for(lambda: expected in visitor.get("/sources/").text, f"the status {expected!r}")
 
 
 def test_a_worker_scrapes_and_the_pages_show_it(board: Board, source: Source):
@@ -156,9 +157,9 @@ def test_a_source_is_scraped_by_one_worker_at_a_time(board: Board, source: Sourc
         assert source.entered.wait(30)
         assert "demo: running" in visitor.get("/sources/").text
         scrape(visitor)
-        poll(lambda: results() == [None], "the second task to give up")
+        wait_for(lambda: results() == [None], "the second task to give up")
         source.gate.set()
-        poll(lambda: len(results()) == 2, "the first task to end")
+        wait_for(lambda: len(results()) == 2, "the first task to end")
         assert {"found": 2, "new": 2} in results()
         assert "jobs:1:scraping:demo" not in board.keys(3)
 
@@ -174,7 +175,7 @@ def test_every_key_lands_in_its_database_with_prefix_and_timeout(board: Board, s
         visitor.post("/jobs/1/save/")
 
         assert any(key == "_kombu.binding.celery" for key in board.keys(0))
-        poll(lambda: any(key.startswith("celery-task-meta-") for key in board.keys(0)), "the task's result")
+        wait_for(lambda: any(key.startswith("celery-task-meta-") for key in board.keys(0)), "the task's result")
 
         # With digests, ids and random names left out, what remains names every kind of key that the board stores.
         def kinds(database: int) -> set[str]:

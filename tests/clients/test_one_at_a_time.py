@@ -47,9 +47,9 @@ def race(environment: dict[str, str], processes: int, rounds: int) -> list[Round
     with celery_worker(DIRECTORY, environment, "-P", "prefork", "-c", str(processes)) as worker:
         ended = manage(DIRECTORY, environment, "race", "--submissions", "10",
                        "--rounds", str(rounds), "--processes", str(processes))
-        assert ended.returncode == 0, ended.stderr + worker.read_log()
+        assert ended.returncode == 0, ended.stderr + worker.read()
         # Says that the tasks of a round did not start together, so that there was no race.
-        assert "TimeoutError" not in worker.read_log()
+        assert "TimeoutError" not in worker.read()
     lines = re.findall(r"^Round \d+: 10 submissions, (\d+) of them at the same moment: "
                        r"(\d+) invoice\(s\), from process\(es\) \[([\d, ]*)\]$", ended.stdout, re.MULTILINE)
     assert len(lines) == rounds, ended.stdout

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core_process.h"
 #include "server/server.h"
 
 namespace quartet::test {
@@ -32,17 +33,6 @@ class Model {
   Contents contents() const { return contents_of(server_); }
 
  private:
-  class NoHost final : public server::Host {
-   public:
-    void stop(int) override {}
-  };
-  class NoBackground final : public server::Background {
-   public:
-    void run(std::function<void()> work, std::function<void()> done) override {
-      work();
-      done();
-    }
-  };
   struct Saved {
     int database;
     std::string key, expiry, payload;
@@ -52,8 +42,8 @@ class Model {
   Log log_;
   server::ConfigStore config_;
   std::unique_ptr<persistence::Disk> disk_;
-  NoBackground background_;
-  NoHost host_;
+  ImmediateBackground background_;
+  EndingHost host_;
   server::Server server_;
   std::unique_ptr<server::Session> session_;
   std::vector<Saved> saved_;

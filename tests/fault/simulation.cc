@@ -34,12 +34,6 @@ class RunningClock final : public Clock {
   const int64_t step_us_;
 };
 
-class EndingHost final : public server::Host {
- public:
-  void stop(int status) override { ended = status; }
-  std::optional<int> ended;
-};
-
 /// A process.
 struct Simulation::Core {
   Core(Simulation& of)

@@ -108,14 +108,6 @@ class SteppingClock final : public Clock {
   ManualClock clock_;
 };
 
-/// Ends scripts that run long, as a SHUTDOWN would.
-class FuzzHost final : public server::Host {
- public:
-  void stop(int) override {}
-  void poll_input() override { core->scripting->abort(); }
-  server::Server* core = nullptr;
-};
-
 struct Client {
   Client(server::Server& core, int port) : connection(core, port) {}
   test::CoreClient connection;
@@ -130,7 +122,8 @@ class World {
     demand(!config_.load({"--save", "", "--proto-max-bulk-len", "1mb", "--busy-reply-threshold", "1", "--databases", "3"}),
            "the configuration is accepted");
     core_ = std::make_unique<server::Server>(clock_, log_, config_, disk_, background_, host_, server::all_families());
-    host_.core = core_.get();
+    // Scripts that run long are ended, as by a SHUTDOWN.
+    host_.on_poll = [this] { core_->scripting->abort(); };
     // Commands stand still wherever they can, and go on with what other clients send, or when time passes.
     core_->long_commands.set_bounds({.work = 4, .slice_us = 0});
     // What bounds memory and time here stays as it is.
@@ -212,7 +205,7 @@ class World {
   server::ConfigStore config_;
   test::SimulatedDisk disk_{1};
   test::ImmediateBackground background_;
-  FuzzHost host_;
+  test::EndingHost host_;
   std::unique_ptr<server::Server> core_;
   std::array<std::unique_ptr<Client>, kClients> clients_;
   size_t empty_memory_ = 0;

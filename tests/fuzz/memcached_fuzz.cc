@@ -102,11 +102,6 @@ std::string command(Program& program) {
   }
 }
 
-class QuietHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 struct Process {
   Process(test::SimulatedDisk& disk, int64_t wall_ms) : clock(wall_ms), log(clock) {
     log.set_level(LogLevel::Warning);
@@ -154,7 +149,7 @@ struct Process {
   Log log;
   server::ConfigStore config;
   test::ImmediateBackground background;
-  QuietHost host;
+  test::EndingHost host;
   std::unique_ptr<server::Server> core;
 };
 

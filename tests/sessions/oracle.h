@@ -66,10 +66,6 @@ class Oracle {
   server::Server& server() { return *server_; }
 
  private:
-  class NoHost final : public server::Host {
-   public:
-    void stop(int) override {}
-  };
   void gather();
 
   SimulatedClock clock_;
@@ -77,7 +73,7 @@ class Oracle {
   server::ConfigStore config_;
   SimulatedDisk disk_{1};
   ImmediateBackground background_;
-  NoHost host_;
+  EndingHost host_;
   std::optional<server::Server> server_;
   std::vector<Twin*> told_;
 };

@@ -16,11 +16,6 @@ namespace quartet::test {
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 class InProcessBackend;
 
 class InProcessConnection final : public Connection {
@@ -76,7 +71,7 @@ class InProcessBackend final : public Backend {
   server::ConfigStore config;
   SimulatedDisk disk{1};
   ImmediateBackground background;
-  NoHost host;
+  EndingHost host;
   std::unique_ptr<server::Server> core;
   std::vector<InProcessConnection*> connections;
 

@@ -7,7 +7,9 @@ import pathlib
 import signal
 import subprocess
 import tempfile
-from typing import Mapping, Sequence
+from typing import Callable, Mapping, Sequence
+
+from support.wait import Value, wait_for
 
 
 class Background:
@@ -15,6 +17,7 @@ class Background:
 
     def __init__(self, command: Sequence[str], cwd: str | os.PathLike | None = None,
                  env: Mapping[str, str] | None = None):
+        self.command = command
         self.output = tempfile.NamedTemporaryFile(prefix="quartet-test-", suffix=".log")
         self.process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})},
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
@@ -29,6 +32,18 @@ class Background:
 
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def wait_until(self, ready: Callable[[], Value], what: str, timeout: float = 30) -> Value:
+        """As `wait_for`, but fails at once when the program ends, and in either case with its output."""
+        def probe() -> Value:
+            if not self.alive():
+                raise AssertionError(f"{self.command} ended before {what}")
+            return ready()
+
+        try:
+            return wait_for(probe, what, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.read()}") from None
 
     def kill(self) -> None:
         """SIGKILL to the whole group: the program gets no chance to say goodbye to the server."""

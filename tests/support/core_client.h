@@ -1,5 +1,4 @@
-// A server core in this process, as a test drives it: clients whose bytes go straight into their sessions, and work
-// for other threads that is done at once.
+// A server core in this process, as a test drives it: clients whose bytes go straight into their sessions.
 #pragma once
 
 #include <cstddef>
@@ -9,17 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "core_process.h"
 #include "server/server.h"
 
 namespace quartet::test {
-
-class ImmediateBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override {
-    work();
-    done();
-  }
-};
 
 // A client of the core. It must not outlive the core.
 class CoreClient : public server::Connection {

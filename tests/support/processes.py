@@ -5,74 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 import requests
 
+from support.background import Background
 from support.server import ROOT, free_port
 
 EXAMPLES = ROOT / "examples"
-
-T = TypeVar("T")
-
-
-def poll(question: Callable[[], T], what: str, seconds: float = 30) -> T:
-    """Asks until the answer is true, and returns it; fails when `seconds` have passed without."""
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.02)
-    return answer
-
-
-class Background:
-    """A process with all its children, which end together with the `with` block."""
-
-    def __init__(self, *command: str, directory: pathlib.Path, environment: Mapping[str, str]):
-        self.command = command
-        self.directory = directory
-        self.environment = environment
-
-    def __enter__(self) -> Background:
-        self.log = tempfile.NamedTemporaryFile(prefix="quartet-test-", suffix=".log")
-        # A session of its own, so that the whole group can be ended, children of children included.
-        self.process = subprocess.Popen(
-            self.command, cwd=self.directory, env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.log.close()
-
-    def read_log(self) -> str:
-        return pathlib.Path(self.log.name).read_text(errors="replace")
-
-    def wait_until(self, ready: Callable[[], T], what: str, seconds: float = 30) -> T:
-        """As `poll`, but fails at once, and with the log, when the process ends."""
-        def ask() -> T:
-            if self.process.poll() is not None:
-                raise AssertionError(f"{self.command} ended before {what}:\n{self.read_log()}")
-            return ready()
-
-        try:
-            return poll(ask, what, seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.read_log()}") from None
 
 
 def manage(directory: pathlib.Path, environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,8 +27,8 @@ def manage(directory: pathlib.Path, environment: Mapping[str, str], *arguments: 
 def django_site(directory: pathlib.Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Runs a Django project's site, and gives its address without the last slash."""
     address = f"127.0.0.1:{free_port()}"
-    site = Background(sys.executable, "manage.py", "runserver", "--noreload", address,
-                      directory=directory, environment={"PYTHONUNBUFFERED": "1", **environment})
+    site = Background([sys.executable, "manage.py", "runserver", "--noreload", address],
+                      cwd=directory, env={"PYTHONUNBUFFERED": "1", **environment})
 
     def answers() -> bool:
         with contextlib.suppress(requests.ConnectionError):
@@ -103,10 +45,11 @@ def django_site(directory: pathlib.Path, environment: Mapping[str, str]) -> Iter
 def celery_worker(directory: pathlib.Path, environment: Mapping[str, str], *options: str,
                   application: str = "config") -> Iterator[Background]:
     """Runs a Celery worker of the project's application, once it takes tasks."""
-    worker = Background(sys.executable, "-m", "celery", "--app", application, "worker", "--loglevel", "INFO", *options,
-                        directory=directory, environment=environment)
+    worker = Background(
+        [sys.executable, "-m", "celery", "--app", application, "worker", "--loglevel", "INFO", *options],
+        cwd=directory, env=environment)
     with worker:
-        worker.wait_until(lambda: " ready." in worker.read_log(), "the worker is ready")
+        worker.wait_until(lambda: " ready." in worker.read(), "the worker is ready")
         yield worker
 
 

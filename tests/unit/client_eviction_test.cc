@@ -15,11 +15,6 @@ using namespace quartet;
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 struct Core {
   explicit Core(std::vector<std::string> options = {}) : log(clock) {
     std::vector<std::string> all = {"--dir", "/tmp", "--save", ""};
@@ -55,7 +50,7 @@ struct Core {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  NoHost host;
+  test::EndingHost host;
   std::unique_ptr<server::Server> core;
   std::vector<std::unique_ptr<test::CoreClient>> clients;  // which do not outlive it
 };

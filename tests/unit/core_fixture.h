@@ -16,11 +16,6 @@
 
 namespace quartet::test {
 
-class EndingHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 struct Core {
   explicit Core(std::vector<std::string> options)
       : log(clock), error(load(std::move(options))), server(clock, log, config, disk, background, host, server::all_families()) {

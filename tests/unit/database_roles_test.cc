@@ -14,11 +14,6 @@ using namespace quartet;
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 /// What leaves the server: each effect with its database, units in parentheses.
 class Recorder final : public persistence::Sink {
  public:
@@ -91,7 +86,7 @@ struct Core {
   std::string problem;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  NoHost host;
+  test::EndingHost host;
   server::Server core;
   Recorder recorder;
 };

@@ -26,11 +26,6 @@ namespace {
 
 constexpr size_t kClients = 4;
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 /// The effects of each database by itself: those of different databases may have another order.
 struct Effects final : persistence::Sink {
   void append(const persistence::Effect& effect) override {
@@ -80,7 +75,7 @@ struct Side {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  NoHost host;
+  test::EndingHost host;
   Effects effects;
   std::unique_ptr<server::Server> core;
   std::array<std::unique_ptr<Client>, kClients> clients;

@@ -3,7 +3,6 @@
 // A server on a disk that fails as the test says, and whose other threads work when the test says.
 
 #include <catch2/catch.hpp>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,22 +14,6 @@
 #include "simulated_disk.h"
 
 namespace quartet::test {
-
-class EndingHost final : public server::Host {
- public:
-  void stop(int status) override { ended = status; }
-  std::optional<int> ended;
-};
-
-/// Work that is done when the test says so.
-class HeldBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override { jobs.push_back({std::move(work), std::move(done)}); }
-  struct Job {
-    std::function<void()> work, done;
-  };
-  std::deque<Job> jobs;
-};
 
 /// Databases 0 and 1 under `always`, 2 not logged; the settings of a test come on top.
 struct TestProcess {
@@ -74,10 +57,7 @@ struct TestProcess {
       core.tick();
       core.end_turn();
       while (!background.jobs.empty() && !host.ended) {
-        const HeldBackground::Job job = std::move(background.jobs.front());
-        background.jobs.pop_front();
-        job.work();
-        job.done();
+        background.do_next();
         core.end_turn();
       }
     }

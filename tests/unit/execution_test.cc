@@ -21,21 +21,6 @@ using server::Context;
 
 namespace {
 
-class StoppingHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
-/// Work that is done when the test says so.
-class HeldBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override { jobs.push_back({std::move(work), std::move(done)}); }
-  struct Job {
-    std::function<void()> work, done;
-  };
-  std::deque<Job> jobs;
-};
-
 // --- Commands in which memory runs out --------------------------------------------------------------------------------
 
 /// FAIL.READ: in the middle of its reply.
@@ -125,7 +110,7 @@ struct Core {
   void work() {
     core->end_turn();
     while (!background.jobs.empty()) {
-      const HeldBackground::Job job = std::move(background.jobs.front());
+      const test::HeldBackground::Job job = std::move(background.jobs.front());
       background.jobs.pop_front();
       job.work();
       job.done();
@@ -152,8 +137,8 @@ struct Core {
   Log log;
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
-  HeldBackground background;
-  StoppingHost host;
+  test::HeldBackground background;
+  test::EndingHost host;
   std::vector<std::span<const server::Command>> all = families();
   std::optional<server::Server> core;
 };

@@ -16,12 +16,6 @@ using namespace quartet;
 
 namespace {
 
-class StoppingHost final : public server::Host {
- public:
-  void stop(int status) override { stopped = status; }
-  std::optional<int> stopped;
-};
-
 /// A server with 100 keys "k:0" to "k:99" and a set "set" of 100 members in database 1, in which each command is divided wherever
 /// it can be.
 struct Core {
@@ -52,7 +46,7 @@ struct Core {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  StoppingHost host;
+  test::EndingHost host;
   std::optional<server::Server> core;
 };
 
@@ -402,7 +396,7 @@ TEST_CASE("the server ends in the middle of commands in slices", "[long]") {
   CHECK(server.core->database(2).locked());
   SECTION("by SHUTDOWN, before which changes end") {
     broker.send("SHUTDOWN NOSAVE\r\n");
-    CHECK(server.host.stopped == 0);
+    CHECK(server.host.ended == 0);
     CHECK(other.take_output() == "+OK\r\n:9\r\n");
     CHECK(server.cache().locked());
   }

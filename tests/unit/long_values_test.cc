@@ -21,11 +21,6 @@ namespace {
 constexpr size_t kElements = 200;
 constexpr size_t kLong = 50'000;  // bytes
 
-class QuietHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 std::string long_text(size_t i, size_t bytes = kLong) {
   std::string text = fmt::format("{:06}", i);
   text.resize(bytes, static_cast<char>('a' + i % 26));
@@ -84,7 +79,7 @@ struct Core {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  QuietHost host;
+  test::EndingHost host;
   std::optional<server::Server> core;
 };
 

@@ -17,12 +17,6 @@ using namespace quartet;
 
 namespace {
 
-class QuietHost final : public server::Host {
- public:
-  void stop(int status) override { ended = status; }
-  std::optional<int> ended;
-};
-
 /// A disk with the directory that the servers work in.
 struct Disk {
   Disk() { REQUIRE(disk.make_directory("/tmp")); }
@@ -62,7 +56,7 @@ struct Process {
   Log log;
   server::ConfigStore config;
   test::ImmediateBackground background;
-  QuietHost host;
+  test::EndingHost host;
   std::optional<std::string> error;
   server::Server core;
 };

@@ -4,7 +4,6 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <deque>
 #include <fmt/format.h>
 #include <string>
 #include <vector>
@@ -56,34 +55,10 @@ TEST_CASE("keyspaces are charged what the allocator has handed out for them", "[
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
-/// Work that is done some time later, on this thread.
-class LateBackground final : public server::Background {
- public:
-  explicit LateBackground(Random& random) : random_(random) {}
-  void run(std::function<void()> work, std::function<void()> done) override { jobs_.push_back({std::move(work), std::move(done)}); }
-  void do_some() {
-    while (!jobs_.empty() && random_.below(3) > 0) {
-      const auto [work, done] = std::move(jobs_.front());
-      jobs_.pop_front();
-      work();
-      done();
-    }
-  }
-
- private:
-  Random& random_;
-  std::deque<std::pair<std::function<void()>, std::function<void()>>> jobs_;
-};
-
 /// A whole server with a log, whose clients do everything that takes and frees memory.
 class History {
  public:
-  explicit History(uint64_t seed) : random_(seed), background_(random_), log_(clock_) {
+  explicit History(uint64_t seed) : random_(seed), log_(clock_) {
     REQUIRE_FALSE(config_.load({"--dir", folder_.path(), "--databases", "4", "--save", "", "--appendonly", "yes", "--appendfsync", "no",
                                 "--db.1.maxmemory-policy", "allkeys-lru", "--db.2.maxmemory-policy", "volatile-ttl",
                                 "--db.3.maxmemory-policy", "allkeys-lfu", "--db.3.appendonly", "no"}));
@@ -108,7 +83,7 @@ class History {
       clock_.advance_ms(static_cast<int64_t>(random_.below(50)));
       core_->tick();
       core_->end_turn();
-      background_.do_some();
+      while (!background_.jobs.empty() && random_.below(3) > 0) background_.do_next();
     }
   }
   void check() {
@@ -203,11 +178,11 @@ class History {
   test::Folder folder_;
   Random random_;
   ManualClock clock_;
-  LateBackground background_;
+  test::HeldBackground background_;
   Log log_;
   server::ConfigStore config_;
   persistence::SystemDisk disk_;
-  NoHost host_;
+  test::EndingHost host_;
   std::unique_ptr<server::Server> core_;
   std::vector<std::unique_ptr<test::CoreClient>> clients_;
 };

@@ -17,11 +17,6 @@ using namespace quartet;
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 /// Time goes on by a little with each look at it, as far as the test says.
 class PassingClock final : public Clock {
  public:
@@ -71,7 +66,7 @@ struct Core {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  NoHost host;
+  test::EndingHost host;
   std::unique_ptr<server::Server> server;
   server::Server& core;
 };

@@ -12,11 +12,6 @@ using namespace quartet;
 
 namespace {
 
-class NoHost final : public server::Host {
- public:
-  void stop(int) override {}
-};
-
 /// A server with a large set under the key "large" and a snapshot that has begun.
 struct Core {
   Core() : log(clock), core(clock, log, config, disk, background, host, server::all_families()) {
@@ -40,7 +35,7 @@ struct Core {
   server::ConfigStore config;
   test::SimulatedDisk disk{1};
   test::ImmediateBackground background;
-  NoHost host;
+  test::EndingHost host;
   server::Server core;
 };
 
