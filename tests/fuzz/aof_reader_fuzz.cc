@@ -4,26 +4,20 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/crc32c.h"
+#include "fuzz.h"
 #include "persistence/aof_reader.h"
 
 namespace {
 
 using namespace quartet;
+using fuzz::demand;
 using namespace quartet::persistence;
 using Status = AofReader::Status;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 class TextFile final : public File {
  public:

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core_client.h"
+#include "fuzz.h"
 #include "reply.h"
 #include "server/commands/families.h"
 #include "server/config.h"
@@ -29,14 +30,10 @@
 namespace {
 
 using namespace quartet;
+using fuzz::demand;
+using fuzz::Program;
 
 constexpr size_t kClients = 3;
-
-void demand(bool holds, std::string_view what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %.*s\n", static_cast<int>(what.size()), what.data());
-  std::abort();
-}
 
 // --- What commands are made of ------------------------------------------------------------------------------------------
 
@@ -213,23 +210,6 @@ class World {
 };
 
 // --- The program --------------------------------------------------------------------------------------------------------
-
-class Program {
- public:
-  Program(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool more() const { return at_ < end_; }
-  uint8_t byte() { return more() ? *at_++ : 0; }
-  std::string bytes(size_t n) {
-    n = std::min(n, static_cast<size_t>(end_ - at_));
-    std::string text(reinterpret_cast<const char*>(at_), n);
-    at_ += n;
-    return text;
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 std::string argument(Program& program, const Word& word) {
   const uint8_t kind = program.byte(), which = program.byte();

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "core_client.h"
+#include "fuzz.h"
 #include "reply.h"
 #include "server/commands/families.h"
 #include "server/server.h"
@@ -22,34 +21,8 @@
 namespace {
 
 using namespace quartet;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
-
-/// The input as a source of choices; it gives zeros where it is used up.
-class Program {
- public:
-  Program(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool more() const { return at_ < end_; }
-  uint8_t byte() { return more() ? *at_++ : 0; }
-  std::string bytes(size_t n) {
-    n = std::min(n, static_cast<size_t>(end_ - at_));
-    std::string text(reinterpret_cast<const char*>(at_), n);
-    at_ += n;
-    return text;
-  }
-  template <size_t N>
-  std::string_view one_of(const std::array<std::string_view, N>& choices) {
-    return choices[byte() % N];
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
+using fuzz::demand;
+using fuzz::Program;
 
 constexpr std::array<std::string_view, 4> kKeys = {"a", "b", "foo", "list"};
 constexpr std::array<std::string_view, 8> kMetaKeys = {"a", "b", "foo", "list", "Zm9v b", "AAEC b", "Zm9 b", "a b"};

@@ -3,25 +3,19 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "fuzz.h"
 #include "protocol/memcached_parser.h"
 
 namespace {
 
+using quartet::fuzz::demand;
 using quartet::protocol::MemcachedLimits;
 using quartet::protocol::MemcachedParser;
 using Status = MemcachedParser::Status;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 /// What a stream of requests came to, and how many bytes were left over, not counting those that are passed over.
 struct Outcome {

@@ -4,21 +4,15 @@
 // The first byte chooses: 1 = the checksum counts, 2 = the file comes in pieces, whose sizes the second byte tells.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
+#include "fuzz.h"
 #include "rdb_fixture.h"
 
 namespace {
 
 using namespace quartet;
+using fuzz::demand;
 using persistence::RdbReader;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 bool load(persistence::RdbInput& in, test::Databases& databases, RdbReader::Options options, uint64_t budget) {
   RdbReader reader(in, databases, options);

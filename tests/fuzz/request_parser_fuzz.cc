@@ -2,24 +2,18 @@
 // beyond the end is seen), and demands the same requests, in the same order, with the same end.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "fuzz.h"
 #include "protocol/request_parser.h"
 
 namespace {
 
+using quartet::fuzz::demand;
 using quartet::protocol::ParserLimits;
 using quartet::protocol::RequestParser;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 /// What a stream of requests came to: a line for every request, the error, and how many bytes were left over.
 struct Outcome {

@@ -3,21 +3,15 @@
 // footer.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
+#include "fuzz.h"
 #include "persistence/dump_payload.h"
 #include "rdb_fixture.h"
 
 namespace {
 
 using namespace quartet;
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
+using fuzz::demand;
 
 }  // namespace
 
