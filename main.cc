@@ -25,8 +25,8 @@
 #include "server/server.h"
 #include "server/start_report.h"
 
-// jemalloc reads this at its start: a thread of its own gives freed memory back to the system, which takes milliseconds where it
-// is much, and would otherwise happen in the middle of some command.
+// jemalloc reads this at its start: a thread of its own gives freed memory back to the system, which takes milliseconds
+// where it is much, and would otherwise happen in the middle of some command.
 extern "C" {
 extern const char* const malloc_conf;
 const char* const malloc_conf = "background_thread:true,max_background_threads:1";
@@ -48,7 +48,8 @@ constexpr std::string_view kUsage =
     "  quartet quartet.toml --port 7000           the same, on another port\n"
     "  quartet --port 0 --unixsocket /run/q.sock  on a Unix socket only\n"
     "\n"
-    "--check says what is in an RDB file, an append-only file, a manifest or a data directory, and whether it is whole:\n"
+    "--check says what is in an RDB file, an append-only file, a manifest or a data directory, and whether it is "
+    "whole:\n"
     "status 0 whole, 1 damaged, 2 cannot be read. With --fix an append-only file is cut where it is damaged; what was\n"
     "there is kept under names that end with .original, and files behind the damage are taken out of the manifest.\n";
 
@@ -71,8 +72,8 @@ void fit_maxclients(server::ConfigStore& config, Log& log) {
   if (possible >= wanted) return;
   const std::string lowered = std::to_string(possible < 1 ? 1 : possible);
   if (std::optional<std::string> error = config.set({{"maxclients", lowered}})) return log.warning("{}", *error);
-  log.warning("maxclients is lowered from {} to {}: the limit of open files does not allow more (see ulimit -n)", wanted,
-              lowered);
+  log.warning("maxclients is lowered from {} to {}: the limit of open files does not allow more (see ulimit -n)",
+              wanted, lowered);
 }
 
 /// The file that tells others the process's id, for as long as the process lives.
@@ -145,8 +146,8 @@ int serve(Clock& clock, Log& log, server::ConfigStore& config) {
     log.notice("Bye");
     std::_Exit(status);
   }
-  // Freeing millions of entries one by one takes seconds; the operating system takes all of it back at once. Where blocks
-  // do not come from slabs, it is because a sanitizer wants to see what is left.
+  // Freeing millions of entries one by one takes seconds; the operating system takes all of it back at once. Where
+  // blocks do not come from slabs, it is because a sanitizer wants to see what is left.
   if (blocks::kSlabs) static_cast<void>(server.release());
   log.notice("Bye");
   return status;
@@ -166,8 +167,8 @@ int main(int argc, char** argv) {
   }
   if (!arguments.empty() && arguments[0] == "--check") return check(arguments);
 
-  // A client that goes away is an error of its socket, a file that may not become larger one of its write, and a closed terminal or
-  // an alarm that whoever started the server had set no reason to end.
+  // A client that goes away is an error of its socket, a file that may not become larger one of its write, and a closed
+  // terminal or an alarm that whoever started the server had set no reason to end.
   for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP, SIGALRM}) std::signal(number, SIG_IGN);
 
   SystemClock clock;

@@ -26,7 +26,8 @@ int64_t microseconds(clockid_t id) {
 
 #if defined(__x86_64__)
 uint64_t ticks() { return __rdtsc(); }
-/// Whether the counter runs at one rate, asleep or awake (Intel's Software Developer's Manual, volume 3, "Invariant TSC").
+/// Whether the counter runs at one rate, asleep or awake (Intel's Software Developer's Manual, volume 3, "Invariant
+/// TSC").
 bool counter_is_constant() {
   unsigned a, b, c, d;
   return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & 1u << 8);

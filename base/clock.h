@@ -21,8 +21,8 @@ class Clock {
   virtual Time now() = 0;
 };
 
-/// The operating system's clocks, read at least once a millisecond. Between two readings time is told by the processor's
-/// time stamp counter, which costs a third of a reading, where it has one that runs at a constant rate.
+/// The operating system's clocks, read at least once a millisecond. Between two readings time is told by the
+/// processor's time stamp counter, which costs a third of a reading, where it has one that runs at a constant rate.
 class SystemClock final : public Clock {
  public:
   SystemClock();

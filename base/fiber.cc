@@ -43,7 +43,8 @@ void finish_switch(void*, const void**, size_t*) {}
 }  // namespace
 
 FiberStack::FiberStack()
-    : mapping_(::mmap(nullptr, mapped_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0)) {
+    : mapping_(::mmap(nullptr, mapped_bytes(), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0)) {
   if (mapping_ == MAP_FAILED || ::mprotect(mapping_, page_bytes(), PROT_NONE) != 0) {
     if (mapping_ != MAP_FAILED) ::munmap(mapping_, mapped_bytes());
     throw std::bad_alloc();
@@ -71,7 +72,8 @@ Fiber::Fiber(FiberStack stack, std::function<void()> body) : stack_(std::move(st
   own_.uc_link = nullptr;
   // makecontext(3) passes nothing but integers.
   const auto self = reinterpret_cast<uintptr_t>(this);
-  ::makecontext(&own_, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(self >> 32), static_cast<unsigned>(self));
+  ::makecontext(&own_, reinterpret_cast<void (*)()>(&Fiber::enter), 2, static_cast<unsigned>(self >> 32),
+                static_cast<unsigned>(self));
 }
 
 Fiber::~Fiber() { assert(state_ == State::New || state_ == State::Ended); }

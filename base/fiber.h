@@ -7,8 +7,8 @@
 
 namespace quartet {
 
-/// Memory for the stack of a fiber, with a page below it that cannot be touched, so that an overflow ends the process rather
-/// than change other memory.
+/// Memory for the stack of a fiber, with a page below it that cannot be touched, so that an overflow ends the process
+/// rather than change other memory.
 class FiberStack {
  public:
   /// In bytes. Pages that were never touched take no memory. The compressor of RDB values alone wants a quarter of it.
@@ -26,8 +26,8 @@ class FiberStack {
   void* mapping_;
 };
 
-/// A function on a stack of its own, which can stand still in its middle and go on later: a stackful coroutine, by ucontext(3).
-/// Everything happens on the thread of whoever calls resume().
+/// A function on a stack of its own, which can stand still in its middle and go on later: a stackful coroutine, by
+/// ucontext(3). Everything happens on the thread of whoever calls resume().
 class Fiber {
  public:
   /// Nothing runs before the first resume(). `body` must not throw.
@@ -37,8 +37,8 @@ class Fiber {
   /// REQUIRES: it has ended, or was never resumed.
   ~Fiber();
 
-  /// Runs the body until it pauses or ends; false where it has ended. It may be called from another fiber. REQUIRES: it has not ended,
-  /// and is not running.
+  /// Runs the body until it pauses or ends; false where it has ended. It may be called from another fiber. REQUIRES: it
+  /// has not ended, and is not running.
   bool resume();
   /// Called by the body: back to who resumed it, until it is resumed again.
   void pause();

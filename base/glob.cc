@@ -1,7 +1,8 @@
-// A pattern is a row of segments with stars between them; each character of a segment (a byte, a `?`, a class) takes one byte of the
-// text. The first segment stands at the beginning of the text and the last one at its end. Of those between, each goes to the first
-// place where it fits behind the one before it: if there is any match, there is one like this. So no place is tried twice for
-// the sake of another segment, and what is left is to find one segment in a text in linear time.
+// A pattern is a row of segments with stars between them; each character of a segment (a byte, a `?`, a class) takes
+// one byte of the text. The first segment stands at the beginning of the text and the last one at its end. Of those
+// between, each goes to the first place where it fits behind the one before it: if there is any match, there is one
+// like this. So no place is tried twice for the sake of another segment, and what is left is to find one segment in a
+// text in linear time.
 
 #include "base/glob.h"
 
@@ -19,7 +20,8 @@ constexpr size_t kNone = std::string_view::npos;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-/// Matches one character against the class that begins behind '[' at `p`; moves `p` behind the class, which does not depend on `c`.
+/// Matches one character against the class that begins behind '[' at `p`; moves `p` behind the class, which does not
+/// depend on `c`.
 bool match_class(std::string_view pattern, size_t& p, char c, bool ignore_case) {
   const auto fold = [&](char x) { return ignore_case ? lower(x) : x; };
   const bool negated = p < pattern.size() && pattern[p] == '^';
@@ -93,7 +95,8 @@ struct Segment {
     pattern = whole.substr(0, at);
   }
 
-  /// How many of the first characters, at most `most`, match the text, which is long enough; `at` goes behind these in the pattern.
+  /// How many of the first characters, at most `most`, match the text, which is long enough; `at` goes behind these in
+  /// the pattern.
   size_t match(std::string_view text, size_t most, bool ignore_case, size_t& at) const {
     for (size_t i = 0; i < most; ++i)
       if (!match_one(pattern, at, text[i], ignore_case)) return i;
@@ -105,7 +108,8 @@ struct Segment {
   }
 };
 
-/// Finds a segment by the bits of which of its beginnings, up to `length` characters, end at a place of the text (Shift-And).
+/// Finds a segment by the bits of which of its beginnings, up to `length` characters, end at a place of the text
+/// (Shift-And).
 class BitSearch {
  public:
   BitSearch(const Segment& segment, bool ignore_case, Steps& steps)
@@ -165,13 +169,15 @@ class BitSearch {
   std::array<size_t, 256> begin_of_;
 };
 
-/// The first place from `from` on where a segment matches; kNone where there is none. REQUIRES: the segment is not empty.
+/// The first place from `from` on where a segment matches; kNone where there is none. REQUIRES: the segment is not
+/// empty.
 size_t find(const Segment& segment, std::string_view text, size_t from, bool ignore_case, Steps& steps) {
   if (text.size() - from < segment.length) return kNone;
   if (segment.plain && !ignore_case) {
     // It is linear, with some 7 ns for each byte where the text is much like the segment.
     steps.add(4 * (text.size() - from));
-    const void* found = ::memmem(text.data() + from, text.size() - from, segment.pattern.data(), segment.pattern.size());
+    const void* found =
+        ::memmem(text.data() + from, text.size() - from, segment.pattern.data(), segment.pattern.size());
     return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data()) : kNone;
   }
   // Most often a place is given up after a step or two, and no table is worth it.
@@ -199,7 +205,8 @@ bool glob_match(std::string_view pattern, std::string_view text, bool ignore_cas
     const Segment segment(pattern);
     pattern.remove_prefix(segment.pattern.size());
     if (pattern.empty())
-      return text.size() - at >= segment.length && segment.matches(text.substr(text.size() - segment.length), ignore_case);
+      return text.size() - at >= segment.length &&
+             segment.matches(text.substr(text.size() - segment.length), ignore_case);
     if (segment.length == 0) continue;
     const size_t found = find(segment, text, at, ignore_case, steps);
     if (found == kNone) return false;

@@ -28,8 +28,8 @@ inline uint64_t mix(uint64_t a, uint64_t b) {
 
 }  // namespace detail
 
-/// A keyed 64-bit hash of bytes in the manner of wyhash (https://github.com/wangyi-fudan/wyhash): folded 128-bit products
-/// of the input, xored with a secret.
+/// A keyed 64-bit hash of bytes in the manner of wyhash (https://github.com/wangyi-fudan/wyhash): folded 128-bit
+/// products of the input, xored with a secret.
 inline uint64_t hash_bytes(std::string_view bytes, uint64_t secret) {
   using detail::load32;
   using detail::load64;

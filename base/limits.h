@@ -22,14 +22,15 @@ inline constexpr int64_t kBulkBytes = 512LL * 1024 * 1024;
 inline constexpr size_t kReadBufferBytes = 64 * 1024;
 /// Requests that are parsed ahead of execution, so that their look-ups can be prefetched together.
 inline constexpr size_t kBatchCommands = 64;
-/// Arguments of which room is kept for the next requests: what a larger one needed is given back when it has been executed.
+/// Arguments of which room is kept for the next requests: what a larger one needed is given back when it has been
+/// executed.
 inline constexpr size_t kKeptArguments = 4096;
 /// Default of `client-query-buffer-limit`, in bytes: the unfinished input of one client.
 inline constexpr int64_t kQueryBufferBytes = 1024LL * 1024 * 1024;
 
-/// memcached's protocol: the longest key and the longest line of a command that takes many keys, in bytes (other lines are
-/// at most kInlineBytes long), most words in a line of a meta command, the longest opaque token, and the largest value of
-/// `memcached-item-size-max`.
+/// memcached's protocol: the longest key and the longest line of a command that takes many keys, in bytes (other lines
+/// are at most kInlineBytes long), most words in a line of a meta command, the longest opaque token, and the largest
+/// value of `memcached-item-size-max`.
 inline constexpr size_t kMemcachedKeyBytes = 250;
 inline constexpr size_t kMemcachedKeysLineBytes = 4 * 1024 * 1024;
 inline constexpr size_t kMemcachedMetaWords = 19;
@@ -44,8 +45,8 @@ inline constexpr size_t kLeastClientsBytes = 128 * 1024;
 /// Strings up to this length live inside their entry; longer ones in a block of their own, which replies can refer to.
 inline constexpr size_t kInlineStringBytes = 16 * 1024;
 
-/// A value that takes more bytes of memory than this is saved in slices by a snapshot; another one in one piece, which takes half a
-/// millisecond at most.
+/// A value that takes more bytes of memory than this is saved in slices by a snapshot; another one in one piece, which
+/// takes half a millisecond at most.
 inline constexpr size_t kSnapshotLargeBytes = 128 * 1024;
 /// A snapshot leaves in chunks of about so many bytes, and its walk pauses while so many of them wait to be written.
 inline constexpr size_t kSnapshotChunkBytes = 512 * 1024;
@@ -55,8 +56,9 @@ inline constexpr size_t kSnapshotChunks = 8;
 inline constexpr size_t kStringBytes = 0xffffffff - 64;
 /// What is read of a file at a time while it is loaded, in bytes.
 inline constexpr size_t kRdbChunkBytes = 256 * 1024;
-/// Room in tables is made for as many entries as a file of RDB says there are, if so many of about these bytes could be in it (the
-/// room takes less than those), and for so many at a time at most: that takes some 100 ms, and the table grows from there.
+/// Room in tables is made for as many entries as a file of RDB says there are, if so many of about these bytes could be
+/// in it (the room takes less than those), and for so many at a time at most: that takes some 100 ms, and the table
+/// grows from there.
 inline constexpr size_t kRdbEntryBytes = 16;
 inline constexpr size_t kRdbReservedEntries = 16 * 1024 * 1024;
 
@@ -66,24 +68,27 @@ inline constexpr int64_t kDatabases = 16384;
 inline constexpr size_t kDatabaseNameBytes = 64;
 inline constexpr size_t kConfigFileBytes = 1024 * 1024;
 
-/// Lists of one database that DB STATS and INFO show by name, the longest ones, and the longest name that they show, in bytes.
+/// Lists of one database that DB STATS and INFO show by name, the longest ones, and the longest name that they show, in
+/// bytes.
 inline constexpr size_t kShownQueues = 32;
 inline constexpr size_t kQueueNameBytes = 256;
 
 /// Most elements that one SRANDMEMBER, HRANDFIELD or ZRANDMEMBER with a negative count repeats.
 inline constexpr int64_t kRandomElements = 16 * 1024 * 1024;
 
-/// A command that has so much work before it (see Pauses) is done in slices, between which other databases get their turn; so many
-/// commands at most at a time, each of which has a stack.
+/// A command that has so much work before it (see Pauses) is done in slices, between which other databases get their
+/// turn; so many commands at most at a time, each of which has a stack.
 inline constexpr size_t kLongWork = 4096;
 inline constexpr size_t kLongCommands = 16;
-/// What commands that need much memory for their work (LCS) may hold together, in bytes; each is bounded by `proto-max-bulk-len` besides.
+/// What commands that need much memory for their work (LCS) may hold together, in bytes; each is bounded by
+/// `proto-max-bulk-len` besides.
 inline constexpr size_t kWorkingBytes = 512 * 1024 * 1024;
 
 /// Deepest nesting of values between Lua and replies, and of cjson and cmsgpack documents.
 inline constexpr int kNesting = 1000;
 
-/// Memory that the interpreter of scripts may hold, and as much again for one reply to a command that a script calls, in bytes.
+/// Memory that the interpreter of scripts may hold, and as much again for one reply to a command that a script calls,
+/// in bytes.
 inline constexpr size_t kScriptMemoryBytes = 1024 * 1024 * 1024;
 /// Longest JSON document that a script may write, in bytes, every byte of a string counted as an escape of six.
 inline constexpr size_t kJsonBytes = 512 * 1024 * 1024;

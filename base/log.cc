@@ -34,6 +34,8 @@ void Log::write(LogLevel level, std::string_view message) {
   std::fflush(out);
 }
 
-void Log::format(LogLevel level, fmt::string_view text, fmt::format_args args) { write(level, fmt::vformat(text, args)); }
+void Log::format(LogLevel level, fmt::string_view text, fmt::format_args args) {
+  write(level, fmt::vformat(text, args));
+}
 
 }  // namespace quartet

@@ -27,7 +27,8 @@ class Log {
   LogLevel level() const { return level_; }
 
   void write(LogLevel level, std::string_view message);
-  /// Writes a message whose arguments are erased, so that the formatting is compiled once and not by everybody who logs.
+  /// Writes a message whose arguments are erased, so that the formatting is compiled once and not by everybody who
+  /// logs.
   void format(LogLevel level, fmt::string_view text, fmt::format_args args);
 
   template <class... Args>

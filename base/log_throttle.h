@@ -8,8 +8,9 @@
 
 namespace quartet {
 
-/// Lets a bounded number of messages of one kind into the log in each second, so that a storm of clients neither fills the
-/// disk nor takes the time of others. What is left out is counted, and the next message that is written is followed by the count.
+/// Lets a bounded number of messages of one kind into the log in each second, so that a storm of clients neither fills
+/// the disk nor takes the time of others. What is left out is counted, and the next message that is written is followed
+/// by the count.
 class LogThrottle {
  public:
   /// Messages a second.

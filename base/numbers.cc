@@ -53,7 +53,9 @@ std::optional<uint64_t> parse_uint(std::string_view text) {
   return value;
 }
 
-std::optional<double> parse_double(std::string_view text) { return parse_float<double>(text, std::strtod, Overflow::Refuse); }
+std::optional<double> parse_double(std::string_view text) {
+  return parse_float<double>(text, std::strtod, Overflow::Refuse);
+}
 
 std::optional<long double> parse_long_double(std::string_view text, Overflow overflow) {
   return parse_float<long double>(text, std::strtold, overflow);
@@ -99,7 +101,8 @@ std::string format_long_double(long double value) {
 
 std::optional<int64_t> parse_memory(std::string_view text) {
   size_t digits = 0;
-  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) || (digits == 0 && text[0] == '-')))
+  while (digits < text.size() &&
+         (std::isdigit(static_cast<unsigned char>(text[digits])) || (digits == 0 && text[0] == '-')))
     ++digits;
   int64_t value;
   const auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);

@@ -4,12 +4,13 @@
 
 namespace quartet {
 
-/// Where long work may stand still for a while, so that other work gets its turn. Whoever does the work says after every few
-/// steps how much it has done; whoever lets it be done decides now and then whether it goes on at once.
+/// Where long work may stand still for a while, so that other work gets its turn. Whoever does the work says after
+/// every few steps how much it has done; whoever lets it be done decides now and then whether it goes on at once.
 ///
-/// A unit of work is one element of a collection that is looked at, or kBytesOfWork bytes that are copied, compared or counted, which
-/// takes about as long: 50 to 100 ns, the memory that is touched for the first time on the way included. An element that is copied is
-/// both (work_of_bytes), because one of 100 KB takes as long as several hundred small ones.
+/// A unit of work is one element of a collection that is looked at, or kBytesOfWork bytes that are copied, compared or
+/// counted, which takes about as long: 50 to 100 ns, the memory that is touched for the first time on the way included.
+/// An element that is copied is both (work_of_bytes), because one of 100 KB takes as long as several hundred small
+/// ones.
 class Pauses {
  public:
   void after(size_t work) {

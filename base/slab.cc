@@ -100,7 +100,8 @@ void SlabHeap::free_remotely(void* block) {
   slab->remote_last = offset;
   std::atomic<Slab*>& announced = slab->heap->remote_;
   slab->next_remote = announced.load(std::memory_order_relaxed);
-  while (!announced.compare_exchange_weak(slab->next_remote, slab, std::memory_order_release, std::memory_order_relaxed)) {
+  while (!announced.compare_exchange_weak(slab->next_remote, slab, std::memory_order_release,
+                                          std::memory_order_relaxed)) {
   }
 }
 

@@ -8,9 +8,10 @@
 
 namespace quartet {
 
-/// Memory for small blocks in the manner of slab allocation (Bonwick 1994): each slab of kSlabBytes is cut into blocks of
-/// one size. General allocators round to multiples of 16 bytes and keep a block's size for it; keys and members are many,
-/// small and know their size, so that here blocks come in steps of 4 bytes and the caller gives the size back on freeing.
+/// Memory for small blocks in the manner of slab allocation (Bonwick 1994): each slab of kSlabBytes is cut into blocks
+/// of one size. General allocators round to multiples of 16 bytes and keep a block's size for it; keys and members are
+/// many, small and know their size, so that here blocks come in steps of 4 bytes and the caller gives the size back on
+/// freeing.
 ///
 /// One thread owns a heap and allocates from it. Any thread may free: blocks freed by another one are chained in their
 /// slab, and the owner takes the chains back a few slabs at a time (`collect`). Blocks are aligned to 4 bytes.
@@ -24,7 +25,8 @@ class SlabHeap {
   SlabHeap(const SlabHeap&) = delete;
   SlabHeap& operator=(const SlabHeap&) = delete;
 
-  /// What a block of `bytes` takes: the next multiple of 4 up to 128, above that of a sixteenth of the power of two below.
+  /// What a block of `bytes` takes: the next multiple of 4 up to 128, above that of a sixteenth of the power of two
+  /// below.
   static constexpr size_t rounded(size_t bytes) { return class_bytes(class_of(bytes)); }
 
   /// REQUIRES: bytes <= kMaxBytes. Throws std::bad_alloc.
@@ -68,7 +70,8 @@ class SlabHeap {
   void purge();
   /// Slabs held, the kept ones too.
   size_t slabs() const { return slabs_; }
-  /// Bytes of the slabs that no block in use lies in. A block that another thread freed is in use until it is taken back.
+  /// Bytes of the slabs that no block in use lies in. A block that another thread freed is in use until it is taken
+  /// back.
   size_t unused_bytes() const { return slabs_ * kSlabBytes - used_units_ * kUnit; }
   /// Bytes of all blocks that were ever taken back from other threads.
   uint64_t collected_bytes() const { return collected_units_ * kUnit; }
@@ -142,7 +145,8 @@ class SlabHeap {
   std::array<Slab*, kClasses> partial_{};  // the first is the one to allocate from
   std::atomic<Slab*> remote_{nullptr};
   Slab* collecting_ = nullptr;
-  // Some empty slabs are kept, for blocks of any size, so that a lone block that comes and goes does not take its slab along each time.
+  // Some empty slabs are kept, for blocks of any size, so that a lone block that comes and goes does not take its slab
+  // along each time.
   Slab* kept_ = nullptr;
   size_t kept_count_ = 0;
   size_t slabs_ = 0;
@@ -151,8 +155,8 @@ class SlabHeap {
 };
 
 /// Blocks for the small things that a database is made of: from the thread's SlabHeap where they are small, from malloc
-/// where they are large. A block's `bytes` must be the same, or fit in place, from its allocation to its freeing. Blocks
-/// that other threads free come back at `collect`; those of a thread that has ended stay in use.
+/// where they are large. A block's `bytes` must be the same, or fit in place, from its allocation to its freeing.
+/// Blocks that other threads free come back at `collect`; those of a thread that has ended stay in use.
 namespace blocks {
 
 extern constinit thread_local SlabHeap heap;

@@ -1,4 +1,4 @@
-"""The figures of every benchmark as CSV, one line for each: what bench/plot reads, and what can be put together with cat."""
+"""The figures of every benchmark as CSV, one line for each, which bench/plot reads. Files are put together with cat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 class Figures:
-    """Writes each figure as it comes, so that those of an interrupted run are not lost. Without a file it does nothing."""
+    """Writes each figure as it comes, so that those of an interrupted run remain. Without a file it does nothing."""
 
     def __init__(self, bench: str, path: str | None):
         self._bench = bench

@@ -52,7 +52,7 @@ def run(server: Server, case: str, core: int, **options: object) -> dict[str, fl
 
 
 def fill(server: Server, case: str, core: int, count: int, value_size: int = 3) -> None:
-    """Sends the case `count` times, its numbers counting up: so that there are as many keys, or members of one value."""
+    """Sends the case `count` times, its numbers counting up: then there are as many keys, or members of one value."""
     pipeline = min(100, max(1, LARGEST_BATCH // max(value_size, 1)))
     outcome = run(server, case, core, requests=count, keys=count, value_size=value_size, pipeline=pipeline,
                   order="sequential", seconds=600)

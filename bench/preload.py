@@ -16,7 +16,7 @@ from servers import Server
 
 @contextlib.contextmanager
 def preloaded(library: str, **variables: str) -> Iterator[None]:
-    """What is started meanwhile has the library loaded before all others, and finds the variables in its environment."""
+    """What is started meanwhile loads the library before all others, and finds the variables in its environment."""
     before = os.environ.get("LD_PRELOAD")
     os.environ.update(LD_PRELOAD=library, **variables)
     try:
@@ -29,8 +29,8 @@ def preloaded(library: str, **variables: str) -> Iterator[None]:
 
 
 class Turns:
-    """How long the turns of a server's loop are, in its own CPU time: what it does itself to those who wait for it, whatever else
-    runs on the machine. For the length of a `with` block."""
+    """How long the turns of a server's loop are, in its own CPU time: what it does itself to those who wait for it,
+    whatever else runs on the machine. For the length of a `with` block."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="quartet-bench-")

@@ -41,7 +41,7 @@ def cores() -> tuple[int, int]:
 
 
 def place(core: int | None, ahead: bool) -> None:
-    """Pins the calling process to a core. `ahead`: what else runs there waits for it, its own later threads included."""
+    """Pins the calling process to a core. `ahead`: what else runs there waits for it, even its own later threads."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     if ahead:
@@ -57,8 +57,8 @@ def free_port() -> int:
 class Server:
     """One server without persistence, for the length of a `with` block."""
 
-    def __init__(self, name: str, binary: str, core: int | None = None, *arguments: object, load_port: int | None = None,
-                 ahead: bool = False):
+    def __init__(self, name: str, binary: str, core: int | None = None, *arguments: object,
+                 load_port: int | None = None, ahead: bool = False):
         self.name = name
         self.port = free_port()
         self.load_port = load_port or self.port  # where the load goes
@@ -157,12 +157,12 @@ class Server:
 def quartet_memcached(binary: str, core: int | None = None) -> Server:
     """Quartet, to which the load speaks memcached's protocol."""
     port = free_port()
-    return Server("quartet-memcached", binary, core, "--db.0.memcached-port", port, "--db.0.memcached-bind", "127.0.0.1",
-                  load_port=port)
+    return Server("quartet-memcached", binary, core, "--db.0.memcached-port", port,
+                  "--db.0.memcached-bind", "127.0.0.1", load_port=port)
 
 
 class Client:
-    """Just enough of a client to prepare data: it sends many commands and asserts that none is answered with an error."""
+    """Just enough of a client to prepare data: it sends many commands and asserts that no answer is an error."""
 
     def __init__(self, port: int):
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
@@ -183,13 +183,16 @@ class Client:
 
     def bulk(self, *command: bytes) -> bytes:
         """A reply that is a bulk string."""
-        self._socket.sendall(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command))
+        self._socket.sendall(self._request(command))
         return self._replies.read(int(self._replies.readline()[1:]) + 2)[:-2]
+
+    @staticmethod
+    def _request(command: tuple[bytes, ...]) -> bytes:
+        return b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command)
 
     def _exchange(self, commands: list[tuple[bytes, ...]]) -> bytes:
         """The last of the replies."""
-        self._socket.sendall(b"".join(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in command)
-                                      for command in commands))
+        self._socket.sendall(b"".join(self._request(command) for command in commands))
         reply = b""
         for _ in commands:
             reply = self._replies.readline()

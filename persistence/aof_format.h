@@ -29,8 +29,9 @@ namespace quartet::persistence {
 /// An increment begins with an empty batch, which is on disk before the manifest names the file. redis-server appends
 /// commands without annotations to such a file; they may follow any batch, and batches may follow them.
 ///
-/// A note (note_format.h) may precede a command of a batch. Changes of several databases are told apart by SELECT, which
-/// each file begins with; a unit of several changes stands between MULTI and EXEC, the SELECTs that it needs among them.
+/// A note (note_format.h) may precede a command of a batch. Changes of several databases are told apart by SELECT,
+/// which each file begins with; a unit of several changes stands between MULTI and EXEC, the SELECTs that it needs
+/// among them.
 struct Annotation {
   uint64_t length = 0;
   uint64_t synced = 0;

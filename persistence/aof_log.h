@@ -46,7 +46,8 @@ class AofLog final : public Sink {
   /// REQUIRES: nothing was appended yet; the manifest is not empty.
   void resume(const Manifest& manifest, uint64_t size, uint64_t base_size, std::optional<uint64_t> last_end);
 
-  /// Begins beside the files of a manifest that are not to be gone on with: they stand until the first base replaces them.
+  /// Begins beside the files of a manifest that are not to be gone on with: they stand until the first base replaces
+  /// them.
   /// REQUIRES: nothing was appended yet.
   void supersede(const Manifest& manifest);
 
@@ -105,8 +106,8 @@ class AofLog final : public Sink {
   void adopt_base(uint64_t rewrite, std::string path);
   /// `failure` is what the disk said, if that is the reason.
   void abandon_rewrite(uint64_t rewrite, std::optional<Error> failure = {});
-  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a database that is to be logged from now on
-  /// has to be in the base before anything counts that is added behind it. Positions go on.
+  /// Leaves the files as they are, for a row of them that begins with the next switch_file: a database that is to be
+  /// logged from now on has to be in the base before anything counts that is added behind it. Positions go on.
   /// REQUIRES: no unit is open.
   void begin_anew();
   /// How many rewrites were adopted, and what the last one that was not failed of.

@@ -77,7 +77,8 @@ AofReader::Status AofReader::look_behind_damage(size_t budget) {
   return does ? Status::Torn : Status::Corrupt;
 }
 
-/// Whether there is nothing but the beginning of commands up to the zeros. No more is read than these commands are long.
+/// Whether there is nothing but the beginning of commands up to the zeros. No more is read than these commands are
+/// long.
 AofReader::Need AofReader::ends_in_zeros(uint64_t zeros_begin, bool& does) {
   does = false;
   if (zeros_begin == size_) return Need::Have;

@@ -34,7 +34,8 @@ class AofReader {
   /// them.
   AofReader(File& file, Apply apply, uint64_t begin = 0);
 
-  /// Reads on until about `budget` more bytes are done. Behind damage the rest of the file is looked at, in the same slices.
+  /// Reads on until about `budget` more bytes are done. Behind damage the rest of the file is looked at, in the same
+  /// slices.
   Status step(size_t budget);
 
   /// What is done, in bytes: everything before is executed. After Torn: where to cut. Never within a unit.

@@ -13,14 +13,15 @@ class TailScan {
   /// `file` outlives the scan and does not change meanwhile.
   TailScan(File& file, uint64_t offset) : file_(file), offset_(offset), at_(offset), zeros_begin_(offset) {}
 
-  /// Goes on through about so many bytes, and returns whether more is to come. What follows here is known when it is not.
+  /// Goes on through about so many bytes, and returns whether more is to come. What follows here is known when it is
+  /// not.
   Result<bool> step(size_t budget_bytes);
 
-  /// Whether an intact annotation says that more of the file than what precedes the damage was on disk before it was written; the
-  /// scan ends with it.
+  /// Whether an intact annotation says that more of the file than what precedes the damage was on disk before it was
+  /// written; the scan ends with it.
   bool declared_synced() const { return declared_synced_; }
-  /// Where the zeros begin that the file ends with, as a power cut leaves of pages that were not written; at the damage where there
-  /// is nothing else, and the file's size where it does not end with zeros.
+  /// Where the zeros begin that the file ends with, as a power cut leaves of pages that were not written; at the damage
+  /// where there is nothing else, and the file's size where it does not end with zeros.
   uint64_t zeros_begin() const { return zeros_begin_; }
 
  private:

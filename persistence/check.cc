@@ -30,7 +30,9 @@ Result<std::string> keep_original(Disk& disk, const std::string& path) {
   const auto [directory, name] = split(path);
   const Result<std::vector<std::string>> names = disk.list(directory);
   if (!names) return names.error();
-  const auto taken = [&](const std::string& wanted) { return std::binary_search(names->begin(), names->end(), wanted); };
+  const auto taken = [&](const std::string& wanted) {
+    return std::binary_search(names->begin(), names->end(), wanted);
+  };
   std::string original = name + ".original";
   for (int number = 2; taken(original); ++number) original = fmt::format("{}.original.{}", name, number);
   Result<std::unique_ptr<File>> from = disk.open_read(path);
@@ -114,7 +116,8 @@ class Checker {
     switch (report.state) {
       case State::Whole: say_(fmt::format("{}: whole, {} bytes", path, report.size)); break;
       case State::Torn:
-        say_(fmt::format("{}: ends too early: torn at offset {} of {}: {}", path, report.offset, report.size, report.reason));
+        say_(fmt::format("{}: ends too early: torn at offset {} of {}: {}", path, report.offset, report.size,
+                         report.reason));
         break;
       case State::Damaged:
         say_(fmt::format("{}: damaged at offset {} of {}: {}", path, report.offset, report.size, report.reason));
@@ -122,7 +125,8 @@ class Checker {
       case State::Unreadable: say_(fmt::format("{}: cannot be read: {}", path, report.reason)); break;
     }
     for (const std::string& line : report.contents) say_("  " + line);
-    if (report.state != State::Whole) worsen(report.state == State::Unreadable ? CheckOutcome::Unreadable : CheckOutcome::Damaged);
+    if (report.state != State::Whole)
+      worsen(report.state == State::Unreadable ? CheckOutcome::Unreadable : CheckOutcome::Damaged);
     return report;
   }
 
@@ -132,7 +136,8 @@ class Checker {
     if (!found.has_commands || path.ends_with(".rdb")) return say_("  it cannot be mended");
     if (!options_.fix) return say_(fmt::format("  --fix would cut it there: {} bytes go", found.size - found.offset));
     const auto [directory, name] = split(path);
-    if (is_in_manifest(directory, name)) return say_("  it belongs to a manifest, by whose name or directory it is to be fixed");
+    if (is_in_manifest(directory, name))
+      return say_("  it belongs to a manifest, by whose name or directory it is to be fixed");
     const Result<std::string> original = keep_original(disk_, path);
     if (!original) return failed(original.error());
     if (Result<void> done = cut_tail(disk_, directory, name, found.offset); !done) return failed(done.error());
@@ -145,7 +150,8 @@ class Checker {
     if (!names) return false;
     return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
       if (!name.ends_with(kManifestEnd)) return false;
-      const Result<Manifest> manifest = read_manifest(disk_, directory, name.substr(0, name.size() - kManifestEnd.size()));
+      const Result<Manifest> manifest =
+          read_manifest(disk_, directory, name.substr(0, name.size() - kManifestEnd.size()));
       if (!manifest) return true;  // who knows
       const std::vector<Manifest::Entry> files = files_of(*manifest);
       return std::any_of(files.begin(), files.end(), [&](const Manifest::Entry& entry) { return entry.name == file; });
@@ -192,7 +198,8 @@ class Checker {
     const bool last = broken.at + 1 == broken.files.size();
     std::string behind;
     for (size_t i = broken.at + 1; i < broken.files.size(); ++i) behind += " " + broken.files[i].name;
-    if (found.state == State::Torn && last) say_("  a server cuts it off there as it starts, unless aof-load-truncated is no");
+    if (found.state == State::Torn && last)
+      say_("  a server cuts it off there as it starts, unless aof-load-truncated is no");
     if (!last) say_(fmt::format("  not looked at, because what is behind the damage cannot be applied:{}", behind));
     if (found.state == State::Unreadable) return;
     if (!found.has_commands) return say_("  it cannot be mended");
@@ -205,8 +212,8 @@ class Checker {
     outcome_ = outcome_before_;
   }
 
-  /// In such an order that, wherever it ends, the directory is as damaged as before or whole, and everything that was is
-  /// there: first the copies; then the manifest, which must not name what follows the damage once that is cut off.
+  /// In such an order that, wherever it ends, the directory is as damaged as before or whole, and everything that was
+  /// is there: first the copies; then the manifest, which must not name what follows the damage once that is cut off.
   Result<void> fix(const Broken& broken, uint64_t offset) {
     Result<std::unique_ptr<DirectoryLock>> lock = disk_.lock_directory(split(broken.directory).first);
     if (!lock) return lock.error();

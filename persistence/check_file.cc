@@ -69,7 +69,8 @@ class Census final : public RdbLoader, private storage::KeyspaceObserver {
         line += fmt::format(", {} {}", database.types[type], plural_of(static_cast<storage::Type>(type)));
       }
       line = fmt::format("database {}: {} keys{}", index, keys, line);
-      if (database.expiring > 0) line += fmt::format("; {} with an expiry, {} of them expired", database.expiring, database.expired);
+      if (database.expiring > 0)
+        line += fmt::format("; {} with an expiry, {} of them expired", database.expiring, database.expired);
       lines.push_back(std::move(line));
     }
   }
@@ -106,7 +107,8 @@ void check_rdb(File& file, int64_t now_ms, FileReport& report) {
   } while (progress == RdbReader::Progress::More);
   if (reader.version() > 0) report.contents.push_back(fmt::format("RDB of version {}", reader.version()));
   census.describe(report.contents);
-  if (reader.empty() > 0) report.contents.push_back(fmt::format("{} empty collections, which are passed over", reader.empty()));
+  if (reader.empty() > 0)
+    report.contents.push_back(fmt::format("{} empty collections, which are passed over", reader.empty()));
   report.offset = in.offset();
   if (progress == RdbReader::Progress::Done) return;
   report.state = unread ? State::Unreadable : State::Damaged;
@@ -136,9 +138,11 @@ void check_commands(File& file, const CommandRefusal& refusal, FileReport& repor
   std::string line = fmt::format("{} commands, {} units of MULTI and EXEC, ", commands, reader.units());
   line += reader.batches() == 0 ? "no checksums" : fmt::format("{} batches with checksums", reader.batches());
   report.contents.push_back(std::move(line));
-  for (const auto& [index, count] : databases) report.contents.push_back(fmt::format("database {}: {} commands", index, count));
+  for (const auto& [index, count] : databases)
+    report.contents.push_back(fmt::format("database {}: {} commands", index, count));
   if (!databases.empty() && databases.rbegin()->first >= kUsualDatabases)
-    report.contents.push_back(fmt::format("a server needs the setting `databases` of at least {}", databases.rbegin()->first + 1));
+    report.contents.push_back(
+        fmt::format("a server needs the setting `databases` of at least {}", databases.rbegin()->first + 1));
   if (status == AofReader::Status::Done) return;
   report.reason = reader.reason();
   switch (status) {

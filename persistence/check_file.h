@@ -18,7 +18,8 @@ using CommandRefusal = std::function<std::optional<std::string>(std::span<const 
 struct FileReport {
   enum class State : uint8_t {
     Whole,
-    Torn,        ///< a tail that a power cut may leave, from `offset` on; the server cuts it off where it is in the last file
+    /// a tail that a power cut may leave, from `offset` on; the server cuts it off where it is in the last file
+    Torn,
     Damaged,     ///< from `offset` on
     Unreadable,  ///< nothing is known of it
   };
@@ -31,12 +32,14 @@ struct FileReport {
   std::vector<std::string> contents;  // of the part that is whole, a line for people each
 };
 
-/// Reads a file from its beginning to its end or to the first damage, and keeps nothing of it: the memory that it takes is
-/// that of the largest entry, command or unit. A file that begins with RDB, or whose name ends with .rdb, is an RDB file, with
-/// commands behind it perhaps; all others are files of commands. `now_ms` since the epoch is for counting what has expired.
+/// Reads a file from its beginning to its end or to the first damage, and keeps nothing of it: the memory that it takes
+/// is that of the largest entry, command or unit. A file that begins with RDB, or whose name ends with .rdb, is an RDB
+/// file, with commands behind it perhaps; all others are files of commands. `now_ms` since the epoch is for counting
+/// what has expired.
 ///
-/// A command that `refusal` refuses is damage, as it is for a server that loads the file. Commands are not executed: what one replies
-/// does not matter to a server either. Keys are not remembered: one that stands twice in an RDB file is found by a server, not here.
+/// A command that `refusal` refuses is damage, as it is for a server that loads the file. Commands are not executed:
+/// what one replies does not matter to a server either. Keys are not remembered: one that stands twice in an RDB file
+/// is found by a server, not here.
 FileReport check_file(Disk& disk, const std::string& path, int64_t now_ms, const CommandRefusal& refusal = {});
 
 }  // namespace quartet::persistence

@@ -8,8 +8,8 @@ namespace quartet::persistence {
 
 namespace {
 
-/// Tables for 16 bytes at a time ("slicing", M. E. Kounavis and F. L. Berry, 2005): table[n][b] is the checksum of byte b
-/// with n zero bytes behind it.
+/// Tables for 16 bytes at a time ("slicing", M. E. Kounavis and F. L. Berry, 2005): table[n][b] is the checksum of byte
+/// b with n zero bytes behind it.
 constexpr size_t kSlices = 16;
 using Tables = std::array<std::array<uint64_t, 256>, kSlices>;
 

@@ -54,10 +54,12 @@ bool is_dump_payload(std::string_view payload, Pauses* pauses) {
   if (payload.size() < kFooterBytes) return false;
   const std::string_view footer = payload.substr(payload.size() - kFooterBytes);
   return load<uint16_t>(footer) <= rdb::kVersion &&
-         load<uint64_t>(footer.substr(kVersionBytes)) == checksum(payload.substr(0, payload.size() - kChecksumBytes), pauses);
+         load<uint64_t>(footer.substr(kVersionBytes)) ==
+             checksum(payload.substr(0, payload.size() - kChecksumBytes), pauses);
 }
 
-storage::Entry* load_dump_payload(std::string_view payload, storage::Keyspace& keyspace, std::string_view key, Pauses* pauses) {
+storage::Entry* load_dump_payload(std::string_view payload, storage::Keyspace& keyspace, std::string_view key,
+                                  Pauses* pauses) {
   RdbInput in(payload.substr(0, payload.size() - kFooterBytes));
   RdbValueReader values(in);
   const auto type = static_cast<rdb::RdbType>(in.byte());

@@ -17,7 +17,8 @@ void append_dump_payload(std::string& out, const storage::Entry& entry, bool com
 /// Whether the version is one that can be read and the checksum is right.
 bool is_dump_payload(std::string_view payload, Pauses* pauses = nullptr);
 
-/// Makes an entry from a payload, without an expiry; null where it is malformed, empty or of a type that cannot be read.
+/// Makes an entry from a payload, without an expiry; null where it is malformed, empty or of a type that cannot be
+/// read.
 /// REQUIRES: is_dump_payload(payload); the key is not in the keyspace.
 storage::Entry* load_dump_payload(std::string_view payload, storage::Keyspace& keyspace, std::string_view key,
                                   Pauses* pauses = nullptr);

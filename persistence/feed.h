@@ -15,8 +15,8 @@ struct Effect {
   int database;
   std::span<const std::string_view> arguments;
   int other = -1;  ///< a second database that it changes (MOVE, COPY, SWAPDB)
-  /// What the string under the first key has beside its value once the command is done, where that is to be told; but for its
-  /// number.
+  /// What the string under the first key has beside its value once the command is done, where that is to be told; but
+  /// for its number.
   const storage::Note* note = nullptr;
 };
 
@@ -58,12 +58,13 @@ class Feed {
     end_unit();
   }
   bool in_unit() const { return depth_ > 0; }
-  /// The process ends, and a unit is not carried to its end: what it has brought so far is forgotten, and nothing more is passed on.
+  /// The process ends, and a unit is not carried to its end: what it has brought so far is forgotten, and nothing more
+  /// is passed on.
   void abandon();
   bool abandoned() const { return abandoned_; }
 
-  /// Calls `act` where no unit is open: now, or when the outermost one has ended. For whoever adds or removes sinks, begins a file,
-  /// or takes a snapshot: a copy of the data holds all of a unit or nothing of it.
+  /// Calls `act` where no unit is open: now, or when the outermost one has ended. For whoever adds or removes sinks,
+  /// begins a file, or takes a snapshot: a copy of the data holds all of a unit or nothing of it.
   void between_units(std::function<void()> act);
 
  private:

@@ -124,7 +124,8 @@ bool ZiplistReader::next(Element& element) {
         case 0xd0: good = integer(4, [&] { return load<int32_t>(blob_, at_); }); break;
         case 0xe0: good = integer(8, [&] { return load<int64_t>(blob_, at_); }); break;
         case 0xf0:
-          good = integer(3, [&] { return load<uint16_t>(blob_, at_) | static_cast<int8_t>(blob_[at_ + 2]) * (1 << 16); });
+          good =
+              integer(3, [&] { return load<uint16_t>(blob_, at_) | static_cast<int8_t>(blob_[at_ + 2]) * (1 << 16); });
           break;
         case 0xfe: good = integer(1, [&] { return load<int8_t>(blob_, at_); }); break;
         default:

@@ -7,8 +7,8 @@
 #include "storage/packed.h"
 
 /// Whole collections in one string, as RDB files hold them. All numbers are little endian unless it says otherwise.
-/// Nothing in a blob is believed: every length is checked against the bytes that are there, the two directions in which a
-/// blob can be walked against each other, and its count against its elements.
+/// Nothing in a blob is believed: every length is checked against the bytes that are there, the two directions in which
+/// a blob can be walked against each other, and its count against its elements.
 namespace quartet::persistence::rdb {
 
 using storage::packed::Element;
@@ -67,7 +67,8 @@ class ZiplistReader : public BlobReader {
   size_t last_bytes_ = 0;  // of the element before
 };
 
-/// [ fields: 8; 254 and more = count them ][ length ][ field ][ length ][ unused: 8 ][ value ][ unused bytes ] ... [ 0xff ]
+/// [ fields: 8; 254 and more = count them ][ pair ] ... [ 0xff ]
+/// pair: [ length ][ field ][ length ][ unused: 8 ][ value ][ unused bytes ]
 /// length: 8, or 0xfe and 32
 class ZipmapReader : public BlobReader {
  public:

@@ -6,10 +6,11 @@
 
 /// The RDB format: one point in time of all databases as one file. Version 10, that of Redis 7.0, is what is written;
 /// versions 1 to 10 are read. After its public descriptions
-/// (https://github.com/sripathikrishnan/redis-rdb-tools/wiki/Redis-RDB-Dump-File-Format, https://rdb.fnordig.de) and after
-/// what a running redis-server 7.0 writes and loads.
+/// (https://github.com/sripathikrishnan/redis-rdb-tools/wiki/Redis-RDB-Dump-File-Format, https://rdb.fnordig.de) and
+/// after what a running redis-server 7.0 writes and loads.
 ///
-///   file:    "REDIS" [ version: four digits ] [ record ] ... [ kEof ] [ CRC-64 of all before, little endian; from version 5 on ]
+///   file:    "REDIS" [ version: four digits ] [ record ] ... [ kEof ] [ CRC-64 ]
+///   CRC-64:                                            of all before it, little endian; from version 5 on
 ///   record:  kAux string string                        a fact about the file: redis-ver, ctime, ...; or a note of the
 ///                                                      entry that follows (note_format.h)
 ///            kSelectDatabase length                    the entries that follow are in this database
@@ -32,8 +33,9 @@
 ///   String                                 string
 ///   List, Set                              length, so many strings
 ///   Hash                                   length, so many pairs of strings
-///   SortedSet                              length, so many pairs of a string and a score as text: [ length: 8 ][ text ];
-///                                          length 253 is NaN, 254 is inf, 255 is -inf, without a text
+///   SortedSet                              length, so many pairs of a string and a score as text:
+///                                          [ length: 8 ][ text ]; length 253 is NaN, 254 is inf, 255 is -inf,
+///                                          without a text
 ///   SortedSet2                             the same with the score as a double, little endian
 ///   ListQuicklist                          length, so many strings, each a ziplist
 ///   ListQuicklist2                         length, so many pairs of a length (kPlainNode: the string is an element,

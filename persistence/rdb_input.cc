@@ -44,7 +44,8 @@ std::string_view RdbInput::take_more(size_t bytes) {
     std::memmove(buffer_.data(), at_, kept);
   }
   while (kept < bytes) {
-    // What has arrived at least doubles with each read, so that a long string costs linear time and no more memory than that.
+    // What has arrived at least doubles with each read, so that a long string costs linear time and no more memory than
+    // that.
     const size_t wanted = kept + std::max(limits::kRdbChunkBytes, std::min(kept, bytes - kept));
     if (buffer_.size() < wanted) buffer_.resize(wanted);
     const Result<size_t> read = read_(end_offset_, {buffer_.data() + kept, buffer_.size() - kept});
@@ -126,7 +127,8 @@ std::string_view RdbInput::compressed() {
   constexpr uint64_t kHighestRatio = 88;  // three bytes of LZF make at most 264
   const uint64_t mark = mark_, size = length(), original = length();
   mark_ = mark;
-  if (size > limits::kStringBytes || original > limits::kStringBytes || original == 0 || original / kHighestRatio > size) {
+  if (size > limits::kStringBytes || original > limits::kStringBytes || original == 0 ||
+      original / kHighestRatio > size) {
     fail(fmt::format("{} bytes cannot be the compressed form of {}", size, original));
     return {};
   }
@@ -137,7 +139,8 @@ std::string_view RdbInput::compressed() {
   }
   if (text_.capacity() > 4 * limits::kRdbChunkBytes && original < limits::kRdbChunkBytes) text_ = std::string();
   text_.resize(original);
-  if (lzf_decompress(bytes.data(), static_cast<unsigned>(size), text_.data(), static_cast<unsigned>(original)) != original) {
+  if (lzf_decompress(bytes.data(), static_cast<unsigned>(size), text_.data(), static_cast<unsigned>(original)) !=
+      original) {
     fail("a compressed string is damaged");
     return {};
   }

@@ -20,8 +20,8 @@ struct RdbError {
 };
 
 /// The bytes of an RDB file, taken from the front to the back, with the format's lengths and strings. It remembers the
-/// first error; from then on whatever is read is 0 or empty, so that a caller asks once for several reads. No length that
-/// the file tells is believed before so many bytes have arrived: memory is bounded by a small multiple of those.
+/// first error; from then on whatever is read is 0 or empty, so that a caller asks once for several reads. No length
+/// that the file tells is believed before so many bytes have arrived: memory is bounded by a small multiple of those.
 ///
 /// Views given out are good until the next read.
 class RdbInput {

@@ -61,7 +61,8 @@ void RdbReader::read_start() {
     return in_.fail_at(0, "this is no RDB file: it does not begin with REDIS and a version");
   for (const char digit : digits) version_ = 10 * version_ + (digit - '0');
   if (version_ < 1 || version_ > rdb::kVersion)
-    return in_.fail_at(rdb::kMagic.size(), fmt::format("version {} of the format is not known; 1 to {} are", version_, rdb::kVersion));
+    return in_.fail_at(rdb::kMagic.size(),
+                       fmt::format("version {} of the format is not known; 1 to {} are", version_, rdb::kVersion));
   state_ = State::Records;
   keyspace_ = loader_.database(0);
 }
@@ -80,8 +81,8 @@ void RdbReader::read_record() {
     case Opcode::Aux: return read_fact();
     case Opcode::Function:
     case Opcode::FunctionPreview:
-      return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION FLUSH "
-                      "before the file is made");
+      return in_.fail("the file holds a library of functions, and there are no functions yet: delete it by FUNCTION "
+                      "FLUSH before the file is made");
     case Opcode::ModuleAux: return in_.fail("the file holds data of a module, which cannot be read");
     case Opcode::Eof: return read_end();
   }
@@ -95,7 +96,8 @@ void RdbReader::read_fact() {
   if (!in_.ok()) return;
   if (name != kNoteFact) return loader_.fact(name, value);
   const std::optional<storage::Note> note = parse_note(value);
-  if (!note) return in_.fail_at(begin, fmt::format("a note that makes no sense: {}", quoted_form(value.substr(0, kShown))));
+  if (!note)
+    return in_.fail_at(begin, fmt::format("a note that makes no sense: {}", quoted_form(value.substr(0, kShown))));
   note_ = *note;
 }
 
@@ -135,16 +137,16 @@ void RdbReader::begin_entry(rdb::RdbType type) {
   state_ = State::Value;
 }
 
-/// Strings are most often many and small. Each goes into the keyspace only when some others have been read behind it, so that its
-/// bucket has arrived by then: one that is not in the cache costs as much as all the rest.
+/// Strings are most often many and small. Each goes into the keyspace only when some others have been read behind it,
+/// so that its bucket has arrived by then: one that is not in the cache costs as much as all the rest.
 void RdbReader::read_string(uint64_t begin) {
   const std::string_view value = in_.string();
   if (!in_.ok()) return;
   if (arriving_end_ - arriving_begin_ == kArriving) take_in(arriving_[arriving_begin_++ % kArriving]);
   const uint64_t hash = storage::Keyspace::hash(key_);
   keyspace_->prefetch(hash);
-  arriving_[arriving_end_++ % kArriving] = {storage::StringValue::make(*keyspace_, key_, value, expiry_ms_), hash, begin,
-                                              std::exchange(note_, {})};
+  arriving_[arriving_end_++ % kArriving] = {storage::StringValue::make(*keyspace_, key_, value, expiry_ms_), hash,
+                                            begin, std::exchange(note_, {})};
   expiry_ms_ = -1;
 }
 
@@ -191,7 +193,8 @@ void RdbReader::read_end() {
   const uint64_t computed = options_.verify_checksum ? in_.checksum() : 0;
   const uint64_t begin = in_.offset(), stored = in_.number<uint64_t>();
   if (options_.verify_checksum && stored != 0 && in_.ok() && stored != computed)
-    in_.fail_at(begin, fmt::format("the checksum is {:016x}, and that of the file {:016x}: it is damaged", stored, computed));
+    in_.fail_at(begin,
+                fmt::format("the checksum is {:016x}, and that of the file {:016x}: it is damaged", stored, computed));
 }
 
 }  // namespace quartet::persistence

@@ -27,13 +27,14 @@ class RdbLoader {
   virtual void loaded(storage::Keyspace&, storage::Entry*) {}
 };
 
-/// Loads an RDB file of version 1 to 10 (rdb_format.h) in slices. What cannot be kept is an error and not left out: streams,
-/// functions, data of modules. Only how long ago and how often entries were used (kIdle, kFrequency) is passed over.
+/// Loads an RDB file of version 1 to 10 (rdb_format.h) in slices. What cannot be kept is an error and not left out:
+/// streams, functions, data of modules. Only how long ago and how often entries were used (kIdle, kFrequency) is passed
+/// over.
 class RdbReader {
  public:
   struct Options {
-    /// The time in ms since the epoch: entries whose expiry is not behind it are read and dropped. 0 keeps all of them, as
-    /// a base needs it whose increments follow.
+    /// The time in ms since the epoch: entries whose expiry is not behind it are read and dropped. 0 keeps all of them,
+    /// as a base needs it whose increments follow.
     int64_t now_ms = 0;
     /// Whether the checksum at the end is compared (where the file has one: 0 stands for none).
     bool verify_checksum = true;
@@ -42,13 +43,14 @@ class RdbReader {
   };
   enum class Progress { More, Done, Failed };
 
-  RdbReader(RdbInput& in, RdbLoader& loader, Options options) : in_(in), values_(in), loader_(loader), options_(options) {}
+  RdbReader(RdbInput& in, RdbLoader& loader, Options options)
+      : in_(in), values_(in), loader_(loader), options_(options) {}
   RdbReader(const RdbReader&) = delete;
   RdbReader& operator=(const RdbReader&) = delete;
   ~RdbReader();
 
-  /// Reads about so many bytes. Done after the checksum: the input then stands behind the file, where the commands of an
-  /// append-only file may follow. Failed: the input's error says where and why, and what was loaded before remains.
+  /// Reads about so many bytes. Done after the checksum: the input then stands behind the file, where the commands of
+  /// an append-only file may follow. Failed: the input's error says where and why, and what was loaded before remains.
   Progress step(uint64_t budget_bytes);
 
   /// The version of the format that the file says it has.

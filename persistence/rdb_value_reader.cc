@@ -75,9 +75,12 @@ void RdbValueReader::begin(RdbType type, storage::Keyspace& keyspace, std::strin
     case RdbType::ListQuicklist:
     case RdbType::ListQuicklist2: left_ = in_.length(); return;
     case RdbType::Module:
-    case RdbType::Module2: return in_.fail(fmt::format("the value of a module (type {}) cannot be read", static_cast<int>(type)));
+    case RdbType::Module2:
+      return in_.fail(fmt::format("the value of a module (type {}) cannot be read", static_cast<int>(type)));
     case RdbType::Stream:
-    case RdbType::Stream2: return in_.fail(fmt::format("a stream (type {}) cannot be read: there are no streams yet", static_cast<int>(type)));
+    case RdbType::Stream2:
+      return in_.fail(
+          fmt::format("a stream (type {}) cannot be read: there are no streams yet", static_cast<int>(type)));
     default:
       if (!is_blob(type)) in_.fail(fmt::format("there is no type {}", static_cast<int>(type)));
   }
@@ -93,7 +96,8 @@ bool RdbValueReader::step(uint64_t until) {
     const storage::Thresholds& thresholds = keyspace_->thresholds();
     if (type_ == RdbType::Set && within(left_, std::min(thresholds.set_max_listpack_entries, kGathered))) {
       read_small_set();
-    } else if (type_ == RdbType::SortedSet2 && within(left_, std::min(thresholds.zset_max_listpack_entries, kGathered))) {
+    } else if (type_ == RdbType::SortedSet2 &&
+               within(left_, std::min(thresholds.zset_max_listpack_entries, kGathered))) {
       read_small_sorted_set();
     }
   }
@@ -175,8 +179,8 @@ void RdbValueReader::read_small_set() {
     integers = integers && number;
     longest = std::max(longest, member.size());
   }
-  if (!integers && within(longest, keyspace_->thresholds().set_max_listpack_value) && texts_.size() < packed::kMaxBlockBytes &&
-      !any_hash_twice())
+  if (!integers && within(longest, keyspace_->thresholds().set_max_listpack_value) &&
+      texts_.size() < packed::kMaxBlockBytes && !any_hash_twice())
     return copy_packed(Type::Set, texts_, count);
   char scratch[kNumberChars];
   for (size_t offset = 0; offset < texts_.size();)
@@ -270,7 +274,8 @@ void RdbValueReader::fill_set(const rdb::IntsetBlob& blob) {
     return;
   }
   if (blob.count == 0) return;
-  if (within(blob.count, keyspace_->thresholds().set_max_intset_entries) && blob.integers.size() < packed::kMaxBlockBytes) {
+  if (within(blob.count, keyspace_->thresholds().set_max_intset_entries) &&
+      blob.integers.size() < packed::kMaxBlockBytes) {
     const size_t bytes = storage::intset::kHeaderBytes + blob.integers.size();
     entry_ = keyspace_->create(key_, Type::Set, Encoding::Intset, bytes, expiry_ms_);
     char* block = entry_->mutable_bytes();
@@ -282,8 +287,8 @@ void RdbValueReader::fill_set(const rdb::IntsetBlob& blob) {
   for (size_t i = 0; i < blob.count; ++i) add_member({scratch, format_int(blob.at(i), scratch)});
 }
 
-/// The usual case, that a listpack holds what a packed block here would hold: the elements are copied as they are. False,
-/// and nothing done, where that is not so or not known; then it is read element by element.
+/// The usual case, that a listpack holds what a packed block here would hold: the elements are copied as they are.
+/// False, and nothing done, where that is not so or not known; then it is read element by element.
 bool RdbValueReader::copy_packed_hash(std::string_view blob) {
   constexpr size_t kLongestInteger = 20;
   const storage::Thresholds& thresholds = keyspace_->thresholds();
@@ -403,7 +408,8 @@ bool RdbValueReader::gather(std::string_view member, double score) {
 void RdbValueReader::assign_gathered() {
   if (gathered_.empty()) return;
   members_.clear();
-  for (const Gathered& each : gathered_) members_.push_back({std::string_view(texts_).substr(each.begin, each.size), each.score});
+  for (const Gathered& each : gathered_)
+    members_.push_back({std::string_view(texts_).substr(each.begin, each.size), each.score});
   if (any_hash_twice()) {
     std::vector<std::string_view> names;
     for (const storage::ScoredMember& each : members_) names.push_back(each.member);

@@ -20,8 +20,8 @@ class RdbValueReader {
  public:
   explicit RdbValueReader(RdbInput& in) : in_(in) {}
 
-  /// Begins with the value of `key`. `expiry_ms` is -1 where there is none. REQUIRES: the key is not there, and the last
-  /// value has been read to its end or its error.
+  /// Begins with the value of `key`. `expiry_ms` is -1 where there is none. REQUIRES: the key is not there, and the
+  /// last value has been read to its end or its error.
   void begin(rdb::RdbType type, storage::Keyspace& keyspace, std::string_view key, int64_t expiry_ms);
   /// Goes on until the input's offset has passed `until`, and returns whether more is to come. After an error of the
   /// input nothing of the entry is left.

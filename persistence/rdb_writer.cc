@@ -288,7 +288,8 @@ bool RdbEntrySlices::step(size_t budget_bytes) {
     writer_.value(entry_);
     return false;
   }
-  if (!begun_) writer_.length(entry_.type() == Type::List ? entry_.table<storage::ListTable>().nodes() : length_of(entry_));
+  if (!begun_)
+    writer_.length(entry_.type() == Type::List ? entry_.table<storage::ListTable>().nodes() : length_of(entry_));
   begun_ = true;
   switch (entry_.type()) {
     case Type::List: return list_step(budget_bytes);

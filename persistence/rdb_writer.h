@@ -21,7 +21,8 @@ class RdbWriter {
   /// that makes them shorter.
   RdbWriter(std::string& out, bool compress) : out_(out), compress_(compress) {}
 
-  /// The beginning of a file, with facts about it: redis-server writes redis-ver, redis-bits, ctime, used-mem, aof-base.
+  /// The beginning of a file, with facts about it: redis-server writes redis-ver, redis-bits, ctime, used-mem,
+  /// aof-base.
   void header(std::span<const std::pair<std::string_view, std::string_view>> facts);
   /// The entries that follow are in this database; the numbers are hints.
   void begin_database(int index, size_t size, size_t expiring);
@@ -47,7 +48,9 @@ class RdbWriter {
   void list_node(std::string_view elements, size_t count);
   /// Bytes that belong to a string whose length has been written.
   void raw(std::string_view bytes) { out_.append(bytes); }
-  bool compresses(size_t bytes) const { return compress_ && bytes > kShortestCompressed && bytes <= kLongestCompressed; }
+  bool compresses(size_t bytes) const {
+    return compress_ && bytes > kShortestCompressed && bytes <= kLongestCompressed;
+  }
   size_t written() const { return out_.size(); }
 
   /// In bytes. Longer strings are written as they are, so that no one call takes long.
@@ -71,7 +74,8 @@ class RdbWriter {
   std::string packed_;   // compressed bytes before they are known to be fewer
 };
 
-/// Writes one entry in slices. The entry must not change, nor move in memory, between the constructor and the last step.
+/// Writes one entry in slices. The entry must not change, nor move in memory, between the constructor and the last
+/// step.
 class RdbEntrySlices {
  public:
   RdbEntrySlices(RdbWriter& writer, const storage::Entry& entry);

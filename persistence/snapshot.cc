@@ -17,8 +17,8 @@ Snapshot::Snapshot(std::span<storage::Keyspace* const> keyspaces, Facts facts, b
     : bounds_(bounds), writer_(out_, compress) {
   writer_.header(facts);
   for (storage::Keyspace* keyspace : keyspaces) {
-    databases_.push_back(
-        {keyspace->index(), keyspace->size(), keyspace->expiring(), std::make_unique<Walk>(*keyspace, *this, bounds.large_bytes)});
+    databases_.push_back({keyspace->index(), keyspace->size(), keyspace->expiring(),
+                          std::make_unique<Walk>(*keyspace, *this, bounds.large_bytes)});
     entries_ += keyspace->size();
   }
 }
@@ -97,7 +97,7 @@ bool Snapshot::must_wait(const storage::Keyspace& keyspace, Entry* entry) {
   return true;
 }
 
-// --- From the walks ---------------------------------------------------------------------------------------------------
+// --- From the walks --------------------------------------------------------------------------------------------------
 
 void Snapshot::save(int database, const Entry& entry) {
   ++entries_written_;
@@ -137,7 +137,7 @@ void Snapshot::keep(Walk& walk, Entry* entry) {
   kept_bytes_ += storage::memory_of(*entry);
 }
 
-// --- Writing ----------------------------------------------------------------------------------------------------------
+// --- Writing ---------------------------------------------------------------------------------------------------------
 
 const Snapshot::Database& Snapshot::database(int index) const {
   return *std::lower_bound(databases_.begin(), databases_.end(), index,

@@ -17,17 +17,17 @@
 
 namespace quartet::persistence {
 
-/// The bytes of an RDB file with the contents of some keyspaces as they are when this object is made, produced in slices while
-/// the keyspaces go on changing (storage::SnapshotWalk says how). Its owner calls `step` as often as it has time, takes the chunks and
-/// writes them, and behind the last one the eight bytes of the file's checksum. Destroyed before it is done, the snapshot is given
-/// up, and the keyspaces are as if it had never been.
+/// The bytes of an RDB file with the contents of some keyspaces as they are when this object is made, produced in
+/// slices while the keyspaces go on changing (storage::SnapshotWalk says how). Its owner calls `step` as often as it
+/// has time, takes the chunks and writes them, and behind the last one the eight bytes of the file's checksum.
+/// Destroyed before it is done, the snapshot is given up, and the keyspaces are as if it had never been.
 ///
-/// The entries of one database come in one or several runs, each behind the database's number, because an entry that is about to
-/// change is written at once, whichever database the walk is in.
+/// The entries of one database come in one or several runs, each behind the database's number, because an entry that is
+/// about to change is written at once, whichever database the walk is in.
 ///
-/// Memory: the chunks that were not taken yet, at most limits::kSnapshotChunks of the walk's own, and what changes of clients
-/// made it write beyond that; the large entries that were erased and not yet written; and what a database held that
-/// was flushed, until it is written.
+/// Memory: the chunks that were not taken yet, at most limits::kSnapshotChunks of the walk's own, and what changes of
+/// clients made it write beyond that; the large entries that were erased and not yet written; and what a database held
+/// that was flushed, until it is written.
 class Snapshot final : public storage::SnapshotSink {
   using Walk = storage::SnapshotWalk;
   using Entry = storage::Entry;
@@ -41,8 +41,8 @@ class Snapshot final : public storage::SnapshotSink {
     size_t chunk_bytes = limits::kSnapshotChunkBytes;
     size_t chunks = limits::kSnapshotChunks;
   };
-  /// Begins. `facts` and `compress` as in RdbWriter. REQUIRES: the keyspaces are in the order of their indices; none of the keyspaces is in another snapshot (Keyspace::snapshot); they
-  /// outlive this object.
+  /// Begins. `facts` and `compress` as in RdbWriter. REQUIRES: the keyspaces are in the order of their indices; none of
+  /// the keyspaces is in another snapshot (Keyspace::snapshot); they outlive this object.
   Snapshot(std::span<storage::Keyspace* const> keyspaces, Facts facts, bool compress, Bounds bounds);
   Snapshot(std::span<storage::Keyspace* const> keyspaces, Facts facts, bool compress)
       : Snapshot(keyspaces, facts, compress, Bounds()) {}
@@ -55,17 +55,17 @@ class Snapshot final : public storage::SnapshotSink {
     Full,  ///< nothing goes on before a chunk is taken
     Done,  ///< the last chunk is there to be taken
   };
-  /// Produces about so many bytes, where the entries passed over count too; but at least one bucket of entries, or one slice of a
-  /// large one. Some 100 ns for 25 bytes.
+  /// Produces about so many bytes, where the entries passed over count too; but at least one bucket of entries, or one
+  /// slice of a large one. Some 100 ns for 25 bytes.
   State step(size_t budget_bytes);
   State state() const;
 
   /// The next bytes of the file: a chunk that is full, or, when the snapshot is done, the rest.
   std::optional<std::string> take();
 
-  /// Whether a command that wants to change this entry has to wait, because the entry is large and not saved. Then it comes next, and
-  /// the answer changes when `large_written` does. Commands that do not ask pay with the time that all of it takes; erasing it and
-  /// replacing its value (Keyspace::erase, before_replace, clear) is free.
+  /// Whether a command that wants to change this entry has to wait, because the entry is large and not saved. Then it
+  /// comes next, and the answer changes when `large_written` does. Commands that do not ask pay with the time that all
+  /// of it takes; erasing it and replacing its value (Keyspace::erase, before_replace, clear) is free.
   bool must_wait(const storage::Keyspace& keyspace, Entry* entry);
   /// Large entries written so far.
   uint64_t large_written() const { return large_written_; }

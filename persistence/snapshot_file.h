@@ -10,9 +10,9 @@
 
 namespace quartet::persistence {
 
-/// A file of RDB that comes into being beside the one it replaces: written under a temporary name, synced, and then given
-/// its own. One thread at a time, but for give_up; all of it may wait for the disk. What was not published is removed with
-/// the object.
+/// A file of RDB that comes into being beside the one it replaces: written under a temporary name, synced, and then
+/// given its own. One thread at a time, but for give_up; all of it may wait for the disk. What was not published is
+/// removed with the object.
 class SnapshotFile {
  public:
   /// Nothing is opened yet. `checksum` is `rdbchecksum`.
@@ -26,8 +26,8 @@ class SnapshotFile {
   Result<void> finish();
   /// Puts the finished file in the place of the directory's `name`, durably; ECANCELED after give_up.
   Result<void> publish(const std::string& name);
-  /// From any thread: the file is not published any more. One that is being published now is so when this returns, so that
-  /// whatever is published later comes after it.
+  /// From any thread: the file is not published any more. One that is being published now is so when this returns, so
+  /// that whatever is published later comes after it.
   void give_up();
   /// Leaves the finished file to somebody else, who renames it.
   std::string hand_over();

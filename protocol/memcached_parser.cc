@@ -57,7 +57,8 @@ Verb verb_of(std::string_view word) {
   }
 }
 
-/// Whether the words of a line, from `first` on, are those of an HTTP request: "POST /path HTTP/1.1", whatever its method.
+/// Whether the words of a line, from `first` on, are those of an HTTP request: "POST /path HTTP/1.1", whatever its
+/// method.
 bool is_http_request(const std::vector<std::string_view>& words, size_t first) {
   constexpr std::string_view kProtocol = "HTTP/";
   if (words.size() - first < 3 || !words.back().starts_with(kProtocol)) return false;
@@ -106,16 +107,21 @@ MemcachedParser::Status MemcachedParser::next(std::string_view input, const Memc
                           ? static_cast<const char*>(std::memchr(input.data() + scanned_, '\n', within - scanned_))
                           : nullptr;
   const size_t length = found ? static_cast<size_t>(found - input.data()) : within;
-  // Where the verb begins later than that, it cannot be waited for: what comes of a line does not depend on how it arrives.
-  const auto has_many_keys = [&] { return verb_of(first_word(input.substr(0, limits.line_bytes + 1))) == Verb::ManyKeys; };
-  if (length > limits.line_bytes && (length > limits.keys_line_bytes || !has_many_keys())) return fail("CLIENT_ERROR line too long");
+  // Where the verb begins later than that, it cannot be waited for: what comes of a line does not depend on how it
+  // arrives.
+  const auto has_many_keys = [&] {
+    return verb_of(first_word(input.substr(0, limits.line_bytes + 1))) == Verb::ManyKeys;
+  };
+  if (length > limits.line_bytes && (length > limits.keys_line_bytes || !has_many_keys()))
+    return fail("CLIENT_ERROR line too long");
   scanned_ = length;
   if (!found) return incomplete(input.size() + 1);
   begun_ = true;
   return parse_request(input, length + 1, limits, words);
 }
 
-MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, size_t line_end, const MemcachedLimits& limits,
+MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, size_t line_end,
+                                                       const MemcachedLimits& limits,
                                                        std::vector<std::string_view>& words) {
   const size_t first = words.size();
   const char* p = input.data();
@@ -157,7 +163,8 @@ MemcachedParser::Status MemcachedParser::parse_request(std::string_view input, s
   return status;
 }
 
-MemcachedParser::Status MemcachedParser::parse_storage(std::string_view input, size_t line_end, const MemcachedLimits& limits,
+MemcachedParser::Status MemcachedParser::parse_storage(std::string_view input, size_t line_end,
+                                                       const MemcachedLimits& limits,
                                                        std::vector<std::string_view>& words, size_t first, bool cas) {
   const size_t count = words.size() - first, least = cas ? 6 : 5;
   if (count < least || count > least + 1) return refuse(kError, line_end);
@@ -170,7 +177,8 @@ MemcachedParser::Status MemcachedParser::parse_storage(std::string_view input, s
   return take_data(input, line_end, *bytes, limits, words);
 }
 
-MemcachedParser::Status MemcachedParser::parse_meta_set(std::string_view input, size_t line_end, const MemcachedLimits& limits,
+MemcachedParser::Status MemcachedParser::parse_meta_set(std::string_view input, size_t line_end,
+                                                        const MemcachedLimits& limits,
                                                         std::vector<std::string_view>& words, size_t first) {
   const size_t count = words.size() - first;
   if (count < 2) return refuse(kError, line_end);
@@ -183,7 +191,8 @@ MemcachedParser::Status MemcachedParser::parse_meta_set(std::string_view input, 
 }
 
 MemcachedParser::Status MemcachedParser::take_data(std::string_view input, size_t line_end, int64_t bytes,
-                                                   const MemcachedLimits& limits, std::vector<std::string_view>& words) {
+                                                   const MemcachedLimits& limits,
+                                                   std::vector<std::string_view>& words) {
   const auto length = static_cast<size_t>(bytes);
   if (bytes > limits.item_bytes) {
     done(line_end);

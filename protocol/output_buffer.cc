@@ -109,7 +109,8 @@ void OutputBuffer::append_shared(const SharedBytes& bytes) {
 
 void OutputBuffer::take(OutputBuffer& other) {
   if (!other.spare_ && other.size_ <= kMergeBytes) {
-    for (size_t i = other.first_; i < other.segments_.size(); ++i) append({other.segments_[i].data, other.length_of(i)});
+    for (size_t i = other.first_; i < other.segments_.size(); ++i)
+      append({other.segments_[i].data, other.length_of(i)});
     return other.clear();
   }
   if (spare_ || other.spare_ || exceeds(other.counted())) {
@@ -117,7 +118,8 @@ void OutputBuffer::take(OutputBuffer& other) {
     return other.clear();
   }
   end_run();
-  segments_.insert(segments_.end(), std::make_move_iterator(other.segments_.begin() + static_cast<ptrdiff_t>(other.first_)),
+  segments_.insert(segments_.end(),
+                   std::make_move_iterator(other.segments_.begin() + static_cast<ptrdiff_t>(other.first_)),
                    std::make_move_iterator(other.segments_.end()));
   size_ += other.size_;
   held_ += other.held_;

@@ -49,8 +49,9 @@ class BlockPool {
 ///     +--------+- - -+-----------+-------------+  +---------+----------------+
 ///              ^place            ^reference                 ^cursor_         ^limit_
 ///
-/// A buffer can have a bound. Where an append would exceed it, everything from there on is dropped (`overrun`): the cursor then runs
-/// through one spare block, again and again, so that whoever writes need not look. It costs a comparison for each new block.
+/// A buffer can have a bound. Where an append would exceed it, everything from there on is dropped (`overrun`): the
+/// cursor then runs through one spare block, again and again, so that whoever writes need not look. It costs a
+/// comparison for each new block.
 class OutputBuffer {
  public:
   /// References to fewer bytes than this are copied instead: a segment costs the kernel about as much as the copy.
@@ -66,15 +67,18 @@ class OutputBuffer {
   /// Bytes appended, neither dropped nor consumed.
   size_t size() const { return spare_ ? kept_ : size_; }
   /// Memory held by the buffer, in bytes; referenced values count, because the client keeps them alive.
-  size_t memory() const { return held_ + segments_.capacity() * sizeof(Segment) + (spare_ ? BlockPool::kBlockBytes : 0); }
+  size_t memory() const {
+    return held_ + segments_.capacity() * sizeof(Segment) + (spare_ ? BlockPool::kBlockBytes : 0);
+  }
 
-  /// What limits count: the memory beyond the first block, in bytes. A client that reads what it gets has no more than that one.
+  /// What limits count: the memory beyond the first block, in bytes. A client that reads what it gets has no more than
+  /// that one.
   size_t beyond_first() const { return counted() - std::min(counted(), kFreeBytes); }
   /// Lets `beyond_first` grow to this many bytes. What is there already stays.
   void set_bound(size_t bytes) { most_ = bytes > SIZE_MAX - kFreeBytes ? SIZE_MAX : bytes + kFreeBytes; }
   size_t bound() const { return most_ == SIZE_MAX ? SIZE_MAX : most_ - kFreeBytes; }
-  /// Bytes were dropped, and all that follow are, until truncate or clear. What is there ends anywhere in a reply. REQUIRES of all
-  /// other functions that are not for appending: not overrun().
+  /// Bytes were dropped, and all that follow are, until truncate or clear. What is there ends anywhere in a reply.
+  /// REQUIRES of all other functions that are not for appending: not overrun().
   bool overrun() const { return spare_ != nullptr; }
 
   void append(std::string_view bytes) {
@@ -92,7 +96,8 @@ class OutputBuffer {
     cursor_ += n;
     size_ += n;
   }
-  /// Appends all that the other one holds, which is empty then. REQUIRES: they are of one pool; `other` has no open place.
+  /// Appends all that the other one holds, which is empty then. REQUIRES: they are of one pool; `other` has no open
+  /// place.
   void take(OutputBuffer& other);
   /// Appends without copying, from kReferenceBytes on.
   void append_shared(const SharedBytes& bytes);
@@ -104,12 +109,12 @@ class OutputBuffer {
   Place defer();
   void fill(Place place, std::string_view bytes);
 
-  /// Forgets everything that was appended after size() was `size`, and ends an overrun. REQUIRES: since then nothing was consumed and no
-  /// place filled that was opened before; no open place lies behind.
+  /// Forgets everything that was appended after size() was `size`, and ends an overrun. REQUIRES: since then nothing
+  /// was consumed and no place filled that was opened before; no open place lies behind.
   void truncate(size_t size);
 
-  /// Fills up to `count` vectors with the first pending bytes, `most` of them at most, and returns how many it filled. They
-  /// stay valid until the next call of a function that is not const.
+  /// Fills up to `count` vectors with the first pending bytes, `most` of them at most, and returns how many it filled.
+  /// They stay valid until the next call of a function that is not const.
   size_t gather(iovec* vectors, size_t count, size_t most = SIZE_MAX) const;
   /// Drops the first `n` bytes: they were sent. REQUIRES: n <= size().
   void consume(size_t n);

@@ -15,7 +15,8 @@ namespace quartet::protocol {
 /// Redis writes it to RESP2 clients: maps as flat arrays, sets as arrays, doubles and verbatim strings as bulk strings,
 /// booleans as 1 and 0, nulls as `$-1` or `*-1`. Aggregates are announced with their length, their items follow.
 ///
-/// To clients of memcached's protocol only errors are written here, in the form that they know; MemcachedReply writes the rest.
+/// To clients of memcached's protocol only errors are written here, in the form that they know; MemcachedReply writes
+/// the rest.
 class Reply {
  public:
   /// The version of clients of memcached's protocol.

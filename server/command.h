@@ -46,7 +46,8 @@ enum CommandFlag : uint32_t {
   kChecksPassword = 1u << 31,   ///< may have to wait where an address sends many wrong ones
 };
 
-/// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags; the rest is declared.
+/// ACL categories. @read, @write, @fast, @slow, @blocking, @admin (with @dangerous) and @pubsub follow from the flags;
+/// the rest is declared.
 enum AclCategory : uint32_t {
   kKeyspace = 1 << 0,
   kString = 1 << 1,
@@ -97,7 +98,9 @@ struct KeySpec {
   std::string_view notes = {};
 };
 
-constexpr KeySpec key_at(int index, uint32_t flags) { return {flags, KeySpec::Begin::Index, index, {}, KeySpec::Find::Range, 0, 1, 0}; }
+constexpr KeySpec key_at(int index, uint32_t flags) {
+  return {flags, KeySpec::Begin::Index, index, {}, KeySpec::Find::Range, 0, 1, 0};
+}
 constexpr KeySpec keys_from(int index, int last, int step, uint32_t flags) {
   return {flags, KeySpec::Begin::Index, index, {}, KeySpec::Find::Range, last, step, 0};
 }
@@ -111,7 +114,8 @@ constexpr KeySpec unknown_keys(uint32_t flags) {
   return {flags, KeySpec::Begin::Unknown, 0, {}, KeySpec::Find::Unknown, 0, 1, 0};
 }
 
-/// Finds the positions of the keys in a request where specifications cannot (SORT ... STORE). False: the arguments make no sense.
+/// Finds the positions of the keys in a request where specifications cannot (SORT ... STORE). False: the arguments make
+/// no sense.
 using GetKeys = bool (*)(Args args, std::vector<int>& positions);
 
 /// Which of its subcommands a request is, where the second word does not tell.
@@ -149,8 +153,8 @@ struct Command {
   GetKeys get_keys = nullptr;
   std::span<const std::string_view> tips = {};
   GetKeyFlags key_flags = nullptr;  // where a specification says kKeyVariable
-  /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is fetched
-  /// into the cache together with the keys.
+  /// The argument that is looked up within the value of the first key (negative: counted from the end), or 0: it is
+  /// fetched into the cache together with the keys.
   int element = 0;
   ChannelSpec channels = {};
   GetDatabases databases = nullptr;

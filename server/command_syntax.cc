@@ -206,7 +206,8 @@ void collect_keys(std::vector<SyntaxArgument>& arguments, std::vector<SyntaxArgu
 
 std::vector<SyntaxArgument> parse_syntax(const Command& command) {
   std::vector<SyntaxArgument> arguments = Parser(command).sequence(command.syntax);
-  // Keys stand in the order of their specifications; between the first and the last there may be some that no argument names.
+  // Keys stand in the order of their specifications; between the first and the last there may be some that no argument
+  // names.
   std::vector<SyntaxArgument*> keys;
   collect_keys(arguments, keys);
   const size_t specs = command.keys.size();

@@ -57,7 +57,8 @@ uint32_t categories_of(uint32_t declared, uint32_t flags) {
     const bool slow = category.name == "slow" && !(flags & kFast);
     // What a script does is not known, so that reading ones do not count as reads.
     const bool unknown = category.flags == kReadOnly && (declared & kScripting);
-    if (slow || (!unknown && ((declared & category.declared) || (flags & category.flags)))) categories |= uint32_t{1} << i;
+    if (slow || (!unknown && ((declared & category.declared) || (flags & category.flags))))
+      categories |= uint32_t{1} << i;
   }
   return categories;
 }
@@ -77,7 +78,8 @@ std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry
   entry->spec = &spec;
   entry->parent = parent;
   const std::string_view protocol = spec.flags & kMemcached ? "memcached|" : "";
-  entry->full_name = parent ? parent->full_name + "|" + std::string(spec.name) : std::string(protocol).append(spec.name);
+  entry->full_name =
+      parent ? parent->full_name + "|" + std::string(spec.name) : std::string(protocol).append(spec.name);
   entry->flags = spec.flags | (has_movable_keys(spec) ? uint32_t{kMovableKeys} : 0);
   entry->categories = categories_of(spec.categories, entry->flags);
   entry->id = next_id++;
@@ -87,18 +89,21 @@ std::unique_ptr<CommandEntry> make_entry(const Command& spec, const CommandEntry
 
 /// The hash of a name in lower case, which is written to `folded`.
 uint64_t hash_name(std::string_view name, char* folded) {
-  for (size_t i = 0; i < name.size(); ++i) folded[i] = static_cast<char>(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+  for (size_t i = 0; i < name.size(); ++i)
+    folded[i] = static_cast<char>(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
   return hash_bytes({folded, name.size()}, 0);
 }
 
 }  // namespace
 
 bool CommandEntry::names_keys() const {
-  return std::any_of(spec->keys.begin(), spec->keys.end(), [](const KeySpec& keys) { return !(keys.flags & kKeyNotKey); });
+  return std::any_of(spec->keys.begin(), spec->keys.end(),
+                     [](const KeySpec& keys) { return !(keys.flags & kKeyNotKey); });
 }
 
 bool AclName::is_subcommand_of(std::string_view command) const {
-  return name.size() > command.size() && name[command.size()] == '|' && equals_ignoring_case(name.substr(0, command.size()), command);
+  return name.size() > command.size() && name[command.size()] == '|' &&
+         equals_ignoring_case(name.substr(0, command.size()), command);
 }
 
 std::span<const std::string_view> category_names() {
@@ -125,11 +130,13 @@ CommandTable::CommandTable(std::span<const std::span<const Command>> families) {
     }
   }
   for (Entries* entries : {&commands_, &memcached_})
-    std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
+    std::sort(entries->begin(), entries->end(),
+              [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
   slots_ = index(commands_);
   memcached_slots_ = index(memcached_);
   for (const AbsentCommand& absent : absent_commands())
-    if (!find_full(absent.name)) absent_.push_back({absent.name, categories_of(absent.categories, absent.flags), next_id++});
+    if (!find_full(absent.name))
+      absent_.push_back({absent.name, categories_of(absent.categories, absent.flags), next_id++});
   id_count_ = next_id;
 }
 
@@ -163,7 +170,8 @@ const CommandEntry* CommandTable::find_memcached(std::string_view name) const {
   const uint64_t hash = hash_bytes(name, 0);
   const size_t mask = memcached_slots_.size() - 1;
   for (size_t at = hash & mask; memcached_slots_[at].entry; at = (at + 1) & mask)
-    if (memcached_slots_[at].hash == hash && memcached_slots_[at].entry->spec->name == name) return memcached_slots_[at].entry;
+    if (memcached_slots_[at].hash == hash && memcached_slots_[at].entry->spec->name == name)
+      return memcached_slots_[at].entry;
   return nullptr;
 }
 
@@ -179,7 +187,9 @@ Result<const CommandEntry*> CommandTable::of_file(Args args) const {
   if (!command) return Error{fmt::format("'{}' is a command that this server does not have", name)};
   if (!command->subcommands.empty() && args.size() > 1) {
     command = find_subcommand(*command, args[1]);
-    if (!command) return Error{fmt::format("'{} {}' is a command that this server does not have", name, args[1].substr(0, kShownName))};
+    if (!command)
+      return Error{
+          fmt::format("'{} {}' is a command that this server does not have", name, args[1].substr(0, kShownName))};
   }
   if (!command->takes(args.size()) || !command->spec->handler)
     return Error{fmt::format("wrong number of arguments for '{}'", command->full_name)};
@@ -194,7 +204,8 @@ const CommandEntry* CommandTable::find_full(std::string_view full_name) const {
 }
 
 std::optional<AclName> CommandTable::find_acl_name(std::string_view full_name) const {
-  if (const CommandEntry* command = find_full(full_name)) return AclName{command->full_name, command->categories, command->id};
+  if (const CommandEntry* command = find_full(full_name))
+    return AclName{command->full_name, command->categories, command->id};
   for (const AclName& absent : absent_)
     if (equals_ignoring_case(absent.name, full_name)) return absent;
   return {};
@@ -274,9 +285,11 @@ bool find_key_uses(const Command& command, Args args, std::vector<KeyUse>& uses)
   if (command.get_keys) {
     std::vector<int> positions;
     if (!command.get_keys(args, positions)) return false;
-    // Commands whose keys cannot be told by position have one that they read first and another that they store into last.
+    // Commands whose keys cannot be told by position have one that they read first and another that they store into
+    // last.
     assert(!command.keys.empty());
-    for (const int at : positions) uses.push_back({at, (uses.empty() ? command.keys.front() : command.keys.back()).flags});
+    for (const int at : positions)
+      uses.push_back({at, (uses.empty() ? command.keys.front() : command.keys.back()).flags});
     return true;
   }
   for (const KeySpec& spec : command.keys) {

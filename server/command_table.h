@@ -24,7 +24,8 @@ struct CommandStats {
 
 /// The ACL categories ("keyspace", "read", ...) in the order in which Redis tells them.
 std::span<const std::string_view> category_names();
-/// The bit of CommandEntry::categories that stands for a category, without regard to case; 0 where there is none of that name.
+/// The bit of CommandEntry::categories that stands for a category, without regard to case; 0 where there is none of
+/// that name.
 uint32_t category_bit(std::string_view name);
 
 /// A command in the running server: its declaration, its full name ("client|list") and its statistics.
@@ -33,7 +34,7 @@ struct CommandEntry {
   std::string full_name;
   const CommandEntry* parent = nullptr;
   uint32_t flags = 0;       // spec->flags with what is derived
-  uint32_t categories = 0;  // a bit for each of category_names(): those that are declared and those that follow from flags
+  uint32_t categories = 0;  // a bit for each of category_names(): what is declared and what follows from flags
   uint32_t id = 0;          // below CommandTable::id_count()
   std::vector<std::unique_ptr<CommandEntry>> subcommands;
   mutable CommandStats stats;

@@ -8,7 +8,8 @@
 
 namespace quartet::storage {
 
-/// What an entry's 24 bits of access mean under the other policies, and what OBJECT IDLETIME reads: the second of the last access.
+/// What an entry's 24 bits of access mean under the other policies, and what OBJECT IDLETIME reads: the second of the
+/// last access.
 struct LruAccess {
   static uint32_t clock(const Time& now) { return static_cast<uint32_t>(now.wall_us / 1'000'000) & 0xffffff; }
   /// Seconds since the last access; 194 days are 0 again.

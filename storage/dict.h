@@ -21,23 +21,24 @@ namespace quartet::storage {
 /// A hash table of pointers to items that hold their own key.
 ///
 /// Items lie in buckets of one cache line, 64 buckets in a page, up to 7 pages in a segment, segments under a directory
-/// that is indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows by a
-/// page (by less while it is smaller than one), and one of 5 to 7 pages splits into two; nothing else moves, so the table grows
-/// without a rehash of the whole and without a second copy of itself, and is never far from full. How large a segment becomes
-/// depends on its place: hashes fill all segments alike, and those of one size would all split within a few percent of growth.
+/// that is indexed by the first bits of the hash (extendible hashing, Fagin et al. 1979). A segment that is full grows
+/// by a page (by less while it is smaller than one), and one of 5 to 7 pages splits into two; nothing else moves, so
+/// the table grows without a rehash of the whole and without a second copy of itself, and is never far from full. How
+/// large a segment becomes depends on its place: hashes fill all segments alike, and those of one size would all split
+/// within a few percent of growth.
 ///
 ///   hash:     [ directory index: depth bits | place in the segment: 14 bits | ...    | tag: 8 bits ]
 ///   bucket:   [ tag 0 .. tag 6 | overflow ][ slot 0 ] ... [ slot 6 ]      8 + 7 * 8 = 64 bytes
 ///   slot:     [ hash bits: 16 | mark: 1 | pointer: 47 ]
 ///
 /// A tag of 0 is an empty slot. An item whose home bucket is full goes to one of the next kProbes - 1 buckets of the
-/// segment, and where these are full too the segment grows; `overflow` counts the items that passed over a bucket, so that
-/// a look-up knows when to stop (as in F14). The hash bits in the slot let a segment grow and split without touching its
-/// items, and make a false match of tags rare. They begin at the segment's depth rounded down to an even number, and are
-/// taken from the keys again where a split or merge passes such a depth.
+/// segment, and where these are full too the segment grows; `overflow` counts the items that passed over a bucket, so
+/// that a look-up knows when to stop (as in F14). The hash bits in the slot let a segment grow and split without
+/// touching its items, and make a false match of tags rare. They begin at the segment's depth rounded down to an even
+/// number, and are taken from the keys again where a split or merge passes such a depth.
 ///
-/// Items lie in the order of their hash's first bits, at any size of the table. A cursor is a position in that order, so a
-/// scan that goes on after any number of splits and merges misses nothing that was there all the time.
+/// Items lie in the order of their hash's first bits, at any size of the table. A cursor is a position in that order,
+/// so a scan that goes on after any number of splits and merges misses nothing that was there all the time.
 ///
 /// `Traits` names `Item` and `static std::string_view key(const Item&)`. The table does not own the items.
 /// Pointers to items stay valid whatever happens to the table.
@@ -93,8 +94,8 @@ class Dict {
     return true;
   }
 
-  /// Makes room for so many items, so that the table need not grow while they come; some 11 bytes for each. REQUIRES: the table
-  /// is empty.
+  /// Makes room for so many items, so that the table need not grow while they come; some 11 bytes for each. REQUIRES:
+  /// the table is empty.
   void reserve(size_t items) {
     assert(empty());
     clear();
@@ -212,10 +213,12 @@ class Dict {
     for (int tries = 0; tries < 256; ++tries) {
       const uint64_t position = generator.next();
       const size_t index = directory_index(position);
-      // A segment counts at the first of its directory entries alone, so that a slot of a shallow one is no likelier than others.
+      // A segment counts at the first of its directory entries alone, so that a slot of a shallow one is no likelier
+      // than others.
       if ((index & (span(index) - 1)) != 0) continue;
       const Segment& segment = directory_[index];
-      // A large segment is as likely as a small one, so that small ones are passed over for it as often as they lack buckets.
+      // A large segment is as likely as a small one, so that small ones are passed over for it as often as they lack
+      // buckets.
       const size_t at = ((position >> 16) & 0xffff) % (depth_ == 0 ? segment.size : kMaxBuckets);
       const size_t slot = (position & 0xffff) % kSlots;
       if (at >= segment.size) continue;
@@ -256,7 +259,8 @@ class Dict {
   static constexpr int kPlaceBits = 14;
   static constexpr uint64_t kPointer = (uint64_t{1} << 47) - 1;
   static constexpr uint64_t kMark = uint64_t{1} << 47;
-  /// The hash bits kept in a slot. They begin at most 1 before the segment's depth, and a split needs one more than it has.
+  /// The hash bits kept in a slot. They begin at most 1 before the segment's depth, and a split needs one more than it
+  /// has.
   static constexpr int kKeptBits = 16;
   static constexpr uint64_t kKept = ~uint64_t{0} << (64 - kKeptBits);
   static_assert(1 + 1 + kPlaceBits <= kKeptBits);
@@ -266,8 +270,9 @@ class Dict {
     uint8_t overflow;
     uint64_t slots[kSlots];
 
-    // Items that were erased in the order of the table leave the others close together, and a merge can then move hundreds past a
-    // bucket. A counter that is full is not known exactly any more, and stays full until the segment is made anew.
+    // Items that were erased in the order of the table leave the others close together, and a merge can then move
+    // hundreds past a bucket. A counter that is full is not known exactly any more, and stays full until the segment is
+    // made anew.
     void add_overflow() { overflow += overflow != UINT8_MAX; }
     void remove_overflow() { overflow -= overflow != UINT8_MAX; }
   };
@@ -291,8 +296,8 @@ class Dict {
     uint64_t kept(uint64_t hash) const { return (hash << kept_from(depth)) & kKept; }
     /// A hash that agrees with the item's in the bits kept and is 0 elsewhere: enough to find its home in this segment.
     uint64_t known_hash(uint64_t slot) const { return (slot & kKept) >> kept_from(depth); }
-    /// The first hash, in the order of hashes, behind those whose home is this bucket of the segment that holds `hash`; 0
-    /// where there is none.
+    /// The first hash, in the order of hashes, behind those whose home is this bucket of the segment that holds `hash`;
+    /// 0 where there is none.
     uint64_t end_of(size_t bucket, uint64_t hash) const {
       const uint64_t start = first_bits(hash, depth);
       if (bucket + 1 == size) return depth == 0 ? 0 : (start + 1) << (64 - depth);
@@ -329,7 +334,8 @@ class Dict {
     if (size >= kPageBuckets) return size + kPageBuckets;
     return size < 4 ? size + 1 : size + std::bit_floor(size) / 4;
   }
-  /// The smallest size that so many items fill to four fifths at most, so that some more have room; at most the largest.
+  /// The smallest size that so many items fill to four fifths at most, so that some more have room; at most the
+  /// largest.
   static uint32_t fitting(size_t items) {
     uint32_t size = 1;
     while (size * kSlots * 4 < items * 5 && size < kMaxBuckets) size = larger(size);
@@ -436,7 +442,8 @@ class Dict {
     directory_[0] = new_segment(1, 0);
   }
 
-  /// From how many buckets on the segment that holds `hash` is split: of any size between the bounds as often as of another.
+  /// From how many buckets on the segment that holds `hash` is split: of any size between the bounds as often as of
+  /// another.
   static size_t splits_at(uint64_t hash, int depth) {
     constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
     const uint64_t scattered = (first_bits(hash, depth) + 1) * kGoldenRatio;
@@ -457,7 +464,8 @@ class Dict {
   void resize(size_t index, uint32_t size) {
     const Segment old = directory_[index];
     const Segment resized = new_segment(size, old.depth);
-    for_each_slot(old, old.depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) { move_to(resized, hash, tag, slot); });
+    for_each_slot(old, old.depth,
+                  [&](uint64_t hash, uint8_t tag, uint64_t slot) { move_to(resized, hash, tag, slot); });
     put(index, resized);
     free_segment(old);
   }
@@ -488,7 +496,8 @@ class Dict {
       for (unsigned used = used_slots(bucket); used; used &= used - 1) {
         const int at = std::countr_zero(used);
         const uint64_t slot = bucket.slots[at];
-        visit(kept_is_enough ? segment.known_hash(slot) : Dict::hash(Traits::key(*pointer(slot))), bucket.tags[at], slot);
+        visit(kept_is_enough ? segment.known_hash(slot) : Dict::hash(Traits::key(*pointer(slot))), bucket.tags[at],
+              slot);
       }
     }
   }
@@ -524,7 +533,8 @@ class Dict {
       ++items;
       right_items += first_bits(hash, depth) & 1;
     });
-    const Segment left = new_segment(fitting(items - right_items), depth), right = new_segment(fitting(right_items), depth);
+    const Segment left = new_segment(fitting(items - right_items), depth);
+    const Segment right = new_segment(fitting(right_items), depth);
     for_each_slot(old, depth, [&](uint64_t hash, uint8_t tag, uint64_t slot) {
       move_to(first_bits(hash, depth) & 1 ? right : left, hash, tag, slot);
     });

@@ -19,8 +19,9 @@ enum class EvictionPolicy : uint8_t {
   AllKeysRandom,
   NoEviction,
 };
-inline constexpr std::string_view kEvictionPolicies[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-                                                         "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
+inline constexpr std::string_view kEvictionPolicies[] = {"volatile-lru",   "volatile-lfu", "volatile-random",
+                                                         "volatile-ttl",   "allkeys-lru",  "allkeys-lfu",
+                                                         "allkeys-random", "noeviction"};
 
 struct EvictionRule {
   EvictionPolicy policy = EvictionPolicy::NoEviction;

@@ -8,7 +8,8 @@ namespace quartet::storage {
 
 namespace {
 
-/// Buckets that one choice looks through at most, where few of their slots hold what the policy permits: some microseconds.
+/// Buckets that one choice looks through at most, where few of their slots hold what the policy permits: some
+/// microseconds.
 constexpr size_t kBuckets = 512;
 
 uint64_t basis_of(const Entry& entry, EvictionPolicy policy) {
@@ -68,7 +69,8 @@ void EvictionPool::sample(const Keyspace& keyspace, const EvictionRule& rule, co
 
 void EvictionPool::consider(const Candidate& candidate) {
   Candidate* end = candidates_.data() + count_;
-  Candidate* known = std::find_if(candidates_.data(), end, [&](const Candidate& each) { return each.hash == candidate.hash; });
+  Candidate* known =
+      std::find_if(candidates_.data(), end, [&](const Candidate& each) { return each.hash == candidate.hash; });
   if (known != end) {
     *known = candidate;
   } else if (count_ < kCandidates) {

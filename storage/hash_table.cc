@@ -71,7 +71,8 @@ SharedBytes FieldItem::shared() const {
 
 bool FieldItem::replace_value(std::string_view value) {
   const uint8_t flags = flags_for(field(), value);
-  if (flags != flags_ || !blocks::fits_in_place(this, bytes(), size_for(flags, field_length(), value.size()))) return false;
+  if (flags != flags_ || !blocks::fits_in_place(this, bytes(), size_for(flags, field_length(), value.size())))
+    return false;
   if (flags_ & kShared) SharedBytes::adopt(block());
   write_value(value);
   return true;

@@ -127,7 +127,8 @@ void Keyspace::save_before_change(Entry* entry) { walk_->before_change(*entry); 
 
 void Keyspace::save_before_replace(Entry*& entry) {
   if (!walk_->keeps(*entry)) return walk_->before_change(*entry);
-  // The entry itself goes to the snapshot, which may have written half of it, and an empty one of the same shape takes its place.
+  // The entry itself goes to the snapshot, which may have written half of it, and an empty one of the same shape takes
+  // its place.
   charged_ -= memory_of(*entry) - own_memory(entry);
   Entry* fresh = allocate(entry->key(), {entry->type(), entry->encoding(), 0, entry->expires()});
   fresh->access_ = entry->access_;

@@ -29,7 +29,8 @@ class Garbage {
   const size_t bytes_;
 };
 
-/// What a keyspace tells the server about changes it makes by itself, and the place where it leaves what is slow to free.
+/// What a keyspace tells the server about changes it makes by itself, and the place where it leaves what is slow to
+/// free.
 class KeyspaceObserver {
  public:
   virtual ~KeyspaceObserver() = default;
@@ -47,7 +48,8 @@ class KeyspaceObserver {
 
 /// One logical database: its entries, their expiry, and the account of their memory. It knows no protocol and is told
 /// the time. Entries move in memory when their shape changes; a pointer to an entry is good until a call that takes it
-/// by reference (and changes it) or erases it. All entries of one keyspace charge their bytes to it, whatever they hold.
+/// by reference (and changes it) or erases it. All entries of one keyspace charge their bytes to it, whatever they
+/// hold.
 class Keyspace {
  public:
   /// `thresholds` is read at every change of a collection, so that its owner may change them; it outlives the keyspace.
@@ -57,8 +59,8 @@ class Keyspace {
   ~Keyspace();
 
   int index() const { return index_; }
-  /// Whether its owner is in the middle of long work on it, and nobody else may look up or change what is in it. Snapshots may go
-  /// on, and so may whoever asks for figures.
+  /// Whether its owner is in the middle of long work on it, and nobody else may look up or change what is in it.
+  /// Snapshots may go on, and so may whoever asks for figures.
   bool locked() const { return locked_; }
   void set_locked(bool locked) { locked_ = locked; }
   /// Whether the observer is told of new entries.
@@ -107,21 +109,22 @@ class Keyspace {
   /// Changes the encoding without disposing of the old value, whose structure the caller has taken over or emptied.
   void reencode(Entry*& entry, Encoding encoding, size_t value_bytes = 0);
 
-  /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it again and again.
+  /// The access bits (see Entry::access) of entries that are created from now on: whoever keeps that clock sets it
+  /// again and again.
   void set_new_access(uint32_t bits) { new_access_ = bits; }
-  /// Whether they hold counters (LfuAccess), as eviction by LFU wants, or else a clock (LruAccess). This is the keyspace's, not its
-  /// contents'.
+  /// Whether they hold counters (LfuAccess), as eviction by LFU wants, or else a clock (LruAccess). This is the
+  /// keyspace's, not its contents'.
   void count_accesses(bool count) { counts_accesses_ = count; }
   bool counts_accesses() const { return counts_accesses_; }
 
-  /// To be called before an entry is changed by anything but the functions here, which see to it themselves: a snapshot that has
-  /// not saved it yet does so now.
+  /// To be called before an entry is changed by anything but the functions here, which see to it themselves: a snapshot
+  /// that has not saved it yet does so now.
   void before_change(Entry* entry) {
     if (walk_) [[unlikely]]
       save_before_change(entry);
   }
-  /// The same before the whole value is replaced: a large one leaves for the snapshot, and the entry has none, as after `reset`
-  /// but of the old type and encoding.
+  /// The same before the whole value is replaced: a large one leaves for the snapshot, and the entry has none, as after
+  /// `reset` but of the old type and encoding.
   void before_replace(Entry*& entry) {
     if (walk_) [[unlikely]]
       save_before_replace(entry);
@@ -129,8 +132,8 @@ class Keyspace {
 
   /// Sets the expiry in ms since the epoch; -1 removes it.
   void set_expiry(Entry*& entry, int64_t expiry_ms);
-  /// The same for one that nobody has asked for (`default-ttl`): the entry tells of it until another one is set. It is not kept over
-  /// a restart. REQUIRES: expiry_ms >= 0.
+  /// The same for one that nobody has asked for (`default-ttl`): the entry tells of it until another one is set. It is
+  /// not kept over a restart. REQUIRES: expiry_ms >= 0.
   void set_default_expiry(Entry*& entry, int64_t expiry_ms);
   /// Sets what a string keeps beside its value; an empty note takes no memory. REQUIRES: entry->type() == Type::String.
   void set_note(Entry*& entry, const Note& note);
@@ -207,7 +210,8 @@ class Keyspace {
   };
 
   static Entry* allocate(std::string_view key, const Entry::Shape& shape);
-  /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both shapes have bytes.
+  /// Gives the entry another shape, in place where the allocation allows. The first value bytes remain where both
+  /// shapes have bytes.
   void reshape(Entry*& entry, const Entry::Shape& shape);
   size_t& counter(Type type) { return counts_[static_cast<size_t>(type)]; }
   void taken_in(uint64_t hash, Entry* entry);

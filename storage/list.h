@@ -33,7 +33,8 @@ class ListValue : public Handle {
   std::string_view peek(End end, char* scratch) const;
   /// Removes `count` elements from an end. During a pause of it the list is whole. REQUIRES: count <= size().
   void drop(End end, size_t count = 1, Pauses* pauses = nullptr);
-  /// The work (see Pauses) of so many elements at an end, at least; once it comes to `enough` no more of them are looked at.
+  /// The work (see Pauses) of so many elements at an end, at least; once it comes to `enough` no more of them are
+  /// looked at.
   /// REQUIRES: count <= size().
   size_t work_of(End end, size_t count, size_t enough) const;
   /// Moves one element from an end of this list to an end of `other`, which may be a handle of the same entry.

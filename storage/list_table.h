@@ -63,7 +63,8 @@ class ListTable {
   void replace(Place place, std::string_view value, const NodeLimit& limit);
   /// Puts `value` before or behind an element.
   void insert(Place place, bool before, std::string_view value, const NodeLimit& limit);
-  /// Removes elements, looking from the head, and returns how many. The table is not to be looked at during a pause, nor to be destroyed.
+  /// Removes elements, looking from the head, and returns how many. The table is not to be looked at during a pause,
+  /// nor to be destroyed.
   size_t remove(packed::Removal removal, const NodeLimit& limit, Pauses* pauses);
 
   size_t nodes() const { return nodes_; }

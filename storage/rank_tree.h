@@ -41,12 +41,12 @@ class [[gnu::packed, gnu::aligned(4)]] RankedItem {
 ///   inner node:  [ lowest (score, item) of child 0 | of child 1 | ... ][ children ][ how many items are below each ]
 ///   leaf:        [ back ][ next ][ score | score | ... ][ item | item | ... ]
 ///
-/// A skiplist does the same work with a miss of the cache at nearly each of its many steps. Here a search reads a node of
-/// some lines a level, asks for all of its scores at once, and touches a member only where scores are equal; a visit
+/// A skiplist does the same work with a miss of the cache at nearly each of its many steps. Here a search reads a node
+/// of some lines a level, asks for all of its scores at once, and touches a member only where scores are equal; a visit
 /// along the leaves asks for the members ahead. At a million members that is several times faster.
 ///
-/// Nodes are filled completely by members that come in ascending or descending order, by about 70 % by others. A node that
-/// is less than a quarter full is merged with a neighbour where both fit into one. The tree owns its items.
+/// Nodes are filled completely by members that come in ascending or descending order, by about 70 % by others. A node
+/// that is less than a quarter full is merged with a neighbour where both fit into one. The tree owns its items.
 class RankTree {
   struct Node;
   struct Leaf;
@@ -108,8 +108,8 @@ class RankTree {
   template <class IsBefore>
   Gap partition_point(IsBefore is_before) const;
 
-  /// Calls `visit(const Item&)` for `count` members from a cursor on, backwards where `reverse`, until it returns false.
-  /// REQUIRES: they are there; `visit` does not change the tree.
+  /// Calls `visit(const Item&)` for `count` members from a cursor on, backwards where `reverse`, until it returns
+  /// false. REQUIRES: they are there; `visit` does not change the tree.
   template <class Visit>
   static void visit(Cursor from, size_t count, bool reverse, Visit visit);
 

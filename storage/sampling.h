@@ -16,7 +16,8 @@ namespace quartet::storage {
 /// Knuth, The Art of Computer Programming, volume 2, 3.4.2).
 class Sampler {
  public:
-  Sampler(size_t population, size_t wanted) : population_(population), wanted_(wanted < population ? wanted : population) {}
+  Sampler(size_t population, size_t wanted)
+      : population_(population), wanted_(wanted < population ? wanted : population) {}
 
   bool done() const { return wanted_ == 0; }
   /// Whether the item met now is chosen. Called once for each.
@@ -32,8 +33,8 @@ class Sampler {
   size_t wanted_;
 };
 
-/// Calls `visit(const Item*)` for `count` different items of a table, every subset equally likely. REQUIRES: it has more than
-/// those, and had better have several times as many, because items that were drawn before are drawn again.
+/// Calls `visit(const Item*)` for `count` different items of a table, every subset equally likely. REQUIRES: it has
+/// more than those, and had better have several times as many, because items that were drawn before are drawn again.
 template <class Table, class Visit>
 void sample_items(const Table& table, size_t count, Random& generator, Pauses* pauses, Visit visit) {
   using Pointer = decltype(table.random(generator));
@@ -46,8 +47,8 @@ void sample_items(const Table& table, size_t count, Random& generator, Pauses* p
     }
     return;
   }
-  // In order, because a hash table of many would grow, and be freed, in one piece. As many are drawn as are missing until none is: the
-  // first different ones of a row of draws.
+  // In order, because a hash table of many would grow, and be freed, in one piece. As many are drawn as are missing
+  // until none is: the first different ones of a row of draws.
   std::vector<Pointer> chosen, drawn, merged;
   while (chosen.size() < count) {
     drawn.clear();

@@ -22,11 +22,11 @@ inline bool scored_less(double score_a, std::string_view a, double score_b, std:
 /// A small sorted set in one block of bytes, in ascending order:
 ///
 ///   [ count: 16 ][ slot ] ... [ slot ][ member bytes ] ... [ member bytes ]
-///   slot: [ score: 64, a double ][ end: 16, where the member's bytes end, counted from where the first member's begin ]
+///   slot: [ score: 64, a double ][ end: 16, where the member's bytes end, from where the first member's begin ]
 ///
 /// A score of -0 is kept as 0, as a packed sorted set of Redis keeps it. Slots have one size, so that ranks are indices
-/// and searches by score are binary. The class is a view that allocates nothing; where the block lies and how it grows is
-/// the caller's.
+/// and searches by score are binary. The class is a view that allocates nothing; where the block lies and how it grows
+/// is the caller's.
 class ScoredBlock {
  public:
   static constexpr size_t kHeaderBytes = 2, kSlotBytes = 10;

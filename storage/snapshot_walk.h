@@ -12,45 +12,50 @@ namespace quartet::storage {
 class SnapshotSink {
  public:
   virtual ~SnapshotSink() = default;
-  /// Write the entry now, whole: it may change after this call. `database` is the index at the beginning of the snapshot.
+  /// Write the entry now, whole: it may change after this call. `database` is the index at the beginning of the
+  /// snapshot.
   virtual void save(int database, const Entry& entry) = 0;
-  /// Write this large entry in slices, and call SnapshotWalk::written after the last. It does not change, nor move, meanwhile.
+  /// Write this large entry in slices, and call SnapshotWalk::written after the last. It does not change, nor move,
+  /// meanwhile.
   virtual void postpone(SnapshotWalk& walk, Entry* entry) = 0;
-  /// What remains of a postponed entry has to be written now: it changes after this call. The walk knows that it is written.
+  /// What remains of a postponed entry has to be written now: it changes after this call. The walk knows that it is
+  /// written.
   virtual void finish(Entry* entry) = 0;
   /// A large entry has left its keyspace, and belongs to the sink, which writes it in slices and then calls
   /// SnapshotWalk::discard. It may be one that is postponed, and so known already.
   virtual void keep(SnapshotWalk& walk, Entry* entry) = 0;
 };
 
-/// A walk through the contents of one keyspace as they were when it began, while the keyspace goes on changing. Nothing is
-/// copied, and beginning is O(1).
+/// A walk through the contents of one keyspace as they were when it began, while the keyspace goes on changing. Nothing
+/// is copied, and beginning is O(1).
 ///
-/// The walk goes through the hashes in their order, which is that of the table at any size (see Dict), and entries that are about
-/// to change before it has come to them are saved first. Whether an entry is saved already is told by where it is:
+/// The walk goes through the hashes in their order, which is that of the table at any size (see Dict), and entries that
+/// are about to change before it has come to them are saved first. Whether an entry is saved already is told by where
+/// it is:
 ///
 ///   hash:   0 ............................ cursor ................................. end
 ///           saved, or made since           to be saved, unless it has the walk's mark
 ///
-/// The mark is set on an entry ahead of the cursor that was saved before its change, or that is new; the walk removes it when it
-/// passes. Behind the cursor nothing is marked. So the walk does not write to entries that nobody has changed, and when it is
-/// through there are no marks. One that is given up leaves marks ahead of its cursor; the next walk has another of kMarks
-/// marks, and takes entries with a foreign one for what they are, not saved, while it removes that too. The contents count
-/// the walks given up since there were no marks. While they are fewer than kMarks, the marks that may be left are the last
-/// ones used, so many, and the next one in the circle is none of them; before they are as many, marks are removed:
-/// by Keyspace::clean_marks in slices, or, had that not come to its end, all at once when the next walk begins.
+/// The mark is set on an entry ahead of the cursor that was saved before its change, or that is new; the walk removes
+/// it when it passes. Behind the cursor nothing is marked. So the walk does not write to entries that nobody has
+/// changed, and when it is through there are no marks. One that is given up leaves marks ahead of its cursor; the next
+/// walk has another of kMarks marks, and takes entries with a foreign one for what they are, not saved, while it
+/// removes that too. The contents count the walks given up since there were no marks. While they are fewer than kMarks,
+/// the marks that may be left are the last ones used, so many, and the next one in the circle is none of them; before
+/// they are as many, marks are removed: by Keyspace::clean_marks in slices, or, had that not come to its end, all at
+/// once when the next walk begins.
 ///
-/// A large entry is not saved in one piece. The walk leaves it to the sink (`postpone`), and it is not saved until the sink says so,
-/// although the cursor has passed: this is the bit `postponed` of the entry.
+/// A large entry is not saved in one piece. The walk leaves it to the sink (`postpone`), and it is not saved until the
+/// sink says so, although the cursor has passed: this is the bit `postponed` of the entry.
 ///
-/// Walk and marks belong to the contents: they go with them where the contents of two keyspaces are exchanged, and where the
-/// keyspace is cleared the walk goes on in the old contents, and frees them at its end.
+/// Walk and marks belong to the contents: they go with them where the contents of two keyspaces are exchanged, and
+/// where the keyspace is cleared the walk goes on in the old contents, and frees them at its end.
 class SnapshotWalk {
  public:
   static constexpr unsigned kMarks = 15;
 
-  /// Begins. An entry is large if it takes more bytes of memory than `large_bytes`. REQUIRES: no other walk goes through these
-  /// contents. The sink and the keyspace outlive the walk.
+  /// Begins. An entry is large if it takes more bytes of memory than `large_bytes`. REQUIRES: no other walk goes
+  /// through these contents. The sink and the keyspace outlive the walk.
   SnapshotWalk(Keyspace& keyspace, SnapshotSink& sink, size_t large_bytes = limits::kSnapshotLargeBytes);
   SnapshotWalk(const SnapshotWalk&) = delete;
   SnapshotWalk& operator=(const SnapshotWalk&) = delete;
@@ -84,7 +89,8 @@ class SnapshotWalk {
   /// Whether an entry takes so long to save that it is done in slices.
   bool is_large(const Entry& entry) const {
     // What lies inside the entry is never large.
-    return (entry.encoding() == Encoding::Table || entry.encoding() == Encoding::Shared) && memory_of(entry) > large_bytes_;
+    return (entry.encoding() == Encoding::Table || entry.encoding() == Encoding::Shared) &&
+           memory_of(entry) > large_bytes_;
   }
 
  private:

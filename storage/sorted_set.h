@@ -16,8 +16,8 @@
 
 namespace quartet::storage {
 
-/// A large sorted set: a tree for the order and a dict for the members, both over the same items. It lives on the heap and
-/// may be destroyed on any thread.
+/// A large sorted set: a tree for the order and a dict for the members, both over the same items. It lives on the heap
+/// and may be destroyed on any thread.
 class SortedSetTable {
  public:
   using Item = RankedItem;
@@ -110,9 +110,9 @@ struct ScoreResult {
   double score;
 };
 
-/// A sorted set under a key: members in the order of (score, bytes of the member). A score is never NaN, and -0 equals +0.
-/// Small ones are a ScoredBlock inside the entry (Packed), large ones a SortedSetTable (Table); which one it is follows the
-/// keyspace's thresholds, and a large one stays large. An empty set is left to the caller to erase.
+/// A sorted set under a key: members in the order of (score, bytes of the member). A score is never NaN, and -0 equals
+/// +0. Small ones are a ScoredBlock inside the entry (Packed), large ones a SortedSetTable (Table); which one it is
+/// follows the keyspace's thresholds, and a large one stays large. An empty set is left to the caller to erase.
 ///
 /// A rank is the number of members before a member: 0 is the lowest. Views of members are good until the set changes.
 class SortedSetValue : public Handle {
@@ -123,7 +123,8 @@ class SortedSetValue : public Handle {
   /// An empty small one under a new key. REQUIRES: the key is not there.
   static SortedSetValue create(Keyspace& keyspace, std::string_view key);
   /// Creates a key with these members, or gives an existing entry of any type this value; without an expiry in either
-  /// case. `members` may be views into the old value. REQUIRES: ascending by (score, member) without repetition, not empty.
+  /// case. `members` may be views into the old value. REQUIRES: ascending by (score, member) without repetition, not
+  /// empty.
   static SortedSetValue assign(Keyspace& keyspace, Entry* entry, std::string_view key,
                                std::span<const ScoredMember> members, Pauses* pauses = nullptr);
   static size_t packed_size(const Entry& entry) { return ScoredBlock(entry.bytes()).size(); }
@@ -131,8 +132,8 @@ class SortedSetValue : public Handle {
   size_t size() const { return large() ? table().size() : block().size(); }
   bool empty() const { return size() == 0; }
 
-  /// Inserts the member or changes its score. Ascending and descending orders are the fastest to fill a set in. REQUIRES: `score` is
-  /// not NaN; `member` is not a view into this set.
+  /// Inserts the member or changes its score. Ascending and descending orders are the fastest to fill a set in.
+  /// REQUIRES: `score` is not NaN; `member` is not a view into this set.
   ScoreResult set(std::string_view member, double score, ScoreOptions options = {});
   /// Erases a member and returns whether it was there. `member` may be a view that this set gave out.
   bool erase(std::string_view member);
@@ -156,14 +157,16 @@ class SortedSetValue : public Handle {
   /// `count` members from the one at `start` on, or as many as there are; `start` is counted from the highest member
   /// downwards where `reverse`.
   Slice slice(size_t start, size_t count, bool reverse = false) const;
-  /// Members of a range, without the first `offset` and not more than `limit`, both counted in the direction of the visit.
+  /// Members of a range, without the first `offset` and not more than `limit`, both counted in the direction of the
+  /// visit.
   Slice slice(const ScoreRange& range, bool reverse = false, size_t offset = 0, size_t limit = SIZE_MAX) const;
   /// The same by members; meaningful where all scores are equal, an unspecified slice otherwise.
   Slice slice(const LexRange& range, bool reverse = false, size_t offset = 0, size_t limit = SIZE_MAX) const;
   size_t count(const ScoreRange& range) const { return slice(range).count; }
   size_t count(const LexRange& range) const { return slice(range).count; }
 
-  /// Calls `visit(std::string_view member, double score)` in order until it returns false. `visit` must not change the set.
+  /// Calls `visit(std::string_view member, double score)` in order until it returns false. `visit` must not change the
+  /// set.
   template <class Visit>
   void visit(const Slice& slice, Visit visit) const;
   template <class Visit>
@@ -171,11 +174,13 @@ class SortedSetValue : public Handle {
     visit(slice(0, SIZE_MAX), visitor);
   }
 
-  /// The work (see Pauses) of copying or erasing the members of a slice; once it comes to `enough` no more of them are looked at.
+  /// The work (see Pauses) of copying or erasing the members of a slice; once it comes to `enough` no more of them are
+  /// looked at.
   size_t work_of(const Slice& slice, size_t enough) const;
   /// Erases the members of a slice; returns how many.
   size_t erase(const Slice& slice, Pauses* pauses = nullptr);
-  /// Visits and erases up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns nothing.
+  /// Visits and erases up to `count` lowest (or, if `highest`, highest) members. Returns how many. `visitor` returns
+  /// nothing.
   template <class Visit>
   size_t pop(bool highest, size_t count, Visit visitor, Pauses* pauses = nullptr) {
     const Slice popped = slice(0, count, highest);
@@ -186,8 +191,8 @@ class SortedSetValue : public Handle {
     return erase(popped, pauses);
   }
 
-  /// Calls `visit(member, score)` for about `count` members beginning at `cursor`, and returns the next cursor; 0 is the
-  /// first cursor and the answer at the end. A small set is visited whole. See Dict::scan.
+  /// Calls `visit(member, score)` for about `count` members beginning at `cursor`, and returns the next cursor; 0 is
+  /// the first cursor and the answer at the end. A small set is visited whole. See Dict::scan.
   template <class Visit>
   uint64_t scan(uint64_t cursor, size_t count, Visit visit) const;
 

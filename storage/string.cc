@@ -204,7 +204,8 @@ char* StringValue::writable(size_t size, Pauses* pauses) {
   return entry->mutable_bytes();
 }
 
-char* StringValue::writable_or_new(Keyspace& keyspace, Entry* entry, std::string_view key, size_t size, Pauses* pauses) {
+char* StringValue::writable_or_new(Keyspace& keyspace, Entry* entry, std::string_view key, size_t size,
+                                   Pauses* pauses) {
   if (entry) return StringValue(keyspace, entry).writable(size, pauses);
   StringValue made(keyspace, keyspace.create(key, Type::String, Encoding::Bytes));
   try {

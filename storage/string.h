@@ -16,12 +16,13 @@ class StringValue : public Handle {
   /// REQUIRES: entry->type() == Type::String.
   using Handle::Handle;
 
-  /// Creates a key with this value, or gives an existing entry of any type this value. The expiry is what is given: -1 is
-  /// none; and so is the note.
+  /// Creates a key with this value, or gives an existing entry of any type this value. The expiry is what is given: -1
+  /// is none; and so is the note.
   static Entry* assign(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                        int64_t expiry_ms = -1, const Note& note = kNoNote);
 
-  /// The same for a value that stays text although it may look like an integer, as Redis keeps the results of INCRBYFLOAT.
+  /// The same for a value that stays text although it may look like an integer, as Redis keeps the results of
+  /// INCRBYFLOAT.
   static Entry* assign_text(Keyspace& keyspace, Entry* entry, std::string_view key, std::string_view value,
                             int64_t expiry_ms = -1, const Note& note = kNoNote);
 

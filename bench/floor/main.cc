@@ -1,6 +1,6 @@
-// The floor: the least that a server on libuv has to do for a request. It reads, counts the requests in what it has read,
-// and writes as many equal replies with one call. It looks at no command and keeps no data, so that what a real server
-// costs beyond it is that server's own work. For bench/compare; 127.0.0.1 only.
+// The floor: the least that a server on libuv has to do for a request. It reads, counts the requests in what it has
+// read, and writes as many equal replies with one call. It looks at no command and keeps no data, so that what a real
+// server costs beyond it is that server's own work. For bench/compare; 127.0.0.1 only.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -50,7 +50,8 @@ void give_buffer(uv_handle_t* handle, size_t, uv_buf_t* buffer) {
   *buffer = uv_buf_init(static_cast<Connection*>(handle->data)->floor.input, kReadBytes);
 }
 
-/// A client whose replies the kernel does not take at once is dropped: to keep them for it would be a real server's work.
+/// A client whose replies the kernel does not take at once is dropped: to keep them for it would be a real server's
+/// work.
 void answer(uv_stream_t* from, ssize_t n, const uv_buf_t* buffer) {
   auto& connection = *static_cast<Connection*>(from->data);
   if (n == 0) return;

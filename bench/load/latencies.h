@@ -7,8 +7,8 @@
 
 namespace quartet::load {
 
-/// Counts latencies in microseconds: exact below 128, in buckets no wider than 1/64 of their value above. Adding costs a
-/// few instructions and the size is fixed, whatever the latencies are.
+/// Counts latencies in microseconds: exact below 128, in buckets no wider than 1/64 of their value above. Adding costs
+/// a few instructions and the size is fixed, whatever the latencies are.
 class Latencies {
  public:
   void add(int64_t microseconds) {

@@ -59,9 +59,11 @@ std::optional<std::string> set_option(load::Plan& plan, std::string_view name, s
     return std::nullopt;
   }
 
-  const auto number = [&](auto& target, uint64_t least, uint64_t most, uint64_t unit = 1) -> std::optional<std::string> {
+  const auto number = [&](auto& target, uint64_t least, uint64_t most,
+                          uint64_t unit = 1) -> std::optional<std::string> {
     const std::optional<uint64_t> value = parse_uint(text);
-    if (!value || *value < least || *value > most) return fmt::format("{} is a number from {} to {}", name, least, most);
+    if (!value || *value < least || *value > most)
+      return fmt::format("{} is a number from {} to {}", name, least, most);
     target = static_cast<std::remove_reference_t<decltype(target)>>(*value * unit);
     return std::nullopt;
   };
@@ -97,8 +99,8 @@ int main(int argc, char** argv) {
   const load::Outcome& outcome = std::get<load::Outcome>(result);
   const double seconds = static_cast<double>(outcome.microseconds) / 1e6;
   const load::Latencies& latencies = outcome.latencies;
-  fmt::print("case={} pipeline={} replies={} errors={} seconds={:.6f} throughput={:.0f} server_cpu_us={:.0f} server_rss={:.0f} "
-             "p50={} p99={} p99.9={} max={}\n",
+  fmt::print("case={} pipeline={} replies={} errors={} seconds={:.6f} throughput={:.0f} server_cpu_us={:.0f} "
+             "server_rss={:.0f} p50={} p99={} p99.9={} max={}\n",
              plan.command.name, plan.pipeline, outcome.replies, outcome.errors, seconds,
              static_cast<double>(outcome.replies) / seconds, outcome.server_cpu_us, outcome.server_rss_bytes,
              latencies.percentile(0.5), latencies.percentile(0.99), latencies.percentile(0.999), latencies.largest());

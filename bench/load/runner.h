@@ -33,8 +33,8 @@ struct Outcome {
   Latencies latencies;  // of each reply, from the moment its batch was handed to the kernel until it was read
 };
 
-/// Puts the load on 127.0.0.1 from this thread alone. An Outcome, or the reason why there is none. SIGTERM and SIGINT end it
-/// early; they are blocked from here on.
+/// Puts the load on 127.0.0.1 from this thread alone. An Outcome, or the reason why there is none. SIGTERM and SIGINT
+/// end it early; they are blocked from here on.
 std::variant<Outcome, std::string> run(const Plan& plan);
 
 }  // namespace quartet::load

@@ -9,8 +9,9 @@
 
 namespace quartet::load {
 
-/// CPU time of all threads of a process that live now, user and system, in microseconds; 0 where there is no such process.
-/// The first number of schedstat is the thread's nanoseconds on a CPU (Documentation/scheduler/sched-stats.rst in Linux).
+/// CPU time of all threads of a process that live now, user and system, in microseconds; 0 where there is no such
+/// process. The first number of schedstat is the thread's nanoseconds on a CPU (Documentation/scheduler/sched-stats.rst
+/// in Linux).
 inline double cpu_us(int process) {
   double total_ns = 0;
   std::error_code error;

@@ -29,8 +29,8 @@ struct Case {
 std::vector<Case> all_cases();
 std::optional<Case> find_case(std::string_view name);
 
-/// Where the numbers of keys, members and scores come from: each uniform in [0, bound), or all numbers of a request the same,
-/// and those of the requests 0, 1, 2, ... bound - 1, 0, ...
+/// Where the numbers of keys, members and scores come from: each uniform in [0, bound), or all numbers of a request the
+/// same, and those of the requests 0, 1, 2, ... bound - 1, 0, ...
 class Numbers {
  public:
   /// REQUIRES: 0 < bound <= 10^12.

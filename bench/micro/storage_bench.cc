@@ -154,7 +154,8 @@ void sorted_set_erase_and_add(benchmark::State& state) {
   state.counters["bytes/member"] =
       static_cast<double>(set.store.keyspace.memory()) / static_cast<double>(set.value.size());
 }
-BENCHMARK(sorted_set_erase_and_add)->Args({kSmall, 1})->Args({kSmall, kLarge})->Args({kLarge, 1})->Args({kLarge, kLarge});
+BENCHMARK(sorted_set_erase_and_add)
+    ->Args({kSmall, 1})->Args({kSmall, kLarge})->Args({kLarge, 1})->Args({kLarge, kLarge});
 
 void sorted_set_update(benchmark::State& state) {
   SortedSetFixture set(state.range(0), kLarge);

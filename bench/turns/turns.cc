@@ -1,5 +1,6 @@
-// How long the turns of a server's event loop are, in its own CPU time, for any server that waits in epoll_wait(2): preloaded
-// (LD_PRELOAD), it measures from each return of that call to the next one. What else runs on the machine is not in it.
+// How long the turns of a server's event loop are, in its own CPU time, for any server that waits in epoll_wait(2):
+// preloaded (LD_PRELOAD), it measures from each return of that call to the next one. What else runs on the machine is
+// not in it.
 //
 // At SIGUSR2 it adds a line to the file that the environment's TURNS_FILE names, and begins anew:
 //
@@ -45,8 +46,10 @@ int64_t percentile_us(double share) {
 
 void report() {
   char line[128];
-  const int size = std::snprintf(line, sizeof line, "turns=%llu p99.9=%lld longest=%lld\n", static_cast<unsigned long long>(g_turns.count),
-                                 static_cast<long long>(percentile_us(0.999)), static_cast<long long>(g_turns.longest_us));
+  const int size =
+      std::snprintf(line, sizeof line, "turns=%llu p99.9=%lld longest=%lld\n",
+                    static_cast<unsigned long long>(g_turns.count), static_cast<long long>(percentile_us(0.999)),
+                    static_cast<long long>(g_turns.longest_us));
   if (const char* name = std::getenv("TURNS_FILE")) {
     const int file = ::open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (file >= 0 && ::write(file, line, static_cast<size_t>(size)) == size) ::close(file);

@@ -16,14 +16,15 @@ namespace quartet::server {
 namespace {
 
 constexpr std::string_view kNoFile =
-    "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and "
-    "then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis "
-    "configuration.";
+    "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER "
+    "command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store "
+    "users in the Redis configuration.";
 
 /// Subcommands with an optional argument are called by two arguments or three.
 bool too_many(Context& ctx, size_t most = 3) {
   if (ctx.args.size() <= most) return false;
-  ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try ACL HELP.", ctx.arg(1)));
+  ctx.reply.error(
+      fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try ACL HELP.", ctx.arg(1)));
   return true;
 }
 
@@ -32,7 +33,7 @@ void reply_strings(Context& ctx, const std::vector<std::string>& strings) {
   for (const std::string& text : strings) ctx.reply.bulk(text);
 }
 
-// --- Users ------------------------------------------------------------------------------------------------------------
+// --- Users -----------------------------------------------------------------------------------------------------------
 
 void acl_setuser_command(Context& ctx) {
   for (size_t i = 2; i < ctx.args.size(); ++i) ctx.redact(i);
@@ -95,7 +96,7 @@ void acl_users_command(Context& ctx) {
 
 void acl_whoami_command(Context& ctx) { ctx.reply.bulk(ctx.session.user->name); }
 
-// --- The ACL file -----------------------------------------------------------------------------------------------------
+// --- The ACL file ----------------------------------------------------------------------------------------------------
 
 void acl_load_command(Context& ctx) {
   Server& server = ctx.server;
@@ -118,12 +119,13 @@ void acl_save_command(Context& ctx) {
   for (const std::string& line : ctx.server.acl.lines()) text += line + "\n";
   if (const Problem problem = replace_file(path, text); !problem.empty()) {
     ctx.server.log.warning("The ACL file {} cannot be written: {}", path, problem);
-    return ctx.reply.error("ERR There was an error trying to save the ACLs. Please check the server logs for more information");
+    return ctx.reply.error(
+        "ERR There was an error trying to save the ACLs. Please check the server logs for more information");
   }
   ctx.reply.ok();
 }
 
-// --- What users may do, and what they were refused --------------------------------------------------------------------
+// --- What users may do, and what they were refused -------------------------------------------------------------------
 
 void acl_cat_command(Context& ctx) {
   if (too_many(ctx)) return;
@@ -148,8 +150,10 @@ void acl_cat_command(Context& ctx) {
 void reply_absent(Context& ctx, const User& user, Args request) {
   const CommandTable& commands = ctx.server.commands;
   auto name = request.size() > 1 ? commands.find_acl_name(fmt::format("{}|{}", request[0], request[1])) : std::nullopt;
-  if (!name && !commands.find(request[0]) && !commands.has_subcommands(request[0])) name = commands.find_acl_name(request[0]);
-  if (!name || user.permits(*name, request)) return ctx.reply.error(fmt::format("ERR Command '{}' not found", request[0]));
+  if (!name && !commands.find(request[0]) && !commands.has_subcommands(request[0]))
+    name = commands.find_acl_name(request[0]);
+  if (!name || user.permits(*name, request))
+    return ctx.reply.error(fmt::format("ERR Command '{}' not found", request[0]));
   ctx.reply.bulk(fmt::format("This user has no permissions to run the '{}' command", name->name));
 }
 
@@ -159,7 +163,8 @@ void acl_dryrun_command(Context& ctx) {
   if (!user) return ctx.reply.error(fmt::format("ERR User '{}' not found", ctx.arg(2)));
   const Args request = ctx.args.subspan(3);
   const CommandEntry* command = server.commands.find(request[0]);
-  if (command && !command->subcommands.empty() && request.size() > 1) command = CommandTable::find_subcommand(*command, request[1]);
+  if (command && !command->subcommands.empty() && request.size() > 1)
+    command = CommandTable::find_subcommand(*command, request[1]);
   if (!command) return reply_absent(ctx, *user, request);
   if (!command->takes(request.size()))
     return ctx.reply.error(fmt::format("ERR wrong number of arguments for '{}' command", command->full_name));
@@ -227,23 +232,39 @@ void acl_genpass_command(Context& ctx) {
   Arguments in(ctx, 2);
   const int64_t bits = in.more() ? in.integer() : kUsualBits;
   if (!in.failed() && (bits < 1 || bits > kMostBits))
-    in.fail("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096");
+    in.fail(
+        "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096");
   if (in.ok()) ctx.reply.bulk(random_digits(static_cast<size_t>(bits)));
 }
 
 void acl_help_command(Context& ctx) {
-  reply_help(ctx, {"CAT [<category>]", "    List the categories of commands, or the commands of one.", "DELUSER <username> [<username> ...]",
-                   "    Remove users and disconnect their clients.", "DRYRUN <username> <command> [<arg> ...]",
-                   "    Tell whether a user may run a command, without running it.", "GENPASS [<bits>]",
-                   "    Make a password by chance, of 256 bits or as many as are asked for.", "GETUSER <username>",
-                   "    Describe a user.", "LIST", "    Describe all users, as the ACL file does.", "LOAD",
-                   "    Replace all users by those of the ACL file.", "LOG [<count> | RESET]",
-                   "    Show what users were refused of late, or forget it.", "SAVE", "    Write all users into the ACL file.",
-                   "SETUSER <username> [<rule> ...]", "    Make a user, or change one by rules.", "USERS", "    List the names of the users.",
-                   "WHOAMI", "    Tell the name of this connection's user."});
+  reply_help(ctx, {"CAT [<category>]",
+                   "    List the categories of commands, or the commands of one.",
+                   "DELUSER <username> [<username> ...]",
+                   "    Remove users and disconnect their clients.",
+                   "DRYRUN <username> <command> [<arg> ...]",
+                   "    Tell whether a user may run a command, without running it.",
+                   "GENPASS [<bits>]",
+                   "    Make a password by chance, of 256 bits or as many as are asked for.",
+                   "GETUSER <username>",
+                   "    Describe a user.",
+                   "LIST",
+                   "    Describe all users, as the ACL file does.",
+                   "LOAD",
+                   "    Replace all users by those of the ACL file.",
+                   "LOG [<count> | RESET]",
+                   "    Show what users were refused of late, or forget it.",
+                   "SAVE",
+                   "    Write all users into the ACL file.",
+                   "SETUSER <username> [<rule> ...]",
+                   "    Make a user, or change one by rules.",
+                   "USERS",
+                   "    List the names of the users.",
+                   "WHOAMI",
+                   "    Tell the name of this connection's user."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_acl_subcommands[] = {
     {.name = "whoami", .arity = 2, .flags = kNoScript | kLoading | kStale,

@@ -14,11 +14,12 @@ namespace quartet::server {
 
 namespace {
 
-// --- Databases --------------------------------------------------------------------------------------------------------
+// --- Databases -------------------------------------------------------------------------------------------------------
 
 void dbsize_command(Context& ctx) { ctx.reply.integer(static_cast<int64_t>(ctx.db().size())); }
 
-/// FLUSHDB and FLUSHALL take one word at most. Either way what was there is freed elsewhere, so the words differ in nothing.
+/// FLUSHDB and FLUSHALL take one word at most. Either way what was there is freed elsewhere, so the words differ in
+/// nothing.
 void flush(Context& ctx, int database) {
   Arguments in(ctx);
   if (in.more() && !in.option("ASYNC") && !in.option("SYNC")) in.fail(errors::kSyntax);
@@ -58,7 +59,8 @@ void swapdb_command(Context& ctx) {
   if (!ctx.server.durability.loading() && !ctx.server.durability.alike(index[0], index[1]))
     return ctx.reply.error("ERR databases with different appendonly or appendfsync settings cannot be swapped");
   if (!ctx.server.durability.loading())
-    if (const std::string* refusal = ctx.server.memory_limit.refusal_to_swap(index[0], index[1])) return ctx.reply.error(*refusal);
+    if (const std::string* refusal = ctx.server.memory_limit.refusal_to_swap(index[0], index[1]))
+      return ctx.reply.error(*refusal);
   ctx.server.swap_databases(index[0], index[1]);
   ctx.databases_changed();
   // By number, because only Quartet's databases have names.
@@ -73,7 +75,7 @@ void swapped_databases(Args args, const Config& config, std::vector<int>& databa
   add_database(args[2], config, databases);
 }
 
-// --- The server -------------------------------------------------------------------------------------------------------
+// --- The server ------------------------------------------------------------------------------------------------------
 
 void time_command(Context& ctx) {
   ctx.reply.array(2);
@@ -91,7 +93,7 @@ void role_command(Context& ctx) {
 void module_list_command(Context& ctx) { ctx.reply.array(0); }
 void module_help_command(Context& ctx) { reply_help(ctx, {"LIST", "    List the loaded modules: there are none."}); }
 
-// --- LOLWUT -----------------------------------------------------------------------------------------------------------
+// --- LOLWUT ----------------------------------------------------------------------------------------------------------
 
 /// Four voices on one staff: each is a curve of its own, and where voices meet they sound louder.
 std::string quartet_score(Random& random, size_t columns, size_t rows) {
@@ -126,11 +128,12 @@ void lolwut_command(Context& ctx) {
   const int64_t columns = size(kColumns, kMostColumns);
   const int64_t rows = size(kRows, kMostRows);
   if (!in.ok()) return;
-  ctx.reply.verbatim(quartet_score(ctx.server.random, static_cast<size_t>(columns), static_cast<size_t>(rows)) +
-                     fmt::format("\nA piece for four voices. Quartet ver. {}, Redis ver. {}\n", kQuartetVersion, kRedisVersion));
+  ctx.reply.verbatim(
+      quartet_score(ctx.server.random, static_cast<size_t>(columns), static_cast<size_t>(rows)) +
+      fmt::format("\nA piece for four voices. Quartet ver. {}, Redis ver. {}\n", kQuartetVersion, kRedisVersion));
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_module_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale,

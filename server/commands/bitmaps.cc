@@ -35,7 +35,7 @@ size_t work_to_write(Context& ctx, Entry* entry, size_t bytes) {
   return work_of_bytes(entry ? StringValue(ctx.db(), entry).bytes_to_write(bytes) : bytes);
 }
 
-// --- SETBIT, GETBIT ---------------------------------------------------------------------------------------------------
+// --- SETBIT, GETBIT --------------------------------------------------------------------------------------------------
 
 void setbit_command(Context& ctx) {
   Arguments in(ctx);
@@ -68,7 +68,7 @@ void getbit_command(Context& ctx) {
   ctx.reply.integer(offset / 8 < bytes.size() ? bytes[offset / 8] >> (7 - offset % 8) & 1 : 0);
 }
 
-// --- BITCOUNT, BITPOS -------------------------------------------------------------------------------------------------
+// --- BITCOUNT, BITPOS ------------------------------------------------------------------------------------------------
 
 enum class Unit { Byte, Bit };
 
@@ -177,7 +177,7 @@ void bitpos_command(Context& ctx) {
   ctx.reply.integer(found);
 }
 
-// --- BITOP ------------------------------------------------------------------------------------------------------------
+// --- BITOP -----------------------------------------------------------------------------------------------------------
 
 /// Stores a string that counts as changed in place, whatever was under the key before; without an expiry.
 void store_raw(Context& ctx, std::string_view key, SharedBytes value) {
@@ -234,7 +234,9 @@ void bitop_command(Context& ctx) {
   for (size_t at = 0; at < longest; at += kPieceBytes) {
     ctx.breathe(work_of_bytes(kPieceBytes) * sources.size());
     const std::span<char> piece(result.data() + at, std::min(kPieceBytes, longest - at));
-    const auto piece_of = [&](std::string_view bytes) { return bytes.substr(std::min(at, bytes.size()), piece.size()); };
+    const auto piece_of = [&](std::string_view bytes) {
+      return bytes.substr(std::min(at, bytes.size()), piece.size());
+    };
     const std::string_view first = piece_of(sources[0].bytes);
     std::copy(first.begin(), first.end(), piece.begin());
     std::fill(piece.begin() + static_cast<ptrdiff_t>(first.size()), piece.end(), '\0');
@@ -245,7 +247,7 @@ void bitop_command(Context& ctx) {
   ctx.reply.integer(static_cast<int64_t>(longest));
 }
 
-// --- BITFIELD ---------------------------------------------------------------------------------------------------------
+// --- BITFIELD --------------------------------------------------------------------------------------------------------
 
 struct FieldOperation {
   enum Kind { Get, Set, Increment } kind;
@@ -309,12 +311,14 @@ bool read_operations(Context& ctx, std::vector<FieldOperation>& operations) {
   return in.ok();
 }
 
-/// Runs one writing operation on the bytes and replies to it. True where it wrote, and `differs` where that changed the field.
+/// Runs one writing operation on the bytes and replies to it. True where it wrote, and `differs` where that changed the
+/// field.
 bool write_field(Context& ctx, const FieldOperation& operation, char* bytes, size_t size, bool& differs) {
   const bits::Field& field = operation.field;
   const int64_t old = field.get({bytes, size});
   const bool increments = operation.kind == FieldOperation::Increment;
-  const auto fresh = field.fit(increments ? static_cast<__int128>(old) + operation.value : field.whole(operation.value), operation.overflow);
+  const auto fresh = field.fit(increments ? static_cast<__int128>(old) + operation.value : field.whole(operation.value),
+                               operation.overflow);
   if (!fresh) {
     ctx.reply.null();
     return false;
@@ -397,7 +401,7 @@ uint32_t bitfield_key_flags(Args args) {
   return kKeyRO | kKeyAccess;
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "bitcount", .arity = -2, .flags = kReadOnly,

@@ -17,7 +17,8 @@ int64_t find(std::string_view bytes, bool bit, int64_t first, int64_t last);
 
 enum class Operation : uint8_t { And, Or, Xor, Not };
 
-/// Combines `other`, as if zeros followed it, into `result`. REQUIRES: operation is not Not; result is not the shorter one.
+/// Combines `other`, as if zeros followed it, into `result`. REQUIRES: operation is not Not; result is not the shorter
+/// one.
 void combine(Operation operation, std::span<char> result, std::string_view other);
 void invert(std::span<char> bytes);
 

@@ -67,7 +67,7 @@ void client_reply_command(Context& ctx) {
   }
 }
 
-// --- Looking at clients -----------------------------------------------------------------------------------------------
+// --- Looking at clients ----------------------------------------------------------------------------------------------
 
 void client_info_command(Context& ctx) { ctx.reply.verbatim(client_info(ctx.session, ctx.now, ctx.args) + "\n"); }
 
@@ -90,7 +90,8 @@ bool read_class(Context& ctx, std::string_view word, ClientClass& client_class) 
 void client_list_command(Context& ctx) {
   std::string lines;
   const auto add = [&](const Session& session) {
-    if (Server::may_see(ctx, session)) lines += client_info(session, ctx.now, &session == &ctx.session ? ctx.args : Args()) + "\n";
+    if (Server::may_see(ctx, session))
+      lines += client_info(session, ctx.now, &session == &ctx.session ? ctx.args : Args()) + "\n";
   };
   Arguments in(ctx, 2);
   if (!in.more()) {
@@ -113,7 +114,7 @@ void client_list_command(Context& ctx) {
   ctx.reply.verbatim(lines);
 }
 
-// --- Acting on clients ------------------------------------------------------------------------------------------------
+// --- Acting on clients -----------------------------------------------------------------------------------------------
 
 struct KillFilter {
   std::optional<uint64_t> id;
@@ -238,20 +239,37 @@ void client_unblock_command(Context& ctx) {
 }
 
 void client_help_command(Context& ctx) {
-  reply_help(ctx, {"GETNAME", "    Give the name of this connection.", "ID", "    Give the number of this connection.",
-                   "INFO", "    Describe this connection.", "KILL <ip:port>", "    Close the connection from <ip:port>.",
+  reply_help(ctx, {"GETNAME",
+                   "    Give the name of this connection.",
+                   "ID",
+                   "    Give the number of this connection.",
+                   "INFO",
+                   "    Describe this connection.",
+                   "KILL <ip:port>",
+                   "    Close the connection from <ip:port>.",
                    "KILL <option> <value> [<option> <value> [...]]",
-                   "    Close connections; options: ADDR, LADDR, ID, TYPE, USER, SKIPME.", "LIST [TYPE <type> | ID <id> ...]",
-                   "    Describe connections.", "PAUSE <timeout> [WRITE|ALL]",
-                   "    Let clients wait for <timeout> milliseconds.", "UNPAUSE", "    End a pause.",
-                   "REPLY (ON|OFF|SKIP)", "    Choose whether this connection gets replies.", "SETNAME <name>",
-                   "    Name this connection.", "SETINFO (LIB-NAME|LIB-VER) <value>", "    Tell the client's library.",
-                   "UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End the wait of a blocked client.", "NO-EVICT (ON|OFF)",
-                   "    Keep this connection when clients are evicted.", "NO-TOUCH (ON|OFF)",
+                   "    Close connections; options: ADDR, LADDR, ID, TYPE, USER, SKIPME.",
+                   "LIST [TYPE <type> | ID <id> ...]",
+                   "    Describe connections.",
+                   "PAUSE <timeout> [WRITE|ALL]",
+                   "    Let clients wait for <timeout> milliseconds.",
+                   "UNPAUSE",
+                   "    End a pause.",
+                   "REPLY (ON|OFF|SKIP)",
+                   "    Choose whether this connection gets replies.",
+                   "SETNAME <name>",
+                   "    Name this connection.",
+                   "SETINFO (LIB-NAME|LIB-VER) <value>",
+                   "    Tell the client's library.",
+                   "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+                   "    End the wait of a blocked client.",
+                   "NO-EVICT (ON|OFF)",
+                   "    Keep this connection when clients are evicted.",
+                   "NO-TOUCH (ON|OFF)",
                    "    Read keys without touching their time of last access."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_client_subcommands[] = {
     {.name = "help", .arity = 2, .flags = kLoading | kStale,

@@ -16,7 +16,8 @@ void reply_arguments(Context& ctx, const std::vector<SyntaxArgument>& arguments)
 
 void reply_argument(Context& ctx, const SyntaxArgument& argument) {
   const size_t flags = size_t{argument.optional} + argument.multiple + argument.multiple_token;
-  ctx.reply.map(size_t{2} + (argument.key_spec >= 0) + !argument.token.empty() + (flags > 0) + !argument.arguments.empty());
+  ctx.reply.map(size_t{2} + (argument.key_spec >= 0) + !argument.token.empty() + (flags > 0) +
+                !argument.arguments.empty());
   reply_pair(ctx, "name", argument.name);
   reply_pair(ctx, "type", argument.type);
   if (argument.key_spec >= 0) {

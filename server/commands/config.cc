@@ -23,7 +23,8 @@ void config_set_command(Context& ctx) {
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   for (size_t i = 2; i < ctx.args.size(); i += 2) pairs.emplace_back(ctx.arg(i), ctx.arg(i + 1));
   for (size_t i = 2; i < ctx.args.size(); i += 2)
-    if (const Directive* directive = find_directive(ctx.arg(i)); directive && directive->flags & Directive::Secret) ctx.redact(i + 1);
+    if (const Directive* directive = find_directive(ctx.arg(i)); directive && directive->flags & Directive::Secret)
+      ctx.redact(i + 1);
   const bool local = ctx.session.loopback || ctx.session.unix_socket;
   if (const auto error = ctx.server.config_store.set(pairs, local)) return ctx.reply.error(*error);
   ctx.reply.ok();
@@ -31,11 +32,16 @@ void config_set_command(Context& ctx) {
 
 void named_databases(Args names, size_t step, const Config& config, std::vector<int>& databases) {
   for (size_t i = 0; i < names.size(); i += step)
-    if (const auto target = find_target(names[i], config); target && target->database) databases.push_back(static_cast<int>(*target->database));
+    if (const auto target = find_target(names[i], config); target && target->database)
+      databases.push_back(static_cast<int>(*target->database));
 }
 // What a pattern matches in other databases is only left out.
-void read_databases(Args args, const Config& config, std::vector<int>& databases) { named_databases(args.subspan(2), 1, config, databases); }
-void written_databases(Args args, const Config& config, std::vector<int>& databases) { named_databases(args.subspan(2), 2, config, databases); }
+void read_databases(Args args, const Config& config, std::vector<int>& databases) {
+  named_databases(args.subspan(2), 1, config, databases);
+}
+void written_databases(Args args, const Config& config, std::vector<int>& databases) {
+  named_databases(args.subspan(2), 2, config, databases);
+}
 
 void config_resetstat_command(Context& ctx) {
   ctx.server.stats.reset();
@@ -52,11 +58,12 @@ void config_rewrite_command(Context& ctx) {
 
 void config_help_command(Context& ctx) {
   reply_help(ctx, {"GET <pattern> [<pattern> ...]", "    Give the settings whose names match, with their values.",
-                   "SET <directive> <value> [<directive> <value> ...]", "    Change settings, all or none.", "RESETSTAT",
-                   "    Let the counters of INFO begin anew.", "REWRITE", "    Write the settings into the configuration file."});
+                   "SET <directive> <value> [<directive> <value> ...]", "    Change settings, all or none.",
+                   "RESETSTAT", "    Let the counters of INFO begin anew.", "REWRITE",
+                   "    Write the settings into the configuration file."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_config_subcommands[] = {
     {.name = "rewrite", .arity = 2, .flags = kAdmin | kNoScript | kLoading | kStale,

@@ -105,7 +105,9 @@ void select_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-void selected_database(Args args, const Config& config, std::vector<int>& databases) { add_database(args[1], config, databases); }
+void selected_database(Args args, const Config& config, std::vector<int>& databases) {
+  add_database(args[1], config, databases);
+}
 
 void quit_command(Context& ctx) {
   ctx.reply.ok();
@@ -129,7 +131,7 @@ void reset_command(Context& ctx) {
   ctx.reply.simple("RESET");
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "auth", .arity = -2,

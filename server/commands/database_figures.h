@@ -22,7 +22,8 @@ struct DatabaseFigures {
   /// Whether it is shown where no database is named: it has a name, keys, or had commands since CONFIG RESETSTAT.
   bool worth_showing() const { return !settings.name.empty() || keyspace.size() > 0 || statistics.used(); }
 
-  /// Calls `integer(name, int64_t)` and `number(name, double)` for each figure. Memory is in bytes; times are in microseconds.
+  /// Calls `integer(name, int64_t)` and `number(name, double)` for each figure. Memory is in bytes; times are in
+  /// microseconds.
   template <class Integer, class Number>
   void each(Integer integer, Number number) const {
     const auto count = [&](std::string_view name, size_t value) { integer(name, static_cast<int64_t>(value)); };

@@ -67,14 +67,16 @@ template <class Show>
 size_t show_databases(Context& ctx, Show show) {
   size_t shown = 0;
   for (const auto& db : ctx.server.databases) {
-    if (!ctx.session.user->may_use(ctx.command, db->index()) || !DatabaseFigures(ctx.server, db->index()).worth_showing()) continue;
+    if (!ctx.session.user->may_use(ctx.command, db->index()) ||
+        !DatabaseFigures(ctx.server, db->index()).worth_showing())
+      continue;
     show(db->index());
     ++shown;
   }
   return shown;
 }
 
-// --- DB LIST, DB INFO -------------------------------------------------------------------------------------------------
+// --- DB LIST, DB INFO ------------------------------------------------------------------------------------------------
 
 void db_list_command(Context& ctx) {
   const protocol::Reply::Open open = ctx.reply.begin();
@@ -114,7 +116,7 @@ void db_info_command(Context& ctx) {
   for (const std::string_view name : figures.settings.overridden) ctx.reply.bulk(name);
 }
 
-// --- DB STATS ---------------------------------------------------------------------------------------------------------
+// --- DB STATS --------------------------------------------------------------------------------------------------------
 
 void reply_stats(Context& ctx, int index, size_t survey_buckets) {
   const DatabaseFigures figures(ctx.server, index);
@@ -143,7 +145,7 @@ void db_stats_command(Context& ctx) {
   ctx.reply.end_map(open, shown);
 }
 
-// --- DB SLOWLOG -------------------------------------------------------------------------------------------------------
+// --- DB SLOWLOG ------------------------------------------------------------------------------------------------------
 
 /// What SLOWLOG GET has no place for: clients of Redis read its entries as arrays of six.
 void db_slowlog_command(Context& ctx) {
@@ -188,7 +190,7 @@ void db_help_command(Context& ctx) {
                    "    Give the latest <count> slow commands (10 by default, -1 for all) with their databases."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_db_subcommands[] = {
     {.name = "list", .arity = 2, .flags = kLoading | kStale,

@@ -27,7 +27,7 @@ namespace {
 using storage::Entry;
 using storage::Type;
 
-// --- Digests ----------------------------------------------------------------------------------------------------------
+// --- Digests ---------------------------------------------------------------------------------------------------------
 
 /// A digest of data that does not depend on how the data lies in memory: equal data has equal digests, on every server.
 /// What has an order is digested in it; what has none is summed up by exclusive or.
@@ -103,7 +103,8 @@ void debug_digest(Context& ctx) {
   for (const auto& db : ctx.server.databases) {
     ctx.server.tells_of(ctx, db->index());
     db->for_each([&](Entry& entry) {
-      if (!entry.expired(ctx.now_ms())) all ^= Digest{std::to_string(db->index()), entry.key(), digest_of(*db, entry).view()};
+      if (!entry.expired(ctx.now_ms()))
+        all ^= Digest{std::to_string(db->index()), entry.key(), digest_of(*db, entry).view()};
       return true;
     });
   }
@@ -120,7 +121,7 @@ void debug_digest_value(Context& ctx) {
   }
 }
 
-// --- Looking at a key -------------------------------------------------------------------------------------------------
+// --- Looking at a key ------------------------------------------------------------------------------------------------
 
 std::string describe_list(Context& ctx, const Entry& entry) {
   size_t nodes = 1, bytes = 0;
@@ -131,8 +132,8 @@ std::string describe_list(Context& ctx, const Entry& entry) {
   } else {
     bytes = entry.bytes().size();
   }
-  return fmt::format(" ql_nodes:{} ql_avg_node:{:.2f} ql_listpack_max:{} ql_compressed:0 ql_uncompressed_size:{}", nodes,
-                     static_cast<double>(storage::length_of(entry)) / static_cast<double>(nodes),
+  return fmt::format(" ql_nodes:{} ql_avg_node:{:.2f} ql_listpack_max:{} ql_compressed:0 ql_uncompressed_size:{}",
+                     nodes, static_cast<double>(storage::length_of(entry)) / static_cast<double>(nodes),
                      ctx.db().thresholds().list_max_listpack_size, bytes);
 }
 
@@ -142,12 +143,13 @@ void debug_object(Context& ctx) {
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
   if (!entry) return ctx.reply.error(errors::kNoSuchKey);
   ctx.reply.simple(fmt::format("Value at:{} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{}",
-                               static_cast<const void*>(entry), storage::encoding_name(*entry), storage::memory_of(*entry),
-                               entry->access(), storage::LruAccess::idle(entry->access(), ctx.now),
+                               static_cast<const void*>(entry), storage::encoding_name(*entry),
+                               storage::memory_of(*entry), entry->access(),
+                               storage::LruAccess::idle(entry->access(), ctx.now),
                                entry->type() == Type::List ? describe_list(ctx, *entry) : std::string()));
 }
 
-// --- Making situations ------------------------------------------------------------------------------------------------
+// --- Making situations -----------------------------------------------------------------------------------------------
 
 void debug_sleep(Context& ctx) {
   constexpr double kLongestSeconds = 86400;
@@ -267,15 +269,28 @@ void debug_protocol(Context& ctx) {
 }
 
 void debug_help(Context& ctx) {
-  reply_help(ctx, {"DIGEST", "    Give a digest of all data.", "DIGEST-VALUE <key> [<key> ...]", "    Give the digests of values.",
-                   "ERROR <string>", "    Answer with this error.", "LOG <message>", "    Write <message> to the log.",
-                   "OBJECT <key>", "    Show how a key's value lies in memory.", "POPULATE <count> [<prefix>] [<size>]",
-                   "    Make <count> strings named <prefix>:<n> ('key' by default), of <size> bytes.", "PROTOCOL <type>",
+  reply_help(ctx, {"DIGEST",
+                   "    Give a digest of all data.",
+                   "DIGEST-VALUE <key> [<key> ...]",
+                   "    Give the digests of values.",
+                   "ERROR <string>",
+                   "    Answer with this error.",
+                   "LOG <message>",
+                   "    Write <message> to the log.",
+                   "OBJECT <key>",
+                   "    Show how a key's value lies in memory.",
+                   "POPULATE <count> [<prefix>] [<size>]",
+                   "    Make <count> strings named <prefix>:<n> ('key' by default), of <size> bytes.",
+                   "PROTOCOL <type>",
                    "    Answer with a value of this type: string, integer, double, bignum, null, array,",
-                   "    set, map, attrib, push, verbatim, true, false.", "QUICKLIST-PACKED-THRESHOLD <size>",
-                   "    Accepted for tests' sake; lists have one kind of node.", "SET-ACTIVE-EXPIRE <0|1>",
-                   "    Stop or go on to remove expired keys that nobody asks for.", "SLEEP <seconds>",
-                   "    Let the whole server sleep.", "SLICES <work> <microseconds>",
+                   "    set, map, attrib, push, verbatim, true, false.",
+                   "QUICKLIST-PACKED-THRESHOLD <size>",
+                   "    Accepted for tests' sake; lists have one kind of node.",
+                   "SET-ACTIVE-EXPIRE <0|1>",
+                   "    Stop or go on to remove expired keys that nobody asks for.",
+                   "SLEEP <seconds>",
+                   "    Let the whole server sleep.",
+                   "SLICES <work> <microseconds>",
                    "    Divide commands that have so much work before them (4096 by default, in elements),",
                    "    into slices of so long (250 by default); 0: as short as can be."});
 }
@@ -306,15 +321,18 @@ void debug_command(Context& ctx) {
   const bool local = ctx.session.loopback || ctx.session.unix_socket;
   if (allowed == "no" || (allowed == "local" && !local))
     return ctx.reply.error(
-        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local "
-        "connection, otherwise you need to set this option in the configuration file, and then restart the server.");
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from "
+        "a local connection, otherwise you need to set this option in the configuration file, and then restart the "
+        "server.");
   const size_t arguments = ctx.args.size() - 2;
   for (const DebugSubcommand& sub : kSubcommands)
-    if (equals_ignoring_case(ctx.arg(1), sub.name) && arguments >= sub.least && arguments <= sub.most) return sub.handler(ctx);
-  ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", ctx.arg(1).substr(0, 128)));
+    if (equals_ignoring_case(ctx.arg(1), sub.name) && arguments >= sub.least && arguments <= sub.most)
+      return sub.handler(ctx);
+  ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+                              ctx.arg(1).substr(0, 128)));
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "debug", .arity = -2, .flags = kAdmin | kNoScript | kLoading | kStale | kEveryDatabase,

@@ -23,13 +23,14 @@ void monitor_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-// --- SLOWLOG ----------------------------------------------------------------------------------------------------------
+// --- SLOWLOG ---------------------------------------------------------------------------------------------------------
 
 void slowlog_get_command(Context& ctx) {
   constexpr std::string_view kBadCount = "ERR count should be greater than or equal to -1";
   constexpr int64_t kDefaultCount = 10;
   if (ctx.args.size() > 3)
-    return ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.", ctx.arg(1)));
+    return ctx.reply.error(
+        fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.", ctx.arg(1)));
   Arguments in(ctx, 2);
   const int64_t count = in.more() ? in.integer_in(-1, INT64_MAX, kBadCount) : kDefaultCount;
   if (in.failed()) return ctx.reply.error(kBadCount);
@@ -53,7 +54,9 @@ void slowlog_get_command(Context& ctx) {
 
 void slowlog_len_command(Context& ctx) {
   const auto& items = ctx.server.slowlog.items();
-  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) { return ctx.session.user->may_use(ctx.command, item.database); }));
+  ctx.reply.integer(std::count_if(items.begin(), items.end(), [&](const SlowLog::Item& item) {
+    return ctx.session.user->may_use(ctx.command, item.database);
+  }));
 }
 
 void slowlog_reset_command(Context& ctx) {
@@ -63,11 +66,11 @@ void slowlog_reset_command(Context& ctx) {
 
 void slowlog_help_command(Context& ctx) {
   reply_help(ctx, {"GET [<count>]", "    Give the latest <count> entries (10 by default, -1 for all), each with",
-                   "    its number, time, duration in microseconds, arguments, and the client's", "    address and name.", "LEN",
-                   "    Count the entries.", "RESET", "    Forget all entries."});
+                   "    its number, time, duration in microseconds, arguments, and the client's",
+                   "    address and name.", "LEN", "    Count the entries.", "RESET", "    Forget all entries."});
 }
 
-// --- LATENCY: spikes --------------------------------------------------------------------------------------------------
+// --- LATENCY: spikes -------------------------------------------------------------------------------------------------
 
 void latency_latest_command(Context& ctx) {
   const auto& events = ctx.server.latency.events();
@@ -125,7 +128,8 @@ std::string draw(const std::deque<LatencyMonitor::Sample>& samples, uint32_t low
     lines[top][column] = "_o#"[level % kSteps];
     for (size_t row = top + 1; row < kRows; ++row) lines[row][column] = '|';
     const std::string label = age(now - samples[column].time);
-    if (lines.size() < kRows + 1 + label.size()) lines.resize(kRows + 1 + label.size(), std::string(samples.size(), ' '));
+    if (lines.size() < kRows + 1 + label.size())
+      lines.resize(kRows + 1 + label.size(), std::string(samples.size(), ' '));
     for (size_t i = 0; i < label.size(); ++i) lines[kRows + 1 + i][column] = label[i];
   }
   std::string picture;
@@ -138,16 +142,18 @@ void latency_graph_command(Context& ctx) {
   if (!series) return ctx.reply.error(fmt::format("ERR No samples available for event '{}'", ctx.arg(2)));
   const auto by_ms = [](const LatencyMonitor::Sample& a, const LatencyMonitor::Sample& b) { return a.ms < b.ms; };
   const auto [low, high] = std::minmax_element(series->samples.begin(), series->samples.end(), by_ms);
-  ctx.reply.verbatim(fmt::format("{} - high {} ms, low {} ms (all time high {} ms)\n{:-<80}\n{}", ctx.arg(2), high->ms, low->ms,
-                                 series->max, "", draw(series->samples, low->ms, high->ms, ctx.now.wall_us / 1'000'000)));
+  ctx.reply.verbatim(fmt::format("{} - high {} ms, low {} ms (all time high {} ms)\n{:-<80}\n{}", ctx.arg(2), high->ms,
+                                 low->ms, series->max, "",
+                                 draw(series->samples, low->ms, high->ms, ctx.now.wall_us / 1'000'000)));
 }
 
 void latency_doctor_command(Context& ctx) {
   const auto& events = ctx.server.latency.events();
   if (events.empty())
-    return ctx.reply.verbatim(ctx.server.config.latency_monitor_threshold > 0
-                                  ? "No latency spike was seen since the start or the last LATENCY RESET.\n"
-                                  : "Latency monitoring is off. \"CONFIG SET latency-monitor-threshold <milliseconds>\" turns it on.\n");
+    return ctx.reply.verbatim(
+        ctx.server.config.latency_monitor_threshold > 0
+            ? "No latency spike was seen since the start or the last LATENCY RESET.\n"
+            : "Latency monitoring is off. \"CONFIG SET latency-monitor-threshold <milliseconds>\" turns it on.\n");
   std::string report = "These latency spikes were seen:\n\n";
   for (const auto& [event, series] : events) {
     double sum = 0, deviation = 0;
@@ -155,8 +161,9 @@ void latency_doctor_command(Context& ctx) {
     const auto count = static_cast<double>(series.samples.size());
     for (const auto& sample : series.samples) deviation += std::abs(sample.ms - sum / count);
     const auto seconds = static_cast<double>(series.samples.back().time - series.samples.front().time);
-    report += fmt::format("- {}: {} spikes (average {:.0f} ms, mean deviation {:.0f} ms, one in {:.2f} s). The worst took {} ms.\n",
-                          event, series.samples.size(), sum / count, deviation / count, seconds / count, series.max);
+    report += fmt::format(
+        "- {}: {} spikes (average {:.0f} ms, mean deviation {:.0f} ms, one in {:.2f} s). The worst took {} ms.\n",
+        event, series.samples.size(), sum / count, deviation / count, seconds / count, series.max);
   }
   report += "\n";
   const int64_t threshold_us = ctx.server.config.latency_monitor_threshold * 1000;
@@ -164,13 +171,15 @@ void latency_doctor_command(Context& ctx) {
   if (std::any_of(settings.begin(), settings.end(), [&](const DatabaseConfig& database) {
         return database.slowlog_log_slower_than < 0 || database.slowlog_log_slower_than > threshold_us;
       }))
-    report += fmt::format("- The slow log does not hold commands as fast as these. \"CONFIG SET slowlog-log-slower-than {}\" would show them.\n",
-                          threshold_us);
+    report += fmt::format(
+        "- The slow log does not hold commands as fast as these. \"CONFIG SET slowlog-log-slower-than {}\" would show "
+        "them.\n",
+        threshold_us);
   report += "- SLOWLOG GET shows which commands took long.\n";
   ctx.reply.verbatim(report);
 }
 
-// --- LATENCY HISTOGRAM ------------------------------------------------------------------------------------------------
+// --- LATENCY HISTOGRAM -----------------------------------------------------------------------------------------------
 
 void reply_histogram(Context& ctx, const CommandEntry& command, size_t& replied) {
   if (!command.stats.histogram) return;
@@ -209,13 +218,15 @@ void latency_histogram_command(Context& ctx) {
 }
 
 void latency_help_command(Context& ctx) {
-  reply_help(ctx, {"DOCTOR", "    Judge the spikes in words.", "GRAPH <event>", "    Draw the spikes of <event> over time.",
-                   "HISTORY <event>", "    Give the spikes of <event>: time in seconds, duration in milliseconds.", "LATEST",
-                   "    Give the latest spike of every event.", "RESET [<event> ...]", "    Forget the spikes of events; of all, if none is named.",
-                   "HISTOGRAM [COMMAND ...]", "    Give how the durations of commands are spread; of all, if none is named."});
+  reply_help(ctx,
+             {"DOCTOR", "    Judge the spikes in words.", "GRAPH <event>", "    Draw the spikes of <event> over time.",
+              "HISTORY <event>", "    Give the spikes of <event>: time in seconds, duration in milliseconds.", "LATEST",
+              "    Give the latest spike of every event.", "RESET [<event> ...]",
+              "    Forget the spikes of events; of all, if none is named.", "HISTOGRAM [COMMAND ...]",
+              "    Give how the durations of commands are spread; of all, if none is named."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_latency_subcommands[] = {
     {.name = "graph", .arity = 3, .flags = kAdmin | kNoScript | kLoading | kStale,

@@ -62,7 +62,8 @@ struct RestoreOptions {
   }
   uint32_t access(const Context& ctx) const {
     if (ctx.db().counts_accesses())
-      return frequency ? LfuAccess::minutes(ctx.now) << 8 | static_cast<uint32_t>(*frequency) : LfuAccess::fresh(ctx.now);
+      return frequency ? LfuAccess::minutes(ctx.now) << 8 | static_cast<uint32_t>(*frequency)
+                       : LfuAccess::fresh(ctx.now);
     return (LruAccess::clock(ctx.now) - static_cast<uint32_t>(idle_seconds.value_or(0))) & 0xffffff;
   }
 };
@@ -81,7 +82,8 @@ void restore_command(Context& ctx) {
   if (!in.ok()) return;
   // A payload of integers holds many elements in few bytes.
   if (ctx.takes_long(payload.size() / 4)) return;
-  if (!persistence::is_dump_payload(payload, ctx.pauses)) return ctx.reply.error("ERR DUMP payload version or checksum are wrong");
+  if (!persistence::is_dump_payload(payload, ctx.pauses))
+    return ctx.reply.error("ERR DUMP payload version or checksum are wrong");
   Staging staging(ctx.db().thresholds());
   Entry* entry = persistence::load_dump_payload(payload, staging.keyspace, key, ctx.pauses);
   if (!entry) return ctx.reply.error("ERR Bad data format");

@@ -12,10 +12,11 @@ namespace {
 
 using storage::Entry;
 
-// --- Setting an expiry ------------------------------------------------------------------------------------------------
+// --- Setting an expiry -----------------------------------------------------------------------------------------------
 
-/// The conditions under which EXPIRE and its kin set the expiry. A key without one counts as living for ever, and so does one that has it
-/// from `default-ttl` alone: INCR and EXPIRE NX, as limits of rates are made, mean the same with and without that.
+/// The conditions under which EXPIRE and its kin set the expiry. A key without one counts as living for ever, and so
+/// does one that has it from `default-ttl` alone: INCR and EXPIRE NX, as limits of rates are made, mean the same with
+/// and without that.
 struct Condition {
   bool nx = false, xx = false, gt = false, lt = false;
 
@@ -94,7 +95,7 @@ void persist_command(Context& ctx) {
   ctx.reply.integer(1);
 }
 
-// --- Asking for it ----------------------------------------------------------------------------------------------------
+// --- Asking for it ---------------------------------------------------------------------------------------------------
 
 int64_t rounded_seconds(int64_t ms) { return ms / 1000 + (ms % 1000 >= 500); }
 
@@ -117,7 +118,7 @@ void pexpiretime_command(Context& ctx) {
   reply_expiry(ctx, [](int64_t at_ms) { return at_ms; });
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "expire", .arity = -3, .flags = kWrite | kFast,

@@ -23,7 +23,7 @@ std::span<const Command> info_commands();          // info.cc: INFO
 std::span<const Command> introspection_commands(); // introspection.cc: COMMAND
 std::span<const Command> key_commands();           // keys.cc
 std::span<const Command> list_commands();          // lists.cc
-std::span<const Command> memcached_commands();          // memcached_text.cc: get, set, incr, ... of memcached's protocol
+std::span<const Command> memcached_commands();          // memcached_text.cc: get, set, incr, ...
 std::span<const Command> memcached_meta_commands();     // memcached_meta.cc: mg, ms, md, ma, mn, me
 std::span<const Command> memcached_service_commands();  // memcached_service.cc: stats, flush_all, version, ...
 std::span<const Command> memory_commands();        // memory.cc: MEMORY

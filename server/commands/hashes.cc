@@ -33,7 +33,7 @@ void reply_value(Context& ctx, const HashValue& hash, std::string_view field) {
   ctx.reply.null();
 }
 
-// --- Writing ----------------------------------------------------------------------------------------------------------
+// --- Writing ---------------------------------------------------------------------------------------------------------
 
 /// HSET and HMSET: returns how many fields are new, or no value where there is nothing to reply.
 std::optional<int64_t> set_fields(Context& ctx) {
@@ -152,7 +152,7 @@ void hincrbyfloat_command(Context& ctx) {
   ctx.reply.bulk(text);
 }
 
-// --- Reading ----------------------------------------------------------------------------------------------------------
+// --- Reading ---------------------------------------------------------------------------------------------------------
 
 void hget_command(Context& ctx) {
   Entry* entry;
@@ -240,7 +240,8 @@ void hrandfield_command(Context& ctx) {
   if (!ctx.find_read(ctx.arg(1), Type::Hash, entry)) return;
   if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
   const HashValue hash(ctx.db(), entry);
-  if (!counted) return hash.draw(1, ctx.server.random, [&](std::string_view field, std::string_view) { ctx.reply.bulk(field); });
+  if (!counted)
+    return hash.draw(1, ctx.server.random, [&](std::string_view field, std::string_view) { ctx.reply.bulk(field); });
 
   const bool pairs = with_values && ctx.reply.version() == 3;
   const auto reply_field = [&](std::string_view field, std::string_view value) {
@@ -280,7 +281,7 @@ void hscan_command(Context& ctx) {
   found.send(next);
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "hdel", .arity = -3, .flags = kWrite | kFast,

@@ -18,8 +18,8 @@ namespace quartet::server {
 
 namespace {
 
-/// The text of INFO as it grows. Sections and fields have the names and the order of Redis 7.0; a field whose feature is
-/// not there shows what an idle Redis shows.
+/// The text of INFO as it grows. Sections and fields have the names and the order of Redis 7.0; a field whose feature
+/// is not there shows what an idle Redis shows.
 struct Report {
   Server& server;
   const User& user;  // who asks: databases that it may not reach are left out
@@ -27,7 +27,9 @@ struct Report {
   const Time now;
   std::string text = {};
 
-  void section(std::string_view title) { fmt::format_to(std::back_inserter(text), "{}# {}\r\n", text.empty() ? "" : "\r\n", title); }
+  void section(std::string_view title) {
+    fmt::format_to(std::back_inserter(text), "{}# {}\r\n", text.empty() ? "" : "\r\n", title);
+  }
   template <class Value>
   void field(std::string_view name, const Value& value) {
     fmt::format_to(std::back_inserter(text), "{}:{}\r\n", name, value);
@@ -162,9 +164,10 @@ void add_loading(Report& report, const Loading& loading) {
   report.field("loading_rdb_used_mem", 0);
   report.field("loading_loaded_bytes", done);
   report.decimal("loading_loaded_perc", total ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100);
-  report.field("loading_eta_seconds", done ? static_cast<int64_t>(static_cast<double>(passed_us) / 1e6 *
-                                                                  static_cast<double>(total - done) / static_cast<double>(done))
-                                           : 1);
+  report.field("loading_eta_seconds",
+               done ? static_cast<int64_t>(static_cast<double>(passed_us) / 1e6 * static_cast<double>(total - done) /
+                                           static_cast<double>(done))
+                    : 1);
 }
 
 void add_persistence(Report& report) {
@@ -243,15 +246,17 @@ void add_stats(Report& report) {
   report.field("pubsub_channels", server.pubsub.channel_count(PubSub::Kind::Channel));
   report.field("pubsub_patterns", server.pubsub.channel_count(PubSub::Kind::Pattern));
   report.field("pubsubshard_channels", server.pubsub.channel_count(PubSub::Kind::Shard));
-  report.zeros({"latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits",
-                "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
-                "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"});
+  report.zeros({"latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
+                "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
+                "total_active_defrag_time", "current_active_defrag_time", "tracking_total_keys", "tracking_total_items",
+                "tracking_total_prefixes"});
   report.field("unexpected_error_replies", stats.unexpected_errors);
   report.field("total_error_replies", stats.error_replies);
   report.field("dump_payload_sanitizations", 0);
   report.field("total_reads_processed", stats.reads_processed);
   report.field("total_writes_processed", stats.writes_processed);
-  report.zeros({"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"});
+  report.zeros(
+      {"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"});
   report.field("handshake_timeouts", stats.handshake_timeouts);
   report.field("handshake_failures", stats.handshake_failures);
 }
@@ -345,8 +350,10 @@ void add_database(Report& report, const DatabaseFigures& figures) {
   figures.each([&](std::string_view name, int64_t value) { report.field(named(name), value); },
                [&](std::string_view name, double value) { report.field(named(name), fmt::format("{:.3f}", value)); });
   size_t number = 0;
-  for (const QueueSurvey::Queue& queue : report.server.queues.ask(figures.keyspace, report.now, QueueSurvey::kEachBuckets))
-    report.field(named(fmt::format("queue_{}", number++)), fmt::format("name={},length={}", plain(queue.name), queue.length));
+  for (const QueueSurvey::Queue& queue :
+       report.server.queues.ask(figures.keyspace, report.now, QueueSurvey::kEachBuckets))
+    report.field(named(fmt::format("queue_{}", number++)),
+                 fmt::format("name={},length={}", plain(queue.name), queue.length));
 }
 
 struct Section {
@@ -374,7 +381,8 @@ constexpr Section kSections[] = {
 void info_command(Context& ctx) {
   const Args wanted = ctx.args.subspan(1);
   const auto named = [&](std::string_view name) {
-    return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view word) { return equals_ignoring_case(word, name); });
+    return std::any_of(wanted.begin(), wanted.end(),
+                       [&](std::string_view word) { return equals_ignoring_case(word, name); });
   };
   const bool all = named("all") || named("everything");
   const bool defaults = wanted.empty() || named("default");
@@ -402,7 +410,7 @@ void info_command(Context& ctx) {
   ctx.reply.verbatim(report.text);
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "info", .arity = -1, .flags = kLoading | kStale,

@@ -52,14 +52,16 @@ constexpr Name kKeyFlagNames[] = {
 
 template <size_t N>
 void reply_names(Context& ctx, const Name (&names)[N], uint32_t bits) {
-  ctx.reply.set(static_cast<size_t>(std::count_if(names, names + N, [&](const Name& name) { return bits & name.bit; })));
+  ctx.reply.set(
+      static_cast<size_t>(std::count_if(names, names + N, [&](const Name& name) { return bits & name.bit; })));
   for (const Name& name : names)
     if (bits & name.bit) ctx.reply.simple(name.text);
 }
 
-// --- COMMAND and COMMAND INFO -----------------------------------------------------------------------------------------
+// --- COMMAND and COMMAND INFO ----------------------------------------------------------------------------------------
 
-void reply_typed(Context& ctx, std::string_view type, std::initializer_list<std::pair<std::string_view, int64_t>> spec) {
+void reply_typed(Context& ctx, std::string_view type,
+                 std::initializer_list<std::pair<std::string_view, int64_t>> spec) {
   ctx.reply.map(2);
   ctx.reply.bulk("type");
   ctx.reply.bulk(type);
@@ -174,7 +176,7 @@ void command_count_command(Context& ctx) { ctx.reply.integer(static_cast<int64_t
 
 void command_docs_command(Context& ctx) { reply_command_docs(ctx, ctx.args.subspan(2)); }
 
-// --- COMMAND LIST -----------------------------------------------------------------------------------------------------
+// --- COMMAND LIST ----------------------------------------------------------------------------------------------------
 
 /// Replies the names of the commands and subcommands that `wanted` accepts.
 template <class Wanted>
@@ -202,7 +204,7 @@ void command_list_command(Context& ctx) {
   reply_list(ctx, [&](const CommandEntry& command) { return (command.categories & category) != 0; });
 }
 
-// --- COMMAND GETKEYS --------------------------------------------------------------------------------------------------
+// --- COMMAND GETKEYS -------------------------------------------------------------------------------------------------
 
 /// The keys of the request that follows the two names; false with the error written.
 bool read_key_uses(Context& ctx, std::vector<KeyUse>& uses) {
@@ -250,7 +252,7 @@ void command_help_command(Context& ctx) {
                    "    Find the keys of a request and what is done to them."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_command_subcommands[] = {
     {.name = "docs", .arity = -2, .flags = kLoading | kStale,

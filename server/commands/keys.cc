@@ -18,7 +18,7 @@ using storage::Encoding;
 using storage::Entry;
 using storage::Keyspace;
 
-// --- DEL, UNLINK, EXISTS, TOUCH, TYPE ---------------------------------------------------------------------------------
+// --- DEL, UNLINK, EXISTS, TOUCH, TYPE --------------------------------------------------------------------------------
 
 /// DEL and UNLINK are the same here: what is slow to free is always freed in the background.
 void del_command(Context& ctx) {
@@ -62,7 +62,7 @@ void type_command(Context& ctx) {
   ctx.reply.simple(entry ? storage::type_name(entry->type()) : "none");
 }
 
-// --- RENAME, RENAMENX, MOVE, COPY -------------------------------------------------------------------------------------
+// --- RENAME, RENAMENX, MOVE, COPY ------------------------------------------------------------------------------------
 
 void rename(Context& ctx, bool replace) {
   const auto answer = [&](bool renamed) { replace ? ctx.reply.ok() : ctx.reply.integer(renamed); };
@@ -121,7 +121,8 @@ void move_command(Context& ctx) {
   Keyspace* other = named_database(ctx, in);
   if (other == &ctx.db()) in.fail(kSameObjects);
   if (!in.ok()) return;
-  if (const auto refusal = ctx.server.leaving_refusal("MOVE", ctx.db().index(), other->index())) return ctx.reply.error(*refusal);
+  if (const auto refusal = ctx.server.leaving_refusal("MOVE", ctx.db().index(), other->index()))
+    return ctx.reply.error(*refusal);
   if (!ctx.enters(*other)) return;
   Entry* entry = ctx.find_write(key);
   if (!entry || other->find(key, ctx.now_ms())) return ctx.reply.integer(0);
@@ -183,7 +184,9 @@ void copy_command(Context& ctx) {
   ctx.reply.integer(1);
 }
 
-void move_databases(Args args, const Config& config, std::vector<int>& databases) { add_database(args[2], config, databases); }
+void move_databases(Args args, const Config& config, std::vector<int>& databases) {
+  add_database(args[2], config, databases);
+}
 
 void copy_databases(Args args, const Config& config, std::vector<int>& databases) {
   // Each one is looked at: which of several counts is the handler's business.
@@ -191,7 +194,7 @@ void copy_databases(Args args, const Config& config, std::vector<int>& databases
     if (equals_ignoring_case(args[i], "DB")) add_database(args[i + 1], config, databases);
 }
 
-// --- RANDOMKEY, KEYS --------------------------------------------------------------------------------------------------
+// --- RANDOMKEY, KEYS -------------------------------------------------------------------------------------------------
 
 void randomkey_command(Context& ctx) {
   if (ctx.takes_long(ctx.db().expiring())) return;
@@ -223,10 +226,10 @@ void keys_command(Context& ctx) {
   ctx.reply.end_array(open, count);
 }
 
-// --- OBJECT -----------------------------------------------------------------------------------------------------------
+// --- OBJECT ----------------------------------------------------------------------------------------------------------
 
-/// The entry that a subcommand of OBJECT asks about; null, with the null written, where there is none. Unlike other reads it does not
-/// publish a miss.
+/// The entry that a subcommand of OBJECT asks about; null, with the null written, where there is none. Unlike other
+/// reads it does not publish a miss.
 const Entry* object_of(Context& ctx) {
   const Entry* entry = ctx.db().find(ctx.arg(2), ctx.now_ms());
   DatabaseStatistics& stats = ctx.server.stats.database(ctx.db().index());
@@ -242,7 +245,8 @@ void object_encoding_command(Context& ctx) {
 void object_refcount_command(Context& ctx) {
   const Entry* entry = object_of(ctx);
   if (!entry) return;
-  // Redis shares the objects of small integers, and says so by the largest count. Not where each needs an access of its own.
+  // Redis shares the objects of small integers, and says so by the largest count. Not where each needs an access of its
+  // own.
   constexpr int64_t kSharedIntegers = 10000;
   const bool small = entry->encoding() == Encoding::Int && entry->integer() >= 0 && entry->integer() < kSharedIntegers;
   const bool shared = small && !ctx.server.memory_limit.judges_accesses(ctx.db());
@@ -254,8 +258,8 @@ void object_idletime_command(Context& ctx) {
   if (!entry) return;
   if (ctx.db().counts_accesses())
     return ctx.reply.error(
-        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
-        "runtime LRU and LFU data will take some time to adjust.");
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
+        "policies at runtime LRU and LFU data will take some time to adjust.");
   ctx.reply.integer(storage::LruAccess::idle(entry->access(), ctx.now));
 }
 
@@ -264,8 +268,8 @@ void object_freq_command(Context& ctx) {
   if (!entry) return;
   if (!ctx.db().counts_accesses())
     return ctx.reply.error(
-        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between "
-        "policies at runtime LRU and LFU data will take some time to adjust.");
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+        "between policies at runtime LRU and LFU data will take some time to adjust.");
   const DatabaseSettings& settings = ctx.server.config.database[static_cast<size_t>(ctx.db().index())];
   ctx.reply.integer(storage::LfuAccess::counter(entry->access(), ctx.now, settings.lfu_decay_time));
 }
@@ -289,7 +293,7 @@ void object_help_command(Context& ctx) {
   for (const std::string_view line : kLines) ctx.reply.simple(line);
 }
 
-// --- WAIT -------------------------------------------------------------------------------------------------------------
+// --- WAIT ------------------------------------------------------------------------------------------------------------
 
 /// There are no replicas to wait for.
 void wait_command(Context& ctx) {
@@ -303,7 +307,7 @@ void wait_command(Context& ctx) {
   ctx.block({}, timeout_ms, nullptr, Context::Unserved::Zero);
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_object_subcommands[] = {
     {.name = "idletime", .arity = 3, .flags = kReadOnly,

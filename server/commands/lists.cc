@@ -33,7 +33,7 @@ End read_end(Arguments& in) {
   return End::Tail;
 }
 
-// --- Push and pop -----------------------------------------------------------------------------------------------------
+// --- Push and pop ----------------------------------------------------------------------------------------------------
 
 void push(Context& ctx, End end, bool only_existing) {
   if (ctx.takes_long(work_of_arguments(ctx))) return;
@@ -91,7 +91,7 @@ void pop(Context& ctx, End end) {
 void lpop_command(Context& ctx) { pop(ctx, End::Head); }
 void rpop_command(Context& ctx) { pop(ctx, End::Tail); }
 
-// --- Looking at a list ------------------------------------------------------------------------------------------------
+// --- Looking at a list -----------------------------------------------------------------------------------------------
 
 void llen_command(Context& ctx) {
   Entry* entry;
@@ -160,8 +160,8 @@ void lpos_command(Context& ctx) {
       rank = in.integer();
       if (rank == 0)
         in.fail(
-            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start "
-            "from the end of the list");
+            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to "
+            "start from the end of the list");
     } else if (in.option("COUNT", 1)) {
       count = in.integer_in(0, INT64_MAX, "ERR COUNT can't be negative");
     } else if (in.option("MAXLEN", 1)) {
@@ -198,7 +198,7 @@ void lpos_command(Context& ctx) {
   }
 }
 
-// --- Changing a list within -------------------------------------------------------------------------------------------
+// --- Changing a list within ------------------------------------------------------------------------------------------
 
 void lset_command(Context& ctx) {
   const std::string_view key = ctx.arg(1);
@@ -262,7 +262,8 @@ void ltrim_command(Context& ctx) {
   ListValue list(ctx.db(), entry);
   const Range range = range_of(list, start, end);
   const size_t size = list.size(), behind = size - range.start - range.count;
-  const size_t work = list.work_of(End::Head, range.start, ctx.long_work) + list.work_of(End::Tail, behind, ctx.long_work);
+  const size_t work =
+      list.work_of(End::Head, range.start, ctx.long_work) + list.work_of(End::Tail, behind, ctx.long_work);
   if (ctx.takes_long(work)) return;
   list.trim(range.start, range.count, ctx.pauses);
   ctx.changed(key, EventClass::List, "ltrim", size - range.count);
@@ -270,9 +271,10 @@ void ltrim_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-// --- From list to list ------------------------------------------------------------------------------------------------
+// --- From list to list -----------------------------------------------------------------------------------------------
 
-/// Moves one element and replies it. REQUIRES: `from` is a list. The destination may hold another type: then an error is written.
+/// Moves one element and replies it. REQUIRES: `from` is a list. The destination may hold another type: then an error
+/// is written.
 void move(Context& ctx, Entry* from, std::string_view to_key, End from_end, End to_end) {
   const std::string from_key(from->key());
   Entry* to;
@@ -289,7 +291,8 @@ void move(Context& ctx, Entry* from, std::string_view to_key, End from_end, End 
   ctx.changed(to_key, EventClass::List, push_name(to_end));
   ctx.changed(from_key, EventClass::List, pop_name(from_end), 0);  // one element has moved
   ctx.erase_if_empty(source.entry);
-  ctx.effect({"LMOVE", from_key, to_key, from_end == End::Head ? "LEFT" : "RIGHT", to_end == End::Head ? "LEFT" : "RIGHT"});
+  ctx.effect(
+      {"LMOVE", from_key, to_key, from_end == End::Head ? "LEFT" : "RIGHT", to_end == End::Head ? "LEFT" : "RIGHT"});
 }
 
 void move_now(Context& ctx, End from_end, End to_end) {
@@ -340,7 +343,7 @@ void brpoplpush_command(Context& ctx) {
   if (in.ok()) move_or_block(ctx, End::Tail, End::Head, timeout_ms);
 }
 
-// --- From one of several lists ----------------------------------------------------------------------------------------
+// --- From one of several lists ---------------------------------------------------------------------------------------
 
 struct ListPops {
   using Value = ListValue;
@@ -349,7 +352,9 @@ struct ListPops {
 
   static End read_end(Arguments& in) { return server::read_end(in); }
   static std::string_view command(End end) { return end == End::Head ? "LPOP" : "RPOP"; }
-  static size_t work_of(const ListValue& list, End end, size_t count, size_t enough) { return list.work_of(end, count, enough); }
+  static size_t work_of(const ListValue& list, End end, size_t count, size_t enough) {
+    return list.work_of(end, count, enough);
+  }
   static void pop_one(Context& ctx, std::string_view key, Entry* entry, End end) {
     ctx.reply.array(2);
     ctx.reply.bulk(key);
@@ -365,7 +370,7 @@ void brpop_command(Context& ctx) { pop_or_block<ListPops, End::Tail>(ctx); }
 void lmpop_command(Context& ctx) { multi_pop<ListPops>(ctx); }
 void blmpop_command(Context& ctx) { multi_pop_or_block<ListPops>(ctx); }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "blmove", .arity = 6, .flags = kWrite | kDenyOom | kNoScript | kBlocking,

@@ -29,7 +29,8 @@ void carry_set(Context& ctx, std::string_view key, std::string_view value, int64
   note.cas = 0;
   char ms[kNumberChars];
   const std::string_view at = expiry_ms < 0 ? std::string_view() : std::string_view(ms, format_int(expiry_ms, ms));
-  if (note.empty()) return expiry_ms < 0 ? ctx.effect({"SET", key, value}) : ctx.effect({"SET", key, value, "PXAT", at});
+  if (note.empty())
+    return expiry_ms < 0 ? ctx.effect({"SET", key, value}) : ctx.effect({"SET", key, value, "PXAT", at});
   expiry_ms < 0 ? ctx.effect({"SET", key, value}, note) : ctx.effect({"SET", key, value, "PXAT", at}, note);
 }
 
@@ -46,7 +47,8 @@ StoreOutcome compare_numbers(Context& ctx, const StoreRequest& request, Entry*& 
     return StoreOutcome::Stored;
   }
   ++stats.cas_badval;
-  if (!request.invalidate || !is_item(old) || *request.cas == 0 || *request.cas >= unique_number(ctx, old)) return StoreOutcome::Exists;
+  if (!request.invalidate || !is_item(old) || *request.cas == 0 || *request.cas >= unique_number(ctx, old))
+    return StoreOutcome::Exists;
   stale = true;
   return StoreOutcome::Stored;
 }
@@ -61,7 +63,8 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
   }
   StringValue string(ctx.db(), old);
   const size_t before = string.size();
-  if (before + request.data.size() > static_cast<size_t>(ctx.server.memcached_item_bytes(ctx.db().index()))) return StoreOutcome::NotStored;
+  if (before + request.data.size() > static_cast<size_t>(ctx.server.memcached_item_bytes(ctx.db().index())))
+    return StoreOutcome::NotStored;
   if (request.mode == StoreMode::Append) {
     string.append(request.data);
   } else {
@@ -77,7 +80,8 @@ StoreOutcome extend(Context& ctx, const StoreRequest& request, Entry*& stored) {
   stored = string.entry;
   if (request.mode == StoreMode::Append) {
     ctx.changed(request.key, EventClass::String, "append");
-    renewed ? ctx.effect({"APPEND", request.key, request.data}, note) : ctx.effect({"APPEND", request.key, request.data});
+    renewed ? ctx.effect({"APPEND", request.key, request.data}, note)
+            : ctx.effect({"APPEND", request.key, request.data});
   } else {
     ctx.changed(request.key, EventClass::String, "set");
     carry_item(ctx, request.key, stored);
@@ -149,7 +153,8 @@ StoreOutcome store_item(Context& ctx, const StoreRequest& request, Entry*& store
   if (request.mode == StoreMode::Add && old) return StoreOutcome::NotStored;
   bool stale = false;
   if (request.cas && request.mode != StoreMode::Add) {
-    if (const StoreOutcome outcome = compare_numbers(ctx, request, old, stale); outcome != StoreOutcome::Stored) return outcome;
+    if (const StoreOutcome outcome = compare_numbers(ctx, request, old, stale); outcome != StoreOutcome::Stored)
+      return outcome;
   }
   if (request.mode == StoreMode::Replace && !old) return StoreOutcome::NotStored;
 

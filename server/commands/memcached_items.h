@@ -47,8 +47,8 @@ class TextReply : public protocol::MemcachedReply {
   const bool quiet_;
 };
 
-/// An exptime, or the delay of a flush, as it was meant: libmemcached sends a negative one without its sign, as 32 bits. So the times
-/// from 2038-01-19 to 2106-02-07 cannot be said.
+/// An exptime, or the delay of a flush, as it was meant: libmemcached sends a negative one without its sign, as 32
+/// bits. So the times from 2038-01-19 to 2106-02-07 cannot be said.
 int64_t signed_exptime(int64_t exptime);
 
 /// Whether a key may be so long.
@@ -82,7 +82,8 @@ struct StoreRequest {
   uint32_t client_flags = 0;
   int64_t exptime = 0;
   std::optional<uint64_t> cas = {};  // only where the item has this number; for Append and Prepend 0 is as none
-  bool invalidate = false;           // an older number than the item's is good too, and makes it stale; the expiry remains
+  // an older number than the item's is good too, and makes it stale; the expiry remains
+  bool invalidate = false;
 };
 /// Stores; `stored` is the item then, null where it has expired at once.
 StoreOutcome store_item(Context& ctx, const StoreRequest& request, storage::Entry*& stored);
@@ -92,8 +93,9 @@ storage::Entry* make_stub(Context& ctx, std::string_view key, const storage::Not
 void carry_item(Context& ctx, std::string_view key, storage::Entry* item);
 
 enum class CountOutcome : uint8_t { Done, NotFound, NotNumeric, Exists, WrongType };
-/// Adds to an item that is an unsigned number of 64 bits, and wraps around, or takes away from it, down to 0. A number that has
-/// fewer digits than the item has bytes is filled up with spaces, as memcached does. `cas` as for StoreRequest; 0 is as none.
+/// Adds to an item that is an unsigned number of 64 bits, and wraps around, or takes away from it, down to 0. A number
+/// that has fewer digits than the item has bytes is filled up with spaces, as memcached does. `cas` as for
+/// StoreRequest; 0 is as none.
 CountOutcome count_item(Context& ctx, std::string_view key, uint64_t delta, bool up, uint64_t cas, uint64_t& result,
                         storage::Entry*& counted);
 

@@ -30,7 +30,7 @@ using storage::Type;
 constexpr std::string_view kBadToken = "CLIENT_ERROR bad token in command line format";
 constexpr std::string_view kBadFlag = "CLIENT_ERROR invalid or duplicate flag";
 
-// --- Requests ---------------------------------------------------------------------------------------------------------
+// --- Requests --------------------------------------------------------------------------------------------------------
 
 /// The flags of a request. All commands know all of them, and each looks at those that concern it.
 struct MetaFlags {
@@ -44,8 +44,8 @@ struct MetaFlags {
   uint64_t delta = 1, initial = 0;
   std::string_view opaque;
 
-  /// Reads them; the error is empty where they are right. `key` is the key as the parser leaves it: empty where it could not be
-  /// decoded.
+  /// Reads them; the error is empty where they are right. `key` is the key as the parser leaves it: empty where it
+  /// could not be decoded.
   std::string_view read(std::string_view named_key, Args flags) {
     key = named_key;
     words = flags;
@@ -163,8 +163,8 @@ class MetaReply : public MemcachedReply {
   Context& ctx_;
 };
 
-/// Reads `<command> <key> <flag>...`; false, with the error written, where something is wrong. `bad_flag` is what is said of any
-/// flag that is wrong, where that is said without distinction.
+/// Reads `<command> <key> <flag>...`; false, with the error written, where something is wrong. `bad_flag` is what is
+/// said of any flag that is wrong, where that is said without distinction.
 bool read_request(Context& ctx, MetaFlags& flags, std::string_view bad_flag = {}) {
   MemcachedReply reply(ctx.reply);
   const auto refuse = [&](std::string_view error) {
@@ -180,7 +180,7 @@ bool read_request(Context& ctx, MetaFlags& flags, std::string_view bad_flag = {}
   return true;
 }
 
-// --- mg ---------------------------------------------------------------------------------------------------------------
+// --- mg --------------------------------------------------------------------------------------------------------------
 
 int64_t seconds_since_access(const Context& ctx, const Entry& item) {
   // The clock of last access counts seconds in 24 bits; under an LFU policy there is none.
@@ -188,7 +188,8 @@ int64_t seconds_since_access(const Context& ctx, const Entry& item) {
   return storage::LruAccess::idle(item.access(), ctx.now);
 }
 
-/// Whether an item expires before its time to live would be over if it began now; that is a time of day where it is long.
+/// Whether an item expires before its time to live would be over if it began now; that is a time of day where it is
+/// long.
 bool expires_within(const Context& ctx, int64_t expiry_ms, int64_t exptime) {
   if (expiry_ms < 0 || exptime <= 0) return false;
   return seconds_left(ctx, expiry_ms) < seconds_left(ctx, memcached_expiry(ctx, exptime));
@@ -294,7 +295,7 @@ size_t choose_meta_get(Args args) {
   return 0;
 }
 
-// --- ms ---------------------------------------------------------------------------------------------------------------
+// --- ms --------------------------------------------------------------------------------------------------------------
 
 bool store_mode(char letter, StoreMode& mode) {
   switch (letter) {
@@ -340,7 +341,7 @@ void meta_set_command(Context& ctx) {
   reply.code(kCodes[static_cast<size_t>(outcome)], given.text());
 }
 
-// --- md ---------------------------------------------------------------------------------------------------------------
+// --- md --------------------------------------------------------------------------------------------------------------
 
 /// Keeps an item as one that is to be made anew.
 void mark_stale(Context& ctx, const MetaFlags& flags, Entry* item) {
@@ -380,7 +381,7 @@ void meta_delete_command(Context& ctx) {
   if (!flags.quiet) reply.outcome("HD", flags);
 }
 
-// --- ma ---------------------------------------------------------------------------------------------------------------
+// --- ma --------------------------------------------------------------------------------------------------------------
 
 void meta_arithmetic_command(Context& ctx) {
   MetaFlags flags;
@@ -419,7 +420,7 @@ void meta_arithmetic_command(Context& ctx) {
   }
 }
 
-// --- mn, me -----------------------------------------------------------------------------------------------------------
+// --- mn, me ----------------------------------------------------------------------------------------------------------
 
 void meta_noop_command(Context& ctx) { MemcachedReply(ctx.reply).line("MN"); }
 
@@ -436,11 +437,12 @@ void meta_debug_command(Context& ctx) {
   const int64_t idle_s = seconds_since_access(ctx, *item);
   const bool fetched = item->fetched();
   const uint64_t number = unique_number(ctx, item);
-  reply.line(fmt::format("ME {} exp={} la={} cas={} fetch={} cls=1 size={}", base64 ? base64_encode(key) : std::string(key), exp,
-                         idle_s, number, fetched ? "yes" : "no", storage::memory_of(*item)));
+  reply.line(fmt::format("ME {} exp={} la={} cas={} fetch={} cls=1 size={}",
+                         base64 ? base64_encode(key) : std::string(key), exp, idle_s, number, fetched ? "yes" : "no",
+                         storage::memory_of(*item)));
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr uint32_t kReads = kMemcached | kReadOnly | kFast;
 

@@ -1,5 +1,5 @@
-// What memcached's protocol has beside its items: statistics, flush_all, version and the like, and what answers a line that is
-// no command.
+// What memcached's protocol has beside its items: statistics, flush_all, version and the like, and what answers a line
+// that is no command.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -27,7 +27,7 @@ const DatabaseConfig& settings_of(const Context& ctx) {
 
 uint64_t evictions_of(Context& ctx) { return ctx.server.stats.database(ctx.db().index()).evicted_keys; }
 
-// --- Statistics -------------------------------------------------------------------------------------------------------
+// --- Statistics ------------------------------------------------------------------------------------------------------
 
 class StatReply {
  public:
@@ -49,7 +49,8 @@ void general_stats(Context& ctx) {
   const MemcachedService& service = ctx.session.memcached->service;
   const MemcachedStatistics& stats = service.stats;
   const DatabaseConfig& settings = settings_of(ctx);
-  const int64_t most_clients = settings.memcached_maxclients > 0 ? settings.memcached_maxclients : server.config.maxclients;
+  const int64_t most_clients =
+      settings.memcached_maxclients > 0 ? settings.memcached_maxclients : server.config.maxclients;
   const CpuTimes times = cpu_times();
   const auto seconds = [](int64_t us) { return fmt::format("{}.{:06}", us / 1'000'000, us % 1'000'000); };
   StatReply out(ctx);
@@ -111,7 +112,8 @@ void settings_stats(Context& ctx) {
   out.field("udpport", 0);
   out.field("inter", fmt::format("{}", fmt::join(settings.memcached_bind, ",")));
   out.field("evictions", settings.maxmemory_policy == "noeviction" ? "off" : "on");
-  out.field("domain_socket", settings.memcached_unixsocket.empty() ? std::string_view("NULL") : settings.memcached_unixsocket);
+  out.field("domain_socket",
+            settings.memcached_unixsocket.empty() ? std::string_view("NULL") : settings.memcached_unixsocket);
   out.field("shutdown_command", "no");
   out.field("num_threads", 1);
   out.field("cas_enabled", "yes");
@@ -187,9 +189,10 @@ void stats_command(Context& ctx) {
   reply.line("RESET");
 }
 
-// --- Others -----------------------------------------------------------------------------------------------------------
+// --- Others ----------------------------------------------------------------------------------------------------------
 
-/// flush_all [delay] [noreply]: at once, after a delay, or, for a time of day that has passed, of what is older than that: nothing.
+/// flush_all [delay] [noreply]: at once, after a delay, or, for a time of day that has passed, of what is older than
+/// that: nothing.
 void flush_all_command(Context& ctx) {
   if (ctx.args.size() > 3) return MemcachedReply(ctx.reply).error(errors::memcached::kWords);
   TextReply reply(ctx);
@@ -230,7 +233,7 @@ void quit_command(Context& ctx) { ctx.server.disconnect(ctx.session, true); }
 /// What a line becomes that is wrong or no command: its error is the one argument.
 void error_command(Context& ctx) { MemcachedReply(ctx.reply).error(ctx.arg(0)); }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr uint32_t kTells = kMemcached | kLoading | kStale | kFast;
 

@@ -30,9 +30,11 @@ bool has_words(Context& ctx, size_t least, size_t most) {
 }
 
 /// Of an item that is replied.
-size_t copied_bytes(const Entry* item) { return storage::Entry::has_bytes(item->encoding()) ? item->bytes().size() : 0; }
+size_t copied_bytes(const Entry* item) {
+  return storage::Entry::has_bytes(item->encoding()) ? item->bytes().size() : 0;
+}
 
-// --- Retrieval --------------------------------------------------------------------------------------------------------
+// --- Retrieval -------------------------------------------------------------------------------------------------------
 
 /// Replies the items of the keys from the word `first` on; with an exptime each of them gets that.
 void retrieve(Context& ctx, size_t first, bool with_numbers, std::optional<int64_t> exptime) {
@@ -87,9 +89,10 @@ void get_and_touch(Context& ctx, bool with_numbers) {
 void gat_command(Context& ctx) { get_and_touch(ctx, false); }
 void gats_command(Context& ctx) { get_and_touch(ctx, true); }
 
-// --- Storage ----------------------------------------------------------------------------------------------------------
+// --- Storage ---------------------------------------------------------------------------------------------------------
 
-/// The parser has seen to it that the words are right: verb, key, flags, exptime, bytes, number where it is cas; the data last.
+/// The parser has seen to it that the words are right: verb, key, flags, exptime, bytes, number where it is cas; the
+/// data last.
 void store(Context& ctx, StoreMode mode, bool compares = false) {
   TextReply reply(ctx);
   ++memcached_stats(ctx).cmd_set;
@@ -107,7 +110,8 @@ void store(Context& ctx, StoreMode mode, bool compares = false) {
   }
 }
 
-/// What an unauthenticated client sets is a user and a password with a space between them, whatever the key; noreply is not heard.
+/// What an unauthenticated client sets is a user and a password with a space between them, whatever the key; noreply is
+/// not heard.
 void authenticate_by_set(Context& ctx) {
   MemcachedReply reply(ctx.reply);
   MemcachedStatistics& stats = memcached_stats(ctx);
@@ -116,9 +120,11 @@ void authenticate_by_set(Context& ctx) {
   std::string_view pair = ctx.args.back();
   const size_t space = pair.find(' ');
   std::string_view error;
-  if (space != pair.npos && ctx.server.log_in(ctx, pair.substr(0, space), pair.substr(space + 1), error)) return reply.line("STORED");
+  if (space != pair.npos && ctx.server.log_in(ctx, pair.substr(0, space), pair.substr(space + 1), error))
+    return reply.line("STORED");
   ++stats.auth_errors;
-  reply.error(space == pair.npos ? "CLIENT_ERROR bad authentication token format" : "CLIENT_ERROR authentication failure");
+  reply.error(space == pair.npos ? "CLIENT_ERROR bad authentication token format"
+                                 : "CLIENT_ERROR authentication failure");
 }
 
 void set_command(Context& ctx) {
@@ -132,8 +138,8 @@ void append_command(Context& ctx) { store(ctx, StoreMode::Append); }
 void prepend_command(Context& ctx) { store(ctx, StoreMode::Prepend); }
 void cas_command(Context& ctx) { store(ctx, StoreMode::Set, true); }
 
-/// A storage command whose data are too large and are passed over. What set and ms were to replace goes all the same, so that
-/// nobody takes it for current.
+/// A storage command whose data are too large and are passed over. What set and ms were to replace goes all the same,
+/// so that nobody takes it for current.
 void too_large_command(Context& ctx) {
   TextReply reply(ctx);
   MemcachedStatistics& stats = memcached_stats(ctx);
@@ -146,7 +152,7 @@ void too_large_command(Context& ctx) {
   reply.error("SERVER_ERROR object too large for cache");
 }
 
-// --- Others -----------------------------------------------------------------------------------------------------------
+// --- Others ----------------------------------------------------------------------------------------------------------
 
 void delete_command(Context& ctx) {
   if (!has_words(ctx, 2, 4)) return;
@@ -202,7 +208,7 @@ void touch_command(Context& ctx) {
   reply.line("TOUCHED");
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "add", .arity = -1, .flags = kMemcachedStore,

@@ -98,7 +98,8 @@ void memory_stats_command(Context& ctx) {
   }
   bytes("overhead.total", figures.overhead);
   bytes("keys.count", figures.keys);
-  bytes("keys.bytes-per-key", figures.keys && figures.used > figures.startup ? (figures.used - figures.startup) / figures.keys : 0);
+  bytes("keys.bytes-per-key",
+        figures.keys && figures.used > figures.startup ? (figures.used - figures.startup) / figures.keys : 0);
   bytes("dataset.bytes", figures.dataset);
   number("dataset.percentage", figures.dataset_percent());
   number("peak.percentage", figures.peak_percent());
@@ -125,21 +126,28 @@ void memory_doctor_command(Context& ctx) {
   const auto find = [&](std::string_view text) { findings += fmt::format(" * {}\n", text); };
   for (const auto& db : ctx.server.databases)
     if (ctx.server.memory_limit.refusal_of(db->index()))
-      find(fmt::format("Limits: database {} is full, and its policy lets no key go: commands that need memory are refused there. "
-                       "Give it more (maxmemory), or another maxmemory-policy.", db->index()));
+      find(fmt::format(
+          "Limits: database {} is full, and its policy lets no key go: commands that need memory are refused there. "
+          "Give it more (maxmemory), or another maxmemory-policy.",
+          db->index()));
   if (figures.used < kLittle && findings.empty())
     return ctx.reply.verbatim("The server holds too little data for a judgement of its memory.\n");
   if (ratio(figures.peak, figures.used) > 1.5)
-    find("Peak: at its peak the server used more than one and a half times the memory it uses now. What was freed may stay "
-         "with the allocator; MEMORY PURGE gives back what it can.");
+    find(
+        "Peak: at its peak the server used more than one and a half times the memory it uses now. What was freed may "
+        "stay with the allocator; MEMORY PURGE gives back what it can.");
   if (ratio(figures.resident, figures.used) > 1.4 && difference(figures.resident, figures.used) > int64_t{kNotable})
-    find("Fragmentation: the process is more than 1.4 times as large as what it uses. Large values that come and go leave "
-         "such gaps.");
+    find(
+        "Fragmentation: the process is more than 1.4 times as large as what it uses. Large values that come and go "
+        "leave such gaps.");
   if (!ctx.server.sessions().empty() && figures.clients / ctx.server.sessions().size() > 200 * 1024)
-    find("Clients: their buffers take more than 200 KB each on average. A client that reads slowly or a very long pipeline "
-         "may be the cause; see CLIENT LIST.");
+    find(
+        "Clients: their buffers take more than 200 KB each on average. A client that reads slowly or a very long "
+        "pipeline may be the cause; see CLIENT LIST.");
   if (ctx.server.scripting->cached_scripts() > 1000)
-    find("Scripts: more than 1000 are cached. Pass what changes as KEYS and ARGV instead of writing it into the script.");
+    find(
+        "Scripts: more than 1000 are cached. Pass what changes as KEYS and ARGV instead of writing it into the "
+        "script.");
   if (findings.empty()) return ctx.reply.verbatim("Nothing about the memory of this server calls for attention.\n");
   ctx.reply.verbatim("These observations were made of the memory of this server:\n\n" + findings);
 }
@@ -155,13 +163,14 @@ void memory_malloc_stats_command(Context& ctx) {
 }
 
 void memory_help_command(Context& ctx) {
-  reply_help(ctx, {"DOCTOR", "    Judge the use of memory.", "MALLOC-STATS", "    Show the allocator's own report.", "PURGE",
-                   "    Give free memory back to the system.", "STATS", "    Show how much memory goes into what.",
-                   "USAGE <key> [SAMPLES <count>]", "    Tell how many bytes <key> and its value take. SAMPLES is",
-                   "    accepted, but nothing is estimated."});
+  reply_help(ctx,
+             {"DOCTOR", "    Judge the use of memory.", "MALLOC-STATS", "    Show the allocator's own report.", "PURGE",
+              "    Give free memory back to the system.", "STATS", "    Show how much memory goes into what.",
+              "USAGE <key> [SAMPLES <count>]", "    Tell how many bytes <key> and its value take. SAMPLES is",
+              "    accepted, but nothing is estimated."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_memory_subcommands[] = {
     {.name = "malloc-stats", .arity = 2,

@@ -14,7 +14,8 @@ namespace quartet::server {
 ///   databases = tables and entries, as each keyspace is charged for them
 ///   own = startup, and what has come since: clients, scripts, log, snapshot, working, garbage, buffers, statistics
 ///
-/// used is told by the allocator and the others by what holds them; tests/unit/memory_account_test.cc holds the two together.
+/// used is told by the allocator and the others by what holds them; tests/unit/memory_account_test.cc holds the two
+/// together.
 struct MemoryFigures {
   size_t used, peak, startup;
   size_t clients;       // what is held for connections
@@ -34,7 +35,9 @@ struct MemoryFigures {
   size_t resident;
 
   /// Share of the dataset in what was allocated since the start, and of the present use in the peak.
-  double dataset_percent() const { return used > startup ? 100.0 * static_cast<double>(dataset) / static_cast<double>(used - startup) : 0; }
+  double dataset_percent() const {
+    return used > startup ? 100.0 * static_cast<double>(dataset) / static_cast<double>(used - startup) : 0;
+  }
   double peak_percent() const { return peak ? 100.0 * static_cast<double>(used) / static_cast<double>(peak) : 0; }
 };
 MemoryFigures memory_figures(Server& server);

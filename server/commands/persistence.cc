@@ -38,8 +38,8 @@ void bgsave_command(Context& ctx) {
   if (durability.rewriting()) {
     if (!schedule)
       return ctx.reply.error(
-          "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a "
-          "BGSAVE whenever possible.");
+          "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
+          "schedule a BGSAVE whenever possible.");
     durability.schedule_save();
     return ctx.reply.simple("Background saving scheduled");
   }
@@ -117,7 +117,7 @@ void shutdown_command(Context& ctx) {
   });
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "bgrewriteaof", .arity = 1, .flags = kAdmin | kNoScript | kNoAsyncLoading,

@@ -5,14 +5,15 @@
 #include "base/numbers.h"
 #include "server/arguments.h"
 
-/// Commands that pop from the first of several keys that holds something, at once or by waiting for it: BLPOP, BZPOPMIN,
-/// LMPOP, BLMPOP and their kin. What differs between the types is told by a struct of static members:
+/// Commands that pop from the first of several keys that holds something, at once or by waiting for it: BLPOP,
+/// BZPOPMIN, LMPOP, BLMPOP and their kin. What differs between the types is told by a struct of static members:
 ///
 ///   Value, End                          the class of the value; the type of its two ends
 ///   kType                               what the keys hold
 ///   End read_end(Arguments&)            the word for an end, or the syntax error
 ///   command(End)                        the name of the command that pops from one key
-///   work_of(value, end, n, enough)      the work (see Pauses) of popping n elements, counted until it comes to `enough`
+///   work_of(value, end, n, enough)      the work (see Pauses) of popping n elements, counted until it comes to
+///   `enough`
 ///   pop_one(ctx, key, entry, end)       pops one element and replies it in an array behind its key
 ///   pop_many(ctx, key, entry, end, n)   pops n elements, of which the entry has so many, and replies them as an array
 namespace quartet::server {
@@ -23,8 +24,8 @@ inline storage::Entry* find_ready(Context& ctx, std::string_view key, storage::T
   return entry && entry->type() == type ? entry : nullptr;
 }
 
-/// Calls `pop(key, entry)` for the first key that holds something; false where none does. Where that is of another type,
-/// the error is written, and it is true.
+/// Calls `pop(key, entry)` for the first key that holds something; false where none does. Where that is of another
+/// type, the error is written, and it is true.
 template <class Pops, class Pop>
 bool pop_first(Context& ctx, Args keys, Pop pop) {
   for (const std::string_view key : keys) {
@@ -37,7 +38,7 @@ bool pop_first(Context& ctx, Args keys, Pop pop) {
   return false;
 }
 
-// --- key [key ...] timeout --------------------------------------------------------------------------------------------
+// --- key [key ...] timeout -------------------------------------------------------------------------------------------
 
 template <class Pops>
 void pop_one_of(Context& ctx, std::string_view key, storage::Entry* entry, typename Pops::End end) {
@@ -63,7 +64,7 @@ void pop_or_block(Context& ctx) {
   if (!pop_first<Pops>(ctx, keys, pop)) ctx.block(keys, timeout_ms, serve_pop<Pops, end>);
 }
 
-// --- numkeys key [key ...] end [COUNT count] --------------------------------------------------------------------------
+// --- numkeys key [key ...] end [COUNT count] -------------------------------------------------------------------------
 
 template <class Pops>
 struct MultiPop {
@@ -91,7 +92,8 @@ struct MultiPop {
   }
 
   bool pop_first(Context& ctx) const {
-    return server::pop_first<Pops>(ctx, keys, [&](std::string_view key, storage::Entry* entry) { pop(ctx, key, entry); });
+    return server::pop_first<Pops>(ctx, keys,
+                                   [&](std::string_view key, storage::Entry* entry) { pop(ctx, key, entry); });
   }
 };
 

@@ -42,7 +42,8 @@ void spublish_command(Context& ctx) { publish_to(ctx, Kind::Shard); }
 
 void reply_channels(Context& ctx, Kind kind) {
   if (ctx.args.size() > 3)
-    return ctx.reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP.", ctx.arg(1)));
+    return ctx.reply.error(
+        fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP.", ctx.arg(1)));
   const auto pattern = ctx.args.size() == 3 ? std::optional(ctx.arg(2)) : std::nullopt;
   const auto names = ctx.server.pubsub.channels(kind, pattern);
   ctx.reply.array(names.size());
@@ -74,7 +75,7 @@ void pubsub_help_command(Context& ctx) {
                    "    Count the subscribers of each shard channel."});
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command k_pubsub_subcommands[] = {
     {.name = "numsub", .arity = -2, .flags = kPubSub | kLoading | kStale,

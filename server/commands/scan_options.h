@@ -23,8 +23,8 @@ namespace quartet::server {
 ///   });
 ///   found.send(next);
 struct ScanOptions {
-  /// A position in the order of hashes (see Dict::scan). Clients see only its upper bits, so that those who keep cursors
-  /// as signed integers or as doubles can hold them.
+  /// A position in the order of hashes (see Dict::scan). Clients see only its upper bits, so that those who keep
+  /// cursors as signed integers or as doubles can hold them.
   uint64_t cursor = 0;
   static constexpr int kHiddenBits = 12;
   /// How many elements are wanted at least, before MATCH and TYPE; at most kMostCount.
@@ -49,8 +49,8 @@ struct ScanOptions {
   }
 };
 
-/// The reply of a scan: a cursor, known only at the end, and before that the elements found. They are written at once, so that
-/// views given to it need not outlive the call.
+/// The reply of a scan: a cursor, known only at the end, and before that the elements found. They are written at once,
+/// so that views given to it need not outlive the call.
 class ScanReply {
  public:
   explicit ScanReply(Context& ctx) : ctx_(ctx), out_(ctx.reply.buffer().pool()), elements_(out_, ctx.reply.version()) {

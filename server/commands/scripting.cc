@@ -78,10 +78,12 @@ constexpr KeySpec counted_keys(uint32_t flags, std::string_view notes) {
 }
 
 constexpr uint32_t kEvalFlags = kRunsScript | kNoScript | kStale | kSkipMonitor | kNoMandatoryKeys | kMovableKeys;
-constexpr KeySpec kEvalKeys[] = {counted_keys(
-    kKeyRW | kKeyAccess | kKeyUpdate, "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")};
+constexpr KeySpec kEvalKeys[] = {
+    counted_keys(kKeyRW | kKeyAccess | kKeyUpdate,
+                 "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")};
 constexpr KeySpec kEvalRoKeys[] = {
-    counted_keys(kKeyRO | kKeyAccess, "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")};
+    counted_keys(kKeyRO | kKeyAccess,
+                 "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")};
 constexpr KeySpec kEvalshaKeys[] = {counted_keys(kKeyRW | kKeyAccess | kKeyUpdate, {})};
 constexpr KeySpec kEvalshaRoKeys[] = {counted_keys(kKeyRO | kKeyAccess, {})};
 

@@ -26,7 +26,7 @@ SetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
   return entry ? SetValue(ctx.db(), entry) : SetValue::create(ctx.db(), key);
 }
 
-// --- Members ----------------------------------------------------------------------------------------------------------
+// --- Members ---------------------------------------------------------------------------------------------------------
 
 void sadd_command(Context& ctx) {
   if (ctx.takes_long(work_of_arguments(ctx))) return;
@@ -131,7 +131,7 @@ void sscan_command(Context& ctx) {
   found.send(next);
 }
 
-// --- Chance -----------------------------------------------------------------------------------------------------------
+// --- Chance ----------------------------------------------------------------------------------------------------------
 
 /// What was popped is carried as the removal of just these members.
 void carry_removal(Context& ctx, std::string_view key, const std::vector<std::string>& members) {
@@ -204,7 +204,10 @@ void srandmember_command(Context& ctx) {
   if (!entry) return counted ? ctx.reply.array(0) : ctx.reply.null();
   const SetValue set(ctx.db(), entry);
   // A large part of a set is drawn by going through all of it.
-  if (ctx.takes_long(count < 0 ? static_cast<size_t>(-count) : count == 1 ? 1 : std::min(static_cast<size_t>(count) * 4, set.size()))) return;
+  if (ctx.takes_long(count < 0    ? static_cast<size_t>(-count)
+                     : count == 1 ? 1
+                                  : std::min(static_cast<size_t>(count) * 4, set.size())))
+    return;
   const auto reply_member = [&](std::string_view member) { ctx.reply_element(member); };
   if (counted && count < 0) {
     ctx.reply.array(static_cast<size_t>(-count));
@@ -215,9 +218,10 @@ void srandmember_command(Context& ctx) {
   set.sample(shown, ctx.server.random, reply_member, ctx.pauses);
 }
 
-// --- Algebra ----------------------------------------------------------------------------------------------------------
+// --- Algebra ---------------------------------------------------------------------------------------------------------
 
-/// The sets of several keys; a missing key is a null entry. No value where a key holds another type: the error is written.
+/// The sets of several keys; a missing key is a null entry. No value where a key holds another type: the error is
+/// written.
 std::optional<std::vector<Entry*>> find_sets(Context& ctx, Args keys) {
   std::vector<Entry*> entries;
   for (const std::string_view key : keys) {
@@ -382,7 +386,7 @@ void sintercard_command(Context& ctx) {
   ctx.reply.integer(static_cast<int64_t>(members));
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "sadd", .arity = -3, .flags = kWrite | kDenyOom | kFast,

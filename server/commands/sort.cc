@@ -26,7 +26,7 @@ namespace {
 using storage::Entry;
 using storage::Type;
 
-// --- Patterns ---------------------------------------------------------------------------------------------------------
+// --- Patterns --------------------------------------------------------------------------------------------------------
 
 /// A pattern of BY or GET: `weight_*` is the string under a key, `object_*->field` a field of the hash under it, `#`
 /// the element itself. The element stands in for the first star; without one there is nothing to find.
@@ -68,7 +68,7 @@ class Pattern {
   std::string_view before_, behind_, field_;
 };
 
-// --- Options ----------------------------------------------------------------------------------------------------------
+// --- Options ---------------------------------------------------------------------------------------------------------
 
 struct SortOptions {
   std::optional<Pattern> by;
@@ -122,7 +122,7 @@ struct Window {
   }
 };
 
-// --- Elements ---------------------------------------------------------------------------------------------------------
+// --- Elements --------------------------------------------------------------------------------------------------------
 
 struct Element {
   std::string text;
@@ -207,9 +207,11 @@ std::vector<const Element*> in_order(Context& ctx, const std::vector<Element>& e
 }
 
 /// The elements in the order that is asked for.
-std::vector<const Element*> sorted(Context& ctx, const std::vector<Element>& elements, bool alphabetic, bool by_weight, bool descending) {
+std::vector<const Element*> sorted(Context& ctx, const std::vector<Element>& elements, bool alphabetic, bool by_weight,
+                                   bool descending) {
   const auto compare = [&](const Element& a, const Element& b) {
-    // An element without a weight comes before those that have one. Equal weights leave the order as it was, equal numbers do not.
+    // An element without a weight comes before those that have one. Equal weights leave the order as it was, equal
+    // numbers do not.
     if (alphabetic && by_weight) return a.weight < b.weight ? -1 : b.weight < a.weight ? 1 : 0;
     if (!alphabetic && a.score != b.score) return a.score < b.score ? -1 : 1;
     return a.text.compare(b.text);
@@ -224,7 +226,7 @@ std::vector<const Element*> sorted(Context& ctx, const std::vector<Element>& ele
   return order;
 }
 
-// --- Results ----------------------------------------------------------------------------------------------------------
+// --- Results ---------------------------------------------------------------------------------------------------------
 
 /// Calls `give(optional<string_view>)` for all that an element is answered with.
 template <class Give>
@@ -274,14 +276,15 @@ void store_elements(Context& ctx, const SortOptions& options, std::span<const El
   ctx.reply.integer(static_cast<int64_t>(results.size()));
 }
 
-// --- SORT, SORT_RO ----------------------------------------------------------------------------------------------------
+// --- SORT, SORT_RO ---------------------------------------------------------------------------------------------------
 
 void sort(Context& ctx, bool may_store) {
   SortOptions options;
   if (!options.read(ctx, may_store)) return;
   if (!options.store) ctx.only_reads();
   Entry* entry = ctx.find_read(ctx.arg(1));
-  const bool sortable = !entry || entry->type() == Type::List || entry->type() == Type::Set || entry->type() == Type::SortedSet;
+  const bool sortable =
+      !entry || entry->type() == Type::List || entry->type() == Type::Set || entry->type() == Type::SortedSet;
   if (!sortable) return ctx.reply.error(errors::kWrongType);
 
   Leftover<std::vector<Element>> elements(ctx);
@@ -294,7 +297,8 @@ void sort(Context& ctx, bool may_store) {
     const bool ordered = options.unsorted && !is_set;
     const size_t size = storage::length_of(*entry);
     const Window window(options, size);
-    // What patterns find is not known before: where the result is stored, each may be the largest string that is copied.
+    // What patterns find is not known before: where the result is stored, each may be the largest string that is
+    // copied.
     const size_t found = options.store ? work_of_bytes(limits::kInlineStringBytes) : 2;
     const size_t each = 4 + found * options.get.size();
     const size_t elements_used = ordered ? window.count : size;
@@ -344,7 +348,7 @@ bool sort_ro_keys(Args args, std::vector<int>& positions) {
   return true;
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "sort", .arity = -2, .flags = kWrite | kDenyOom,

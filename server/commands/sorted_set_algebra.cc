@@ -30,7 +30,7 @@ using storage::Type;
 enum class Operation { Intersect, Unite, Subtract };
 enum class Aggregate { Sum, Min, Max };
 
-// --- Sources ----------------------------------------------------------------------------------------------------------
+// --- Sources ---------------------------------------------------------------------------------------------------------
 
 /// One input: a sorted set, a set, whose members count with the score 1, or, for a missing key, nothing.
 struct Source {
@@ -120,7 +120,7 @@ bool read(Context& ctx, size_t at, Operation operation, bool store, Request& req
   return in.ok();
 }
 
-// --- Combining --------------------------------------------------------------------------------------------------------
+// --- Combining -------------------------------------------------------------------------------------------------------
 
 /// Opposite infinities, and an infinity with the weight 0, count as 0.
 double zero_if_nan(double score) { return std::isnan(score) ? 0 : score; }

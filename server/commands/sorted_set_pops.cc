@@ -20,7 +20,8 @@ size_t work_of(const SortedSetValue& set, End end, size_t count, size_t enough) 
   return set.work_of(set.slice(0, count, end == End::Highest), enough);
 }
 
-/// Pops up to `count` members after calling `visit(member, score)` for each. REQUIRES: `entry` is a sorted set, count > 0.
+/// Pops up to `count` members after calling `visit(member, score)` for each. REQUIRES: `entry` is a sorted set, count >
+/// 0.
 template <class Visit>
 void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size_t count, Visit visit) {
   SortedSetValue set(ctx.db(), entry);
@@ -35,7 +36,7 @@ void pop_members(Context& ctx, std::string_view key, Entry* entry, End end, size
   ctx.erase_if_empty(set.entry);
 }
 
-// --- ZPOPMIN and ZPOPMAX ----------------------------------------------------------------------------------------------
+// --- ZPOPMIN and ZPOPMAX ---------------------------------------------------------------------------------------------
 
 void pop(Context& ctx, End end) {
   if (ctx.args.size() > 3) return ctx.reply.error(errors::kSyntax);
@@ -60,7 +61,7 @@ void pop(Context& ctx, End end) {
   });
 }
 
-// --- From one of several sorted sets ----------------------------------------------------------------------------------
+// --- From one of several sorted sets ---------------------------------------------------------------------------------
 
 struct SortedSetPops {
   using Value = SortedSetValue;

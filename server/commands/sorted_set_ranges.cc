@@ -25,9 +25,10 @@ using storage::Type;
 constexpr std::string_view kScoreBounds = "ERR min or max is not a float";
 constexpr std::string_view kLexBounds = "ERR min or max not valid string range item";
 
-// --- Bounds -----------------------------------------------------------------------------------------------------------
+// --- Bounds ----------------------------------------------------------------------------------------------------------
 
-/// A bound is read more freely than a score: it may begin with spaces, be empty (0) or lie beyond the range of a double.
+/// A bound is read more freely than a score: it may begin with spaces, be empty (0) or lie beyond the range of a
+/// double.
 std::optional<double> parse_bound(std::string_view text) {
   if (const auto value = parse_double(text)) return value;
   const std::string terminated(text);
@@ -104,7 +105,7 @@ struct Bounds {
   }
 };
 
-// --- ZRANGE and its kin -----------------------------------------------------------------------------------------------
+// --- ZRANGE and its kin ----------------------------------------------------------------------------------------------
 
 /// What the name of a command has settled already; the rest is left to its options.
 struct RangeForm {
@@ -174,7 +175,7 @@ void reply_range(Context& ctx, RangeForm form) {
   });
 }
 
-// --- Counting and removing --------------------------------------------------------------------------------------------
+// --- Counting and removing -------------------------------------------------------------------------------------------
 
 /// Reads bounds from arguments 2 and 3; no value, with the error written, where they are none.
 std::optional<Bounds> read_bounds(Context& ctx, By by) {

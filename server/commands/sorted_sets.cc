@@ -43,7 +43,7 @@ void store_sorted_set(Context& ctx, std::string_view key, std::span<const Scored
 
 namespace {
 
-// --- Adding -----------------------------------------------------------------------------------------------------------
+// --- Adding ----------------------------------------------------------------------------------------------------------
 
 /// The sorted set of a key to add to, made where there is none.
 SortedSetValue open_or_create(Context& ctx, std::string_view key, Entry* entry) {
@@ -136,7 +136,8 @@ void zadd_command(Context& ctx) {
 
 void zincrby_command(Context& ctx) {
   Arguments in(ctx, 2);
-  // This is ZADD INCR in short, so a word of ZADD in the place of the number is taken for an option, and a pair is missing.
+  // This is ZADD INCR in short, so a word of ZADD in the place of the number is taken for an option, and a pair is
+  // missing.
   if (AddOptions().read(in)) in.fail(errors::kSyntax);
   const double by = in.number();
   if (in.ok()) increment(ctx, ctx.arg(3), by, {});
@@ -161,7 +162,7 @@ void zrem_command(Context& ctx) {
   ctx.reply.integer(removed);
 }
 
-// --- Looking at members -----------------------------------------------------------------------------------------------
+// --- Looking at members ----------------------------------------------------------------------------------------------
 
 void zcard_command(Context& ctx) {
   Entry* entry;
@@ -238,7 +239,8 @@ void zrandmember_command(Context& ctx) {
   }
 }
 
-/// ZSCAN shows the integers among the scores of a small sorted set in plain form up to 2^62, where other replies turn to an exponent.
+/// ZSCAN shows the integers among the scores of a small sorted set in plain form up to 2^62, where other replies turn
+/// to an exponent.
 size_t format_packed_score(double score, char* out) {
   constexpr double kMost = 4611686018427387904.0;
   const bool plain = std::fabs(score) <= kMost && score == std::trunc(score);
@@ -267,7 +269,7 @@ void zscan_command(Context& ctx) {
   found.send(next);
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "bzmpop", .arity = -5, .flags = kWrite | kBlocking,

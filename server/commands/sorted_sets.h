@@ -29,8 +29,8 @@ class ScoredReply {
   const bool pairs_;
 };
 
-/// Makes `members` the value of `key`, whatever it held, and replies how many they are; where there are none, the key is
-/// erased. They may be views into the old value. REQUIRES: ascending by (score, member) without repetition.
+/// Makes `members` the value of `key`, whatever it held, and replies how many they are; where there are none, the key
+/// is erased. They may be views into the old value. REQUIRES: ascending by (score, member) without repetition.
 void store_sorted_set(Context& ctx, std::string_view key, std::span<const storage::ScoredMember> members,
                       std::string_view event);
 

@@ -52,13 +52,14 @@ bool fits(Context& ctx, int64_t length) {
   return false;
 }
 
-// --- SET and its kin --------------------------------------------------------------------------------------------------
+// --- SET and its kin -------------------------------------------------------------------------------------------------
 
 /// Stores a string with an absolute expiry (-1: none) and tells of it. `kept`: the expiry is the one that it had.
 /// Where the expiry of a value comes from: the command, the value before, or `default-ttl`.
 enum class ExpiryOrigin : uint8_t { Given, Kept, Default };
 
-void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms, ExpiryOrigin origin) {
+void store(Context& ctx, Entry* old, std::string_view key, std::string_view value, int64_t expiry_ms,
+           ExpiryOrigin origin) {
   Entry* entry = StringValue::assign(ctx.db(), old, key, value, expiry_ms);
   if (origin == ExpiryOrigin::Default && expiry_ms >= 0) ctx.db().set_default_expiry(entry, expiry_ms);
   ctx.changed(key, EventClass::String, "set");
@@ -107,7 +108,10 @@ void set_command(Context& ctx) {
   }
   const bool kept = expiry.keep && old;
   const int64_t expiry_ms = expiry.given ? expiry.at_ms : kept ? old->expiry() : ctx.default_expiry_ms();
-  store(ctx, old, key, value, expiry_ms, expiry.given ? ExpiryOrigin::Given : kept ? ExpiryOrigin::Kept : ExpiryOrigin::Default);
+  store(ctx, old, key, value, expiry_ms,
+        expiry.given ? ExpiryOrigin::Given
+        : kept       ? ExpiryOrigin::Kept
+                     : ExpiryOrigin::Default);
   if ((expiry_ms >= 0 && !kept) || nx || xx || get) carry_set(ctx, key, value, expiry_ms);
   if (!get) ctx.reply.ok();
 }
@@ -176,7 +180,7 @@ void getex_command(Context& ctx) {
   }
 }
 
-// --- Many keys --------------------------------------------------------------------------------------------------------
+// --- Many keys -------------------------------------------------------------------------------------------------------
 
 void mget_command(Context& ctx) {
   if (ctx.takes_long(ctx.args.size())) return;
@@ -223,7 +227,7 @@ void msetnx_command(Context& ctx) {
   ctx.reply.integer(1);
 }
 
-// --- Parts of a string ------------------------------------------------------------------------------------------------
+// --- Parts of a string -----------------------------------------------------------------------------------------------
 
 void strlen_command(Context& ctx) {
   Entry* entry;
@@ -291,7 +295,7 @@ void getrange_command(Context& ctx) {
 
 void substr_command(Context& ctx) { getrange_command(ctx); }
 
-// --- Numbers ----------------------------------------------------------------------------------------------------------
+// --- Numbers ---------------------------------------------------------------------------------------------------------
 
 void increment(Context& ctx, int64_t by) {
   const std::string_view key = ctx.arg(1);
@@ -349,7 +353,7 @@ void incrbyfloat_command(Context& ctx) {
   ctx.reply.bulk(text);
 }
 
-// --- LCS --------------------------------------------------------------------------------------------------------------
+// --- LCS -------------------------------------------------------------------------------------------------------------
 
 /// One common run of bytes, as positions in both strings, both ends included.
 struct Match {
@@ -493,7 +497,7 @@ uint32_t set_key_flags(Args args) {
   return kKeyOW | kKeyUpdate;
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "append", .arity = 3, .flags = kWrite | kDenyOom | kFast,

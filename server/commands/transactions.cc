@@ -78,7 +78,7 @@ void unwatch_command(Context& ctx) {
   ctx.reply.ok();
 }
 
-// --- Declarations -----------------------------------------------------------------------------------------------------
+// --- Declarations ----------------------------------------------------------------------------------------------------
 
 constexpr Command kCommands[] = {
     {.name = "discard", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast | kAllowBusy | kRunsInMulti,

@@ -40,8 +40,8 @@ class Backend {
   // Lets time pass for the server: really, or on its manual clock.
   virtual void advance(std::chrono::milliseconds time) = 0;
 
-  // A case begins. On a manual clock time passes in between, so that what the server remembers of the moments before (logins
-  // that failed) is over.
+  // A case begins. On a manual clock time passes in between, so that what the server remembers of the moments before
+  // (logins that failed) is over.
   virtual void begin_case() {}
 };
 

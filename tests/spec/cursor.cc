@@ -18,7 +18,8 @@ int hex_digit(char c) {
 }  // namespace
 
 void Cursor::skip_spaces() {
-  while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t' || rest_.front() == '\n')) rest_.remove_prefix(1);
+  while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t' || rest_.front() == '\n'))
+    rest_.remove_prefix(1);
 }
 
 bool Cursor::take(std::string_view prefix) {

@@ -193,7 +193,8 @@ bool items_in_any_order(const Expectation& expected, const Reply& reply, std::si
 
 bool aggregate_matches(const Expectation& expected, const Reply& reply, Variables& variables) {
   if (reply.kind != expected.kind) return false;
-  if (expected.open ? reply.items.size() < expected.items.size() : reply.items.size() != expected.items.size()) return false;
+  if (expected.open ? reply.items.size() < expected.items.size() : reply.items.size() != expected.items.size())
+    return false;
   if (expected.pairs) return items_in_any_order(expected, reply, 2, variables);
   if (expected.unordered) return items_in_any_order(expected, reply, 1, variables);
   for (std::size_t i = 0; i < expected.items.size(); ++i)
@@ -202,7 +203,8 @@ bool aggregate_matches(const Expectation& expected, const Reply& reply, Variable
 }
 
 bool stands_bare(const std::string& text) {
-  if (text.empty() || text.front() == '"' || text.front() == '/' || text.front() == ' ' || text.back() == ' ') return false;
+  if (text.empty() || text.front() == '"' || text.front() == '/' || text.front() == ' ' || text.back() == ' ')
+    return false;
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
@@ -296,7 +298,8 @@ std::string expectation_text(const Reply& reply, const Expectation* like) {
   const std::string bracket = to_text(Reply{reply.kind, {}, {}, {}});
   const std::string open = mark_of(reply, like) + bracket.substr(0, bracket.size() - 2);
   const std::vector<std::string> texts = item_texts(reply, like);
-  const std::string line = fmt::format("{} {}{}{}", open, fmt::join(texts, " "), texts.empty() ? "" : " ", bracket.back());
+  const std::string line =
+      fmt::format("{} {}{}{}", open, fmt::join(texts, " "), texts.empty() ? "" : " ", bracket.back());
   if (line.size() <= line_width) return line;
   return open + flowing(texts, paired ? 2 : 1) + "\n  " + bracket.back();
 }

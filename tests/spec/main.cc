@@ -6,7 +6,8 @@
 
 int main(int argc, char** argv) {
 #ifdef QUARTET_IN_PROCESS
-  return quartet::test::spec_main(argc, argv, quartet::test::make_in_process_backend, quartet::test::make_divided_backend);
+  return quartet::test::spec_main(argc, argv, quartet::test::make_in_process_backend,
+                                  quartet::test::make_divided_backend);
 #else
   return quartet::test::spec_main(argc, argv);
 #endif

@@ -51,9 +51,9 @@ TEST_CASE("the reader refuses what is not RESP") {
 
 TEST_CASE("every reply matches its own text and no other's") {
   const std::vector<std::string> replies = {
-      "+OK\r\n", "-OK\r\n", "$2\r\nOK\r\n", "=6\r\ntxt:OK\r\n", ":1\r\n", ",1\r\n", "(1\r\n", "#t\r\n", "#f\r\n", "_\r\n",
-      "$-1\r\n", "*-1\r\n", "*0\r\n", "~0\r\n", ">0\r\n", "%0\r\n", "$0\r\n\r\n", "*1\r\n:1\r\n", "*1\r\n*1\r\n:1\r\n",
-      "-ERR value is [not] {an} \"integer\"\r\n", std::string("$4\r\n\x00\xff\"\\\r\n", 10)};
+      "+OK\r\n", "-OK\r\n", "$2\r\nOK\r\n", "=6\r\ntxt:OK\r\n", ":1\r\n", ",1\r\n", "(1\r\n", "#t\r\n", "#f\r\n",
+      "_\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n", "~0\r\n", ">0\r\n", "%0\r\n", "$0\r\n\r\n", "*1\r\n:1\r\n",
+      "*1\r\n*1\r\n:1\r\n", "-ERR value is [not] {an} \"integer\"\r\n", std::string("$4\r\n\x00\xff\"\\\r\n", 10)};
   for (const auto& one : replies)
     for (const auto& other : replies) {
       INFO(expectation_text(reply_of(one)));
@@ -112,7 +112,8 @@ TEST_CASE("a file becomes cases and steps") {
 }
 
 TEST_CASE("a mistake in a file names its place") {
-  for (const char* text : {"== a\nGET k\n", "> GET k\n", "== a\n@nonsense\n", "== a\n< what\n", "== a\n< [ :1\n", "== a\n> \"x\n"}) {
+  for (const char* text :
+       {"== a\nGET k\n", "> GET k\n", "== a\n@nonsense\n", "== a\n< what\n", "== a\n< [ :1\n", "== a\n> \"x\n"}) {
     INFO(text);
     CHECK_THROWS_AS(parse_spec("f", text), SpecError);
     CHECK_THROWS_WITH(parse_spec("f", text), Catch::StartsWith("f:"));

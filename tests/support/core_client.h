@@ -28,10 +28,12 @@ class CoreClient : public server::Connection {
   // What a client that was refused is told.
   std::string_view refusal() const { return refusal_; }
 
-  // Gives the core the bytes, at most `piece` at a time, each in a turn of its own. A connection that is closing swallows them.
+  // Gives the core the bytes, at most `piece` at a time, each in a turn of its own. A connection that is closing
+  // swallows them.
   void send(std::string_view bytes, size_t piece = SIZE_MAX);
 
-  // The same in one read of the present turn, in which other clients are read too. The turn ends with Input::execute_received.
+  // The same in one read of the present turn, in which other clients are read too. The turn ends with
+  // Input::execute_received.
   void send_in_turn(std::string_view bytes);
 
   // Says nothing more, but hears what is to be answered.

@@ -75,7 +75,8 @@ RUNNER_COMMANDS = {
     "fail": [sys.executable, "-c", "import sys; sys.exit('This goes to stderr.')"],
 }
 
-# Output goes to the cache in chunks: when so many bytes have gathered, or when the oldest of them is so many seconds old.
+# Output goes to the cache in chunks: when so many bytes have gathered, or when the oldest of them is so many seconds
+# old.
 RUNNER_CHUNK_BYTES = int(os.environ.get("RUNNER_CHUNK_BYTES", 256 * 1024))
 RUNNER_CHUNK_SECONDS = float(os.environ.get("RUNNER_CHUNK_SECONDS", 0.25))
 

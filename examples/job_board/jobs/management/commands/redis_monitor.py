@@ -58,7 +58,8 @@ class Command(BaseCommand):
             index = database(get_redis_connection(alias))
             # INFO leaves out an empty database.
             counts = info.get(f"db{index}", {"keys": 0, "expires": 0})
-            self.line(f"Keys in {alias}", f"{counts['keys']}, {counts['expires']} of them with a timeout (database {index})")
+            self.line(f"Keys in {alias}",
+                      f"{counts['keys']}, {counts['expires']} of them with a timeout (database {index})")
 
     def show_info(self) -> None:
         for name, value in sorted(get_redis_connection("default").info("all").items()):
@@ -72,8 +73,9 @@ class Command(BaseCommand):
             with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
                 for alias, client in clients.items():
                     if same_database(client, broker):
-                        raise CommandError(f"The cache {alias} shares database {database(client)} with Celery's broker, "
-                                           "whose queues would be lost. Nothing was cleared.")
+                        raise CommandError(
+                            f"The cache {alias} shares database {database(client)} with Celery's broker, "
+                            "whose queues would be lost. Nothing was cleared.")
         for alias, client in clients.items():
             keys = caches[alias].delete_pattern("*", itersize=1000)
             self.stdout.write(f"Cleared {alias} (database {database(client)}): {keys} keys.")

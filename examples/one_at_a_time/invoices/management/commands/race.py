@@ -18,7 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("--submissions", type=int, default=10, help="tasks for the same order (%(default)s)")
         parser.add_argument("--rounds", type=int, default=1, help="orders, one after the other (%(default)s)")
         parser.add_argument("--processes", type=int, default=4,
-                            help="processes of the worker, its -c; so many tasks start at the same moment (%(default)s)")
+                            help="processes of the worker, its -c; so many tasks start at the same moment "
+                                 "(%(default)s)")
 
     def handle(self, *args: object, submissions: int, rounds: int, processes: int, **options: object) -> None:
         runners = min(submissions, processes)
@@ -31,5 +32,6 @@ class Command(BaseCommand):
             made = sorted(result for result in results if result is not None)
             if made != sorted(invoices.values_list("pk", flat=True)):
                 raise AssertionError(f"{order}: the tasks say {made}, the database {list(invoices)}")
+            processes_seen = list(invoices.values_list("process", flat=True))
             self.stdout.write(f"Round {number}: {submissions} submissions, {runners} of them at the same moment: "
-                              f"{len(made)} invoice(s), from process(es) {list(invoices.values_list('process', flat=True))}")
+                              f"{len(made)} invoice(s), from process(es) {processes_seen}")
