@@ -2,7 +2,6 @@
 // file; and what follows where memory runs out in it.
 
 #include <catch2/catch.hpp>
-#include <deque>
 #include <fmt/format.h>
 #include <memory>
 #include <new>
@@ -12,28 +11,20 @@
 #include <vector>
 
 #include "core_client.h"
+#include "durability_fixture.h"
 #include "server/commands/families.h"
 #include "server/server.h"
 #include "simulated_disk.h"
 
 using namespace quartet;
 using server::Context;
+using test::HeldBackground;
 
 namespace {
 
 class StoppingHost final : public server::Host {
  public:
   void stop(int) override {}
-};
-
-/// Work that is done when the test says so.
-class HeldBackground final : public server::Background {
- public:
-  void run(std::function<void()> work, std::function<void()> done) override { jobs.push_back({std::move(work), std::move(done)}); }
-  struct Job {
-    std::function<void()> work, done;
-  };
-  std::deque<Job> jobs;
 };
 
 // --- Commands in which memory runs out --------------------------------------------------------------------------------
